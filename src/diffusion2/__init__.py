@@ -1,0 +1,1 @@
+"""Diffusion²: pictures into moving 3D assets."""

@@ -1,0 +1,55 @@
+"""The errors a caller can meet.
+
+    Diffusion2Error
+    ├── InputError           a wrong call or an input that can't be used        (exit 2)
+    ├── WeightsError         weights not found, or not those of this network    (exit 2)
+    ├── BackendUnavailable   a device, library or extra is missing              (exit 2)
+    ├── AssetFormatError     a file is not an asset or run this version reads   (exit 2)
+    ├── ExportError          a result could not be written                      (exit 2)
+    └── NumericalError       a computation left the finite numbers              (exit 1)
+
+Every message is one line that names the thing, what was expected, what came, and what to do next.
+"""
+
+
+class Diffusion2Error(Exception):
+    """Base of every error this package raises on purpose."""
+
+    exit_code = 2
+
+
+class InputError(Diffusion2Error):
+    """A wrong call, or an input file that can't be used."""
+
+
+class WeightsError(Diffusion2Error):
+    """Weights were not found, or do not belong to the network they were given for."""
+
+
+class BackendUnavailable(Diffusion2Error):
+    """A device, library or optional extra that this call needs is missing."""
+
+
+class AssetFormatError(Diffusion2Error):
+    """A file is not an asset or a run folder that this version can read."""
+
+
+class ExportError(Diffusion2Error):
+    """A result could not be written."""
+
+
+class NumericalError(Diffusion2Error):
+    """A computation left the finite numbers.
+
+    Args:
+        stage: what was being computed, e.g. "sampling".
+        step: the step at which it happened, from 0.
+        sigma: the noise level at that step, where there is one.
+    """
+
+    exit_code = 1
+
+    def __init__(self, stage: str, step: int, sigma: float | None = None, hint: str = "") -> None:
+        at = f"step {step}" + (f", sigma {sigma:.4g}" if sigma is not None else "")
+        super().__init__(f"{stage} gave values that are not finite at {at}" + (f": {hint}" if hint else ""))
+        self.stage, self.step, self.sigma = stage, step, sigma
