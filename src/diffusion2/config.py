@@ -1,0 +1,130 @@
+"""Settings and presets. Every option of a run is a field here; the command line is made from it.
+
+This module imports nothing heavy, so that `--help` answers at once.
+"""
+
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal
+
+from diffusion2.errors import InputError
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """Stage 1: joint denoising of the image matrix (Algorithm 1)."""
+
+    steps: int = 25
+    """Steps of the noise schedule."""
+    sigma_max: float = 80.0
+    """Noise level at which sampling starts."""
+    sigma_min: float = 0.002
+    """Last noise level before zero."""
+    rho: float = 7.0
+    """Curvature of the Karras schedule."""
+    rollback_steps: int = 3
+    """N_r: in so many first steps, noise is put back and the step repeated (variance reduction)."""
+    multiview_weight: float = 0.5
+    """s: weight of the multi-view prior; the video prior gets 1 - s."""
+    weight_schedule: Literal["constant", "linear", "cosine", "logistic"] = "constant"
+    """How s changes over the steps."""
+    view_factor: bool = False
+    """Let the weight depend on the view's distance from the reference view, as the released code does."""
+    checkpoint_every: int = 5
+    """Steps between two checkpoints in the run folder."""
+
+
+@dataclass(frozen=True)
+class ReconstructionSettings:
+    """Stage 2: dynamic Gaussians from the image matrix."""
+
+    warmup_iterations: int = 300
+    """Iterations on the reference time alone, with static Gaussians."""
+    joint_iterations: int = 700
+    """Iterations on the whole matrix, with the deformation field."""
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """Everything that decides what a run makes, besides its input."""
+
+    priors: Literal["mini", "svd-sv3d"] = "mini"
+    """The pair of priors: the small one in the package, or SVD-XT with SV3D_p."""
+    seed: int = 0
+    """Seed of all noise; the same seed and settings give the same result."""
+    views: int = 12
+    """V: views around the object."""
+    frames: int = 12
+    """F: frames in time."""
+    size: int = 128
+    """Height and width of every image in pixels."""
+    fps: float = 8.0
+    """Frames per second of the result."""
+    elevation_deg: float = 10.0
+    """Elevation of the camera that took the input."""
+    object_size: float = 0.9
+    """Share of the frame that the object's longer side fills."""
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    reconstruction: ReconstructionSettings = field(default_factory=ReconstructionSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their ranges."""
+        for name, low, high in (
+            ("views", 1, 100),
+            ("frames", 1, 1000),
+            ("size", 16, 4096),
+            ("fps", 0.1, 240),
+            ("elevation_deg", -89, 89),
+            ("object_size", 0.05, 1),
+            ("seed", 0, 2**63 - 1),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(f"{name} must lie between {low} and {high}, not {value}")
+
+
+_FULL_SIZE = GenerateSettings(priors="svd-sv3d", views=21, frames=25, size=576, fps=7.0)
+
+PRESETS: dict[str, GenerateSettings] = {
+    # The small pair on a CPU.
+    "mini": GenerateSettings(),
+    # Section 4 of the paper: s = 0.5, N_r = 5 of 50.
+    "paper": replace(
+        _FULL_SIZE,
+        sampling=SamplingSettings(steps=50, sigma_max=700.0, rollback_steps=5),
+        reconstruction=ReconstructionSettings(warmup_iterations=3000, joint_iterations=2000),
+    ),
+    # What the authors' code does where it differs from the paper.
+    "released": replace(
+        _FULL_SIZE,
+        sampling=SamplingSettings(
+            steps=50, sigma_max=700.0, rollback_steps=10, multiview_weight=0.6, view_factor=True
+        ),
+        reconstruction=ReconstructionSettings(warmup_iterations=3000, joint_iterations=2000),
+    ),
+}
+
+
+def settings_from_dict(values: dict[str, Any]) -> GenerateSettings:
+    """Build settings from plain values, as `dataclasses.asdict` gave them.
+
+    Fields that are missing take their defaults, so that an older run can be resumed.
+
+    Raises:
+        InputError: a field is unknown to this version.
+    """
+    return _build(GenerateSettings, values, "")
+
+
+def _build(kind: Any, values: dict[str, Any], prefix: str) -> Any:
+    known = {f.name: f for f in fields(kind)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InputError(f"unknown setting {prefix}{unknown[0]}: this run was made by another version")
+    built = {}
+    for name, value in values.items():
+        default = getattr(kind(), name)
+        if is_dataclass(default):
+            built[name] = _build(type(default), value, f"{prefix}{name}.")
+        else:
+            built[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**built)
