@@ -1,0 +1,15 @@
+"""Dynamic 3D Gaussians: the moving asset, its file, and pictures of it."""
+
+from diffusion2.gaussians.asset import Asset4D
+from diffusion2.gaussians.deformation import DeformationField, DeformationOutput, DeformationSettings
+from diffusion2.gaussians.gaussians import Gaussians
+from diffusion2.gaussians.render import render
+
+__all__ = [
+    "Asset4D",
+    "DeformationField",
+    "DeformationOutput",
+    "DeformationSettings",
+    "Gaussians",
+    "render",
+]

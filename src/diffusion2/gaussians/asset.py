@@ -1,0 +1,186 @@
+"""The moving asset: canonical Gaussians, how they move, and its file."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diffusion2.errors import AssetFormatError, ExportError, InputError
+from diffusion2.gaussians.deformation import DeformationField, DeformationSettings
+from diffusion2.gaussians.gaussians import Gaussians, multiply_quats, shapes_of
+
+FORMAT = "diffusion2 asset"
+FORMAT_VERSION = 1
+_GAUSSIANS, _DEFORMATION = "gaussians.", "deformation."
+
+
+@dataclass(frozen=True)
+class Asset4D:
+    """A moving 3D object.
+
+    Attributes:
+        gaussians: the canonical Gaussians, which the deformation moves.
+        deformation: the field that moves them; None for a static object.
+        metadata: plain values about the asset, for example fps, frames, elevation_deg, radius, fov_deg of
+            the reference camera. Written as JSON.
+    """
+
+    gaussians: Gaussians
+    deformation: DeformationField | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def at(self, time: float) -> Gaussians:
+        """Give the Gaussians at a time in [0, 1], in the same order at every time.
+
+        Raises:
+            InputError: when the time lies outside [0, 1].
+        """
+        with torch.no_grad():
+            means, quats = self.move([time])
+        still = self.gaussians
+        return Gaussians(means[0], quats[0], still.log_scales, still.opacity_logits, still.sh0)
+
+    def move(self, times: Tensor | list[float]) -> tuple[Tensor, Tensor]:
+        """Give means (T, N, 3) and quats (T, N, 4) at T times in [0, 1]; differentiable.
+
+        Raises:
+            InputError: when a time lies outside [0, 1].
+        """
+        moments = torch.as_tensor(times, dtype=self.gaussians.means.dtype)
+        if not bool(((moments >= 0) & (moments <= 1)).all()):
+            raise InputError(f"a time lies in [0, 1], not {moments.tolist()}: divide seconds by the length")
+        return deform(self.gaussians, self.deformation, moments)
+
+    def save(self, path: str | Path) -> None:
+        """Write `asset.safetensors`: the whole file or nothing.
+
+        Raises:
+            ExportError: when the file can't be written.
+        """
+        from safetensors.torch import save
+
+        path = Path(path)
+        tensors = _flatten(self)
+        header = {
+            "format": FORMAT,
+            "format_version": str(FORMAT_VERSION),
+            "checksum": _checksum(tensors),
+            "metadata": json.dumps(self.metadata),
+        }
+        if self.deformation is not None:
+            header["deformation"] = json.dumps(self.deformation.settings.to_dict())
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_bytes(save(tensors, header))
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise ExportError(f"{path}: the asset could not be written: {error.strerror or error}") from error
+
+    @staticmethod
+    def load(path: str | Path) -> "Asset4D":
+        """Read what `save` wrote.
+
+        Raises:
+            AssetFormatError: when there is no such file, when it isn't an asset, is damaged, or was written
+                in a newer format.
+        """
+        header, tensors = _read(Path(path))
+        try:
+            return _unflatten(header, tensors)
+        except (InputError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise AssetFormatError(f"{path}: not an asset this version can read: {reason}") from error
+
+
+def deform(
+    gaussians: Gaussians, deformation: DeformationField | None, times: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Give means (T, N, 3) and quats (T, N, 4) of the Gaussians at (T,) times; differentiable."""
+    if deformation is None:
+        count = len(times)
+        return gaussians.means.expand(count, -1, -1), gaussians.quats.expand(count, -1, -1)
+    motion = deformation(gaussians.means, times)
+    return gaussians.means + motion.translations, multiply_quats(motion.rotations, gaussians.quats)
+
+
+def _flatten(asset: Asset4D) -> dict[str, Tensor]:
+    tensors = {_GAUSSIANS + name: tensor for name, tensor in asset.gaussians.tensors().items()}
+    if asset.deformation is not None:
+        tensors |= {_DEFORMATION + name: tensor for name, tensor in asset.deformation.state_dict().items()}
+    return {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    """Hash names and contents: safetensors itself doesn't notice a changed byte in a tensor."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise AssetFormatError(f"{path}: no such file; an asset is a file like asset.safetensors")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            _check_header(path, header)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise AssetFormatError(f"{path}: not a safetensors file, or damaged: {error}") from error
+    if not all(tensor.dtype == torch.float32 for tensor in tensors.values()):
+        raise AssetFormatError(f"{path}: an asset holds float32 tensors only")
+    if header.get("checksum") != _checksum(tensors):
+        raise AssetFormatError(f"{path}: the contents differ from what was written (checksum); copy it again")
+    return header, tensors
+
+
+def _check_header(path: Path, header: dict[str, str]) -> None:
+    if header.get("format") != FORMAT:
+        raise AssetFormatError(f"{path}: a safetensors file, but not an asset of diffusion2")
+    version = header.get("format_version", "")
+    if not version.isdecimal():
+        raise AssetFormatError(f"{path}: the format version is {version!r}, not a number")
+    if int(version) > FORMAT_VERSION:
+        raise AssetFormatError(
+            f"{path}: written in format {version}, readable up to {FORMAT_VERSION}: upgrade diffusion2"
+        )
+
+
+def _unflatten(header: dict[str, str], tensors: dict[str, Tensor]) -> Asset4D:
+    known = shapes_of(0)
+    missing = [name for name in known if _GAUSSIANS + name not in tensors]
+    if missing:
+        raise ValueError(f"the Gaussians' tensor {missing[0]} is missing")
+    parts = {name: tensors.pop(_GAUSSIANS + name) for name in known}
+    for name, tensor in [*parts.items(), *tensors.items()]:
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name} holds values that are not finite")
+    gaussians = Gaussians(**parts)
+    metadata = json.loads(header["metadata"])
+    if not isinstance(metadata, dict):
+        raise ValueError("the metadata is not a table")
+    if "deformation" not in header:
+        if tensors:
+            raise ValueError(f"unexpected tensor {next(iter(tensors))}")
+        return Asset4D(gaussians, None, metadata)
+    settings = DeformationSettings(**json.loads(header["deformation"]))
+    with torch.device("meta"):
+        field_ = DeformationField(settings)
+    state = {name.removeprefix(_DEFORMATION): tensor for name, tensor in tensors.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in field_.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if wanted != found:
+        wrong = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
+        raise ValueError(f"the deformation's tensor {wrong} is missing, unexpected or of another shape")
+    field_.load_state_dict(state, assign=True)
+    return Asset4D(gaussians, field_.requires_grad_(False), metadata)

@@ -1,0 +1,124 @@
+"""The deformation field: a small network that moves every Gaussian at a continuous time."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from diffusion2.errors import InputError
+
+SKIP_AFTER = 4
+"""The encodings enter a second time after this many layers, in networks deeper than that."""
+
+
+class DeformationOutput(NamedTuple):
+    """How N Gaussians move at T times.
+
+    Attributes:
+        translations: (T, N, 3) in world units, added to the means.
+        rotations: (T, N, 4) unit quaternions wxyz, applied after the Gaussians' own rotations.
+    """
+
+    translations: Tensor
+    rotations: Tensor
+
+
+@dataclass(frozen=True)
+class DeformationSettings:
+    """Size of the network; the defaults are those of the paper's stage 2 (8 layers of 256).
+
+    Attributes:
+        depth: number of hidden layers, 1 to 64.
+        width: units of a hidden layer, 1 to 4096.
+        position_frequencies: octaves of the encoding of a position, 0 to 24.
+        time_frequencies: octaves of the encoding of the time, 0 to 24. The highest one swings
+            2^(n-2) times over the sequence; more than half as many swings as there are frames can only
+            flicker between the frames.
+    """
+
+    depth: int = 8
+    width: int = 256
+    position_frequencies: int = 10
+    time_frequencies: int = 6
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no one means."""
+        limits = {
+            "depth": (1, 64),
+            "width": (1, 4096),
+            "position_frequencies": (0, 24),
+            "time_frequencies": (0, 24),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise InputError(f"deformation {name} is a whole number in {low}..{high}, not {value!r}")
+
+    def to_dict(self) -> dict[str, int]:
+        """Give the sizes as plain numbers, for a file's metadata."""
+        return asdict(self)
+
+
+class DeformationField(nn.Module):
+    """Multilayer perceptron (mean, time) -> 6 degrees of freedom; the identity at initialisation.
+
+    Section 3.4 of the paper. The encodings of position and time enter through separate matrices, which
+    is the same network as one matrix on their concatenation, but the part of the positions is computed
+    once for all times. The rotation is given by three numbers r as the quaternion (1, r) / |(1, r)|, which
+    is smooth everywhere and stays under half a turn.
+    """
+
+    def __init__(self, settings: DeformationSettings | None = None) -> None:
+        """Make a field that moves nothing yet.
+
+        Args:
+            settings: its size; None for the paper's.
+        """
+        super().__init__()
+        self.settings = settings = settings or DeformationSettings()
+        position_size = 3 * (1 + 2 * settings.position_frequencies)
+        time_size = 1 + 2 * settings.time_frequencies
+        inputs = 2 if settings.depth > SKIP_AFTER else 1
+        self.position_inputs = nn.ModuleList(nn.Linear(position_size, settings.width) for _ in range(inputs))
+        self.time_inputs = nn.ModuleList(
+            nn.Linear(time_size, settings.width, bias=False) for _ in range(inputs)
+        )
+        self.hidden = nn.ModuleList(
+            nn.Linear(settings.width, settings.width, bias=index != SKIP_AFTER - 1)
+            for index in range(settings.depth - 1)
+        )
+        self.head = nn.Linear(settings.width, 6)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, means: Tensor, times: Tensor) -> DeformationOutput:
+        """Give the motion of every Gaussian at every time.
+
+        Args:
+            means: (N, 3) canonical centres in world units.
+            times: (T,) in [0, 1], any values in between frames too.
+        """
+        positions = encode(means, self.settings.position_frequencies)
+        moments = encode(times.reshape(-1, 1).to(means), self.settings.time_frequencies)
+        x = self._enter(0, positions, moments).relu()
+        for index, layer in enumerate(self.hidden):
+            x = layer(x)
+            if index == SKIP_AFTER - 1:
+                x = x + self._enter(1, positions, moments)
+            x = torch.relu_(x)
+        translations, r = self.head(x).split(3, dim=-1)
+        norm = torch.rsqrt(1 + r.square().sum(-1, keepdim=True))
+        return DeformationOutput(translations, torch.cat([norm, r * norm], dim=-1))
+
+    def _enter(self, index: int, positions: Tensor, moments: Tensor) -> Tensor:
+        """Bring (N, P) positions and (T, M) moments into (T, N, width)."""
+        return self.time_inputs[index](moments)[:, None] + self.position_inputs[index](positions)[None]
+
+
+def encode(values: Tensor, frequencies: int) -> Tensor:
+    """Encode (K, D) values as (K, D (1 + 2 L)): themselves, then sin and cos of 2^l pi times them."""
+    angles = values[:, None, :] * (math.pi * 2.0 ** torch.arange(frequencies).to(values))[:, None]
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1).flatten(1)
+    return torch.cat([values, waves], dim=1)

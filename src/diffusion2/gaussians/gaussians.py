@@ -1,0 +1,104 @@
+"""A set of 3D Gaussians, with the parameters that are optimised and the quantities that are drawn."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from diffusion2.errors import InputError
+
+SH_C0 = 0.28209479177387814
+"""Value of the constant spherical harmonic, 1 / (2 sqrt(pi))."""
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """N 3D Gaussians; their order means nothing in itself but never changes over time.
+
+    Attributes:
+        means: (N, 3) float32, centres in world units.
+        quats: (N, 4) float32, rotations as wxyz; need not be normalised.
+        log_scales: (N, 3) float32, natural logarithms of the standard deviations in world units.
+        opacity_logits: (N,) float32.
+        sh0: (N, 1, 3) float32, spherical harmonics of degree 0.
+
+    Raises:
+        InputError: when the parts have other shapes than these.
+    """
+
+    means: Tensor
+    quats: Tensor
+    log_scales: Tensor
+    opacity_logits: Tensor
+    sh0: Tensor
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not belong together."""
+        count = self.means.shape[0] if self.means.ndim else 0
+        for name, shape in shapes_of(count).items():
+            found = tuple(getattr(self, name).shape)
+            if found != shape:
+                raise InputError(f"Gaussians need {name} of shape {shape}, not {found}")
+
+    def __len__(self) -> int:
+        """Give the number of Gaussians, N."""
+        return self.means.shape[0]
+
+    @property
+    def scales(self) -> Tensor:
+        """(N, 3) standard deviations in world units."""
+        return self.log_scales.exp()
+
+    @property
+    def opacities(self) -> Tensor:
+        """(N,) opacities in [0, 1]."""
+        return self.opacity_logits.sigmoid()
+
+    @property
+    def colors(self) -> Tensor:
+        """(N, 3) RGB in [0, 1], the same from every direction."""
+        return sh0_to_rgb(self.sh0)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Give the stored parameters by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def select(self, index: Tensor) -> "Gaussians":
+        """Give those at an index: a boolean mask (N,) or integers (M,)."""
+        return Gaussians(**{name: tensor[index] for name, tensor in self.tensors().items()})
+
+
+def shapes_of(count: int) -> dict[str, tuple[int, ...]]:
+    """Give the shape of every stored parameter of that many Gaussians."""
+    return {
+        "means": (count, 3),
+        "quats": (count, 4),
+        "log_scales": (count, 3),
+        "opacity_logits": (count,),
+        "sh0": (count, 1, 3),
+    }
+
+
+def sh0_to_rgb(sh0: Tensor) -> Tensor:
+    """Evaluate harmonics of degree 0, (N, 1, 3), as RGB (N, 3) in [0, 1]."""
+    return (0.5 + SH_C0 * sh0[..., 0, :]).clamp(0.0, 1.0)
+
+
+def rgb_to_sh0(rgb: Tensor) -> Tensor:
+    """Give the harmonics of degree 0, (N, 1, 3), whose colour is RGB (N, 3)."""
+    return ((rgb - 0.5) / SH_C0)[..., None, :]
+
+
+def multiply_quats(a: Tensor, b: Tensor) -> Tensor:
+    """Multiply quaternions (..., 4) wxyz: the rotation b first, then a."""
+    aw, ax, ay, az = a.unbind(-1)
+    bw, bx, by, bz = b.unbind(-1)
+    return torch.stack(
+        [
+            aw * bw - ax * bx - ay * by - az * bz,
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+        ],
+        dim=-1,
+    )

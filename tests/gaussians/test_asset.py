@@ -1,0 +1,188 @@
+import json
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from diffusion2.errors import AssetFormatError, ExportError, InputError
+from diffusion2.gaussians import Asset4D, DeformationField, DeformationSettings, Gaussians
+from diffusion2.gaussians.gaussians import multiply_quats, rgb_to_sh0, sh0_to_rgb
+
+METADATA = {"fps": 8.0, "frames": 12, "radius": 2.0, "fov_deg": 33.8, "elevation_deg": 10.0}
+
+
+def make_gaussians(count: int = 5, seed: int = 0) -> Gaussians:
+    generator = torch.Generator().manual_seed(seed)
+
+    def randn(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
+
+    return Gaussians(
+        0.3 * randn(count, 3), randn(count, 4), randn(count, 3) - 3, randn(count), randn(count, 1, 3)
+    )
+
+
+def make_asset(moving: bool = True) -> Asset4D:
+    if not moving:
+        return Asset4D(make_gaussians(), None, dict(METADATA))
+    field = DeformationField(
+        DeformationSettings(depth=6, width=8, position_frequencies=2, time_frequencies=2)
+    )
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        field.head.weight.copy_(torch.randn(field.head.weight.shape, generator=generator))
+    return Asset4D(make_gaussians(), field, dict(METADATA))
+
+
+def header_of(path):
+    raw = path.read_bytes()
+    return json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
+
+
+@pytest.mark.parametrize("moving", [True, False])
+def test_asset_survives_its_file(tmp_path, moving):
+    asset = make_asset(moving)
+    asset.save(tmp_path / "asset.safetensors")
+    loaded = Asset4D.load(tmp_path / "asset.safetensors")
+    assert loaded.metadata == METADATA
+    for time in (0.0, 0.37, 1.0):
+        for name, tensor in asset.at(time).tensors().items():
+            assert torch.equal(tensor, loaded.at(time).tensors()[name]), name
+    assert [path.name for path in tmp_path.iterdir()] == ["asset.safetensors"]
+
+
+def test_asset_without_deformation_stands_still():
+    asset = make_asset(moving=False)
+    assert torch.equal(asset.at(0.0).means, asset.at(1.0).means)
+
+
+def test_asset_moves_with_its_deformation():
+    asset = make_asset()
+    assert not torch.equal(asset.at(0.0).means, asset.at(1.0).means)
+    assert torch.equal(asset.at(0.0).opacities, asset.at(1.0).opacities)
+
+
+@pytest.mark.parametrize("time", [-0.1, 1.5, float("nan")])
+def test_asset_has_no_time_outside_the_sequence(time):
+    with pytest.raises(InputError, match=r"a time lies in \[0, 1\]"):
+        make_asset().at(time)
+
+
+def test_missing_file_is_no_asset(tmp_path):
+    with pytest.raises(AssetFormatError, match="no such file"):
+        Asset4D.load(tmp_path / "asset.safetensors")
+
+
+def test_folder_is_no_asset(tmp_path):
+    with pytest.raises(AssetFormatError):
+        Asset4D.load(tmp_path)
+
+
+def test_foreign_safetensors_is_no_asset(tmp_path):
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(AssetFormatError, match="not an asset of diffusion2"):
+        Asset4D.load(tmp_path / "other.safetensors")
+
+
+def rewrite(path, change_tensors=None, **changed):
+    """Write an asset's file anew, with other contents but a right checksum."""
+    from diffusion2.gaussians.asset import _checksum
+
+    header, tensors = header_of(path), load_file(path)
+    if change_tensors:
+        change_tensors(tensors)
+    header = {**header, "checksum": _checksum(tensors), **changed}
+    save_file(tensors, path, {key: value for key, value in header.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": "2"}, "upgrade diffusion2"),
+        ({"format_version": "x"}, "not a number"),
+        ({"checksum": None}, "checksum"),
+        ({"metadata": "{"}, "not an asset this version can read"),
+        ({"metadata": "[]"}, "not a table"),
+        ({"metadata": None}, "not an asset this version can read"),
+        ({"deformation": None}, "unexpected tensor"),
+        ({"deformation": "{}"}, "deformation's tensor"),
+        ({"deformation": '{"depth": 100000}'}, "whole number"),
+        ({"deformation": '{"layers": 2}'}, "not an asset this version can read"),
+        ({"change_tensors": lambda tensors: tensors.pop("gaussians.sh0")}, "sh0 is missing"),
+        (
+            {"change_tensors": lambda tensors: tensors.update({"x": torch.zeros(1)})},
+            "x is missing, unexpected",
+        ),
+        ({"change_tensors": lambda tensors: tensors.update({"gaussians.quats": torch.zeros(5, 3)})}, "quats"),
+        ({"change_tensors": lambda tensors: tensors["gaussians.means"].fill_(float("nan"))}, "not finite"),
+    ],
+)
+def test_wrong_contents_are_refused_with_one_line(tmp_path, changes, message):
+    path = tmp_path / "asset.safetensors"
+    make_asset().save(path)
+    rewrite(path, **changes)
+    with pytest.raises(AssetFormatError, match=message) as caught:
+        Asset4D.load(path)
+    assert "\n" not in str(caught.value)
+
+
+@settings(deadline=None, max_examples=50)
+@given(position=st.floats(0, 1), value=st.integers(0, 255))
+def test_no_changed_byte_goes_unnoticed(tmp_path_factory, position, value):
+    path = tmp_path_factory.mktemp("asset") / "asset.safetensors"
+    asset = make_asset()
+    asset.save(path)
+    raw = bytearray(path.read_bytes())
+    index = min(int(position * len(raw)), len(raw) - 1)
+    raw[index] = value
+    path.write_bytes(raw)
+    try:
+        loaded = Asset4D.load(path)
+    except AssetFormatError:
+        return
+    for name, tensor in asset.gaussians.tensors().items():
+        assert torch.equal(tensor, loaded.gaussians.tensors()[name])
+
+
+@settings(deadline=None, max_examples=50)
+@given(length=st.integers(0, 3000))
+def test_cut_file_is_refused(tmp_path_factory, length):
+    path = tmp_path_factory.mktemp("asset") / "asset.safetensors"
+    make_asset().save(path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(AssetFormatError):
+        Asset4D.load(path)
+
+
+def test_failed_save_leaves_nothing(tmp_path):
+    with pytest.raises(ExportError, match="could not be written"):
+        make_asset().save(tmp_path / "missing" / "asset.safetensors")
+    (tmp_path / "asset.safetensors").mkdir()
+    with pytest.raises(ExportError):
+        make_asset().save(tmp_path / "asset.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["asset.safetensors"]
+
+
+def test_gaussians_refuse_parts_that_do_not_belong_together():
+    parts = make_gaussians().tensors()
+    with pytest.raises(InputError, match=r"quats of shape \(5, 4\), not \(4, 4\)"):
+        Gaussians(**{**parts, "quats": parts["quats"][:4]})
+
+
+def test_colours_survive_the_harmonics():
+    rgb = torch.rand(9, 3)
+    # float32 rounding of a division and a multiplication.
+    torch.testing.assert_close(sh0_to_rgb(rgb_to_sh0(rgb)), rgb, atol=1e-6, rtol=0)
+
+
+def test_quaternions_multiply_as_rotations_compose():
+    half = 0.5**0.5
+    about_x, about_z = torch.tensor([half, half, 0, 0]), torch.tensor([half, 0, 0, half])
+    # y about x by 90 deg is z, which stays there about z: z = (x after z)·(0, y).
+    both = multiply_quats(about_z, about_x)
+    y = torch.tensor([0.0, 0, 1, 0])
+    conjugate = both * torch.tensor([1.0, -1, -1, -1])
+    turned = multiply_quats(multiply_quats(both, y), conjugate)
+    torch.testing.assert_close(turned, torch.tensor([0.0, 0, 0, 1]), atol=1e-6, rtol=0)

@@ -1,0 +1,59 @@
+import torch
+
+from diffusion2.gaussians import DeformationField, DeformationSettings
+
+SMALL = DeformationSettings(depth=3, width=16, position_frequencies=2, time_frequencies=3)
+
+
+def disturb(field: DeformationField, seed: int = 0) -> DeformationField:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in field.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return field
+
+
+def test_deformation_is_identity_at_initialisation():
+    motion = DeformationField(SMALL)(torch.randn(7, 3), torch.linspace(0, 1, 5))
+    assert torch.equal(motion.translations, torch.zeros(5, 7, 3))
+    assert torch.equal(motion.rotations, torch.tensor([1.0, 0, 0, 0]).expand(5, 7, 4))
+
+
+def test_deformation_gives_unit_rotations():
+    motion = disturb(DeformationField(SMALL))(torch.randn(7, 3), torch.linspace(0, 1, 5))
+    # float32: a handful of roundings of a sum of four squares.
+    torch.testing.assert_close(motion.rotations.norm(dim=-1), torch.ones(5, 7), atol=1e-6, rtol=0)
+
+
+def test_deformation_of_several_times_is_that_of_each():
+    field, means, times = disturb(DeformationField(SMALL)), torch.randn(7, 3), torch.tensor([0.0, 0.3, 1.0])
+    together = field(means, times)
+    for index, time in enumerate(times):
+        alone = field(means, time[None])
+        torch.testing.assert_close(together.translations[index], alone.translations[0])
+        torch.testing.assert_close(together.rotations[index], alone.rotations[0])
+
+
+def test_deformation_is_continuous_in_time():
+    field, means = disturb(DeformationField(SMALL)), torch.randn(7, 3)
+    near = field(means, torch.tensor([0.5, 0.5 + 1e-4])).translations
+    far = field(means, torch.tensor([0.5, 0.6])).translations
+    assert (near[1] - near[0]).norm() < 0.01 * (far[1] - far[0]).norm() + 1e-3
+
+
+def test_deep_deformation_sees_its_inputs_again_after_four_layers():
+    deep = DeformationField(DeformationSettings(depth=8, width=16))
+    assert len(deep.position_inputs) == len(deep.time_inputs) == 2
+    assert len(deep.hidden) == 7
+    motion = disturb(deep)(torch.randn(3, 3), torch.tensor([0.2]))
+    assert motion.translations.shape == (1, 3, 3)
+
+
+def test_deformation_has_gradients_everywhere():
+    field = disturb(DeformationField(DeformationSettings(depth=6, width=8)))
+    means = torch.randn(3, 3, requires_grad=True)
+    motion = field(means, torch.tensor([0.1, 0.9]))
+    (motion.translations.square().sum() + motion.rotations[..., 1].sum()).backward()
+    assert means.grad is not None
+    assert means.grad.abs().sum() > 0
+    assert all(parameter.grad is not None for parameter in field.parameters())
