@@ -1,0 +1,1 @@
+"""Priors: networks (or closed forms) that estimate clean sequences from noisy ones."""
