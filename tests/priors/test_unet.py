@@ -58,11 +58,11 @@ def test_output_is_that_of_diffusers_where_images_share_the_added_vector(height:
 
 
 def test_gradients_are_those_of_diffusers() -> None:
-    network = tiny_unet()
-    theirs = UNetSpatioTemporalConditionModel(**TINY)
+    network = tiny_unet().double()  # float64, so that a tight tolerance tells a slip from rounding
+    theirs = UNetSpatioTemporalConditionModel(**TINY).double()
     theirs.load_state_dict(network.state_dict())
     set_res_block_eps(theirs)
-    sample, c_noise, context, _ = inputs()
+    sample, c_noise, context, _ = (part.double() for part in inputs())
     ids = torch.rand(2, 3) * 100
     vector = theirs.add_time_proj(ids.flatten()).reshape(2, 1, -1)
     theirs(sample, c_noise, context, ids).sample.square().sum().backward()
@@ -72,10 +72,8 @@ def test_gradients_are_those_of_diffusers() -> None:
         gradient = ours[name].grad
         if gradient is None:  # softmax over one token: queries and keys can't matter
             assert "attn2" in name or "norm2" in name
-            assert parameter.grad.abs().max() < 1e-4
-        else:
-            scale = parameter.grad.abs().max().clamp_min(1e-3)
-            assert (gradient - parameter.grad).abs().max() <= 1e-4 * scale, name
+            gradient = torch.zeros_like(parameter)
+        assert (gradient - parameter.grad).abs().max() <= 1e-9 * (1 + parameter.grad.abs().max()), name
 
 
 def test_one_vector_for_all_images_is_the_same_vector_for_each() -> None:
@@ -153,6 +151,6 @@ def test_multiview_network_starts_from_the_video_network() -> None:
 @pytest.mark.parametrize("broken", range(4))
 def test_wrong_shapes_are_refused(broken: int) -> None:
     parts = list(inputs())
-    parts[broken] = parts[broken][..., :0, :] if parts[broken].ndim > 2 else parts[broken][:1]
+    parts[broken] = parts[broken][:1] if broken else parts[broken][:, :, 1:]
     with pytest.raises(InputError):
         tiny_unet()(*parts)

@@ -1,5 +1,6 @@
 """The network of SVD, SV3D and the mini pair: one class, three configurations."""
 
+import functools
 from typing import Any
 
 import torch
@@ -27,8 +28,9 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
     - the context is a single token, which makes cross-attention a linear map (see `unet_blocks`).
     """
 
+    # diffusers reads the configuration's fields off this signature: it has to be the wrapped one
+    @functools.wraps(UNetSpatioTemporalConditionModel.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Build the network; the arguments are those of diffusers' class."""
         super().__init__(*args, **kwargs)
         set_res_block_eps(self)
 
