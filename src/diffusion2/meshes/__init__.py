@@ -1,0 +1,15 @@
+"""Textured and skinned 3D models: reading glTF, posing, framing, off-screen rendering."""
+
+from diffusion2.meshes.framing import Framing, frame_points
+from diffusion2.meshes.gltf import AnimatedModel, Primitive, load_model
+from diffusion2.meshes.renderer import Lighting, MeshRenderer
+
+__all__ = [
+    "AnimatedModel",
+    "Framing",
+    "Lighting",
+    "MeshRenderer",
+    "Primitive",
+    "frame_points",
+    "load_model",
+]
