@@ -6,7 +6,7 @@ import numpy as np
 
 from diffusion2.cameras import make_cameras
 
-MAX_POINTS = 1500
+MAX_POINTS = 600
 
 
 @dataclass(frozen=True)

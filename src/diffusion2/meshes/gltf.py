@@ -6,14 +6,18 @@ azimuth 0). Source: glTF 2.0 specification.
 
 import base64
 import io
+import json
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
 
-from diffusion2.errors import BackendUnavailable, InputError
+from diffusion2.errors import InputError
 from diffusion2.meshes.animation import Channel, Clip, compose_transform
 
 COMPONENTS = {
@@ -26,6 +30,7 @@ COMPONENTS = {
 }
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 TRIANGLES = 4
+JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 # glTF is y up with its front on +z; ours is z up with the reference camera on +x.
 WORLD_FROM_GLTF = np.array([[0, 0, 1.0], [1.0, 0, 0], [0, 1.0, 0]])
 
@@ -46,7 +51,6 @@ class Primitive:
         joints: (P, 4) indices into the skin's joints; None without a skin.
         weights: (P, 4) rows that sum to 1; None without a skin.
         targets: (M, P, 3) morph displacements of the positions; M may be 0.
-        double_sided: whether the backs are seen.
     """
 
     node: int
@@ -60,7 +64,6 @@ class Primitive:
     joints: np.ndarray | None
     weights: np.ndarray | None
     targets: np.ndarray
-    double_sided: bool
 
 
 @dataclass(frozen=True)
@@ -157,180 +160,165 @@ class _Reader:
     """One open glTF document: accessors, images, and what is built of them."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         try:
-            from pygltflib import GLTF2
-        except ImportError as error:
-            raise BackendUnavailable(
-                "reading glTF needs pygltflib: pip install 'diffusion2[train]'"
-            ) from error
-        try:
-            document = GLTF2().load(str(path))
-        except Exception as error:
+            data = path.read_bytes()
+            chunks = dict(_glb_chunks(data)) if data[:4] == b"glTF" else {JSON_CHUNK: data}
+            self.document: dict[str, Any] = json.loads(chunks[JSON_CHUNK])
+        except (OSError, ValueError, KeyError, struct.error) as error:
             raise InputError(f"{path} can't be read as glTF ({error})") from error
-        if document is None:
-            raise InputError(f"{path} can't be read as glTF")
-        if "KHR_draco_mesh_compression" in (document.extensionsRequired or []):
+        if "KHR_draco_mesh_compression" in self.document.get("extensionsRequired", []):
             raise InputError(f"{path} is Draco-compressed: save it without compression and try again")
-        self.path, self.document = path, document
-        self._textures: dict[int, np.ndarray | None] = {}
+        self._binary = chunks.get(BINARY_CHUNK, b"")
         self._buffers: dict[int, bytes] = {}
+        self._textures: dict[int, np.ndarray | None] = {}
 
     def buffer(self, index: int) -> bytes:
         if index not in self._buffers:
-            self._buffers[index] = self._read_buffer(index)
+            uri = self.document["buffers"][index].get("uri")
+            self._buffers[index] = self._binary if uri is None else self._resource(uri)
         return self._buffers[index]
 
-    def _read_buffer(self, index: int) -> bytes:
-        buffer = self.document.buffers[index]
-        if buffer.uri is None:
-            return self.document.binary_blob()
-        if buffer.uri.startswith("data:"):
-            return base64.b64decode(buffer.uri.split(",", 1)[1])
-        return (self.path.parent / unquote(buffer.uri)).read_bytes()
+    def _resource(self, uri: str) -> bytes:
+        if uri.startswith("data:"):
+            return base64.b64decode(uri.split(",", 1)[1])
+        return (self.path.parent / unquote(uri)).read_bytes()
 
     def accessor(self, index: int) -> np.ndarray:
         """Give an accessor as (count, width), normalised integers as floats."""
-        accessor = self.document.accessors[index]
-        if accessor.sparse is not None:
+        accessor = self.document["accessors"][index]
+        if "sparse" in accessor:
             raise InputError(f"{self.path} uses sparse accessors, which are not supported")
-        dtype, width = np.dtype(COMPONENTS[accessor.componentType]), WIDTHS[accessor.type]
-        if accessor.bufferView is None:
-            return np.zeros((accessor.count, width), dtype)
-        view = self.document.bufferViews[accessor.bufferView]
-        start = (view.byteOffset or 0) + (accessor.byteOffset or 0)
-        stride = view.byteStride or dtype.itemsize * width
-        raw = np.frombuffer(self.buffer(view.buffer), np.uint8)
-        rows = np.lib.stride_tricks.as_strided(
-            raw[start:], (accessor.count, dtype.itemsize * width), (stride, 1)
-        )
+        dtype, width = np.dtype(COMPONENTS[accessor["componentType"]]), WIDTHS[accessor["type"]]
+        count = accessor["count"]
+        if "bufferView" not in accessor:
+            return np.zeros((count, width), dtype)
+        view = self.document["bufferViews"][accessor["bufferView"]]
+        start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
+        size = dtype.itemsize * width
+        stride = view.get("byteStride", size)
+        raw = np.frombuffer(self.buffer(view["buffer"]), np.uint8)[start:]
+        if count and len(raw) < stride * (count - 1) + size:
+            raise InputError(f"{self.path} is cut off: accessor {index} reaches past the end of its data")
+        rows = np.lib.stride_tricks.as_strided(raw, (count, size), (stride, 1))
         values = np.ascontiguousarray(rows).view(dtype)
-        if accessor.normalized and dtype.kind in "iu":
+        if accessor.get("normalized") and dtype.kind in "iu":
             return np.maximum(values.astype(np.float64) / np.iinfo(dtype).max, -1.0)
         return values
 
     def texture(self, index: int) -> np.ndarray | None:
         """Give a texture as (h, w, 3) uint8; None where its picture is missing."""
         if index not in self._textures:
-            source = self.document.textures[index].source
+            source = self.document["textures"][index].get("source")
             self._textures[index] = None if source is None else self._image(source)
         return self._textures[index]
 
     def _image(self, index: int) -> np.ndarray | None:
-        image = self.document.images[index]
+        image = self.document["images"][index]
         try:
-            if image.bufferView is not None:
-                view = self.document.bufferViews[image.bufferView]
-                start = view.byteOffset or 0
-                data = self.buffer(view.buffer)[start : start + view.byteLength]
-            elif image.uri.startswith("data:"):
-                data = base64.b64decode(image.uri.split(",", 1)[1])
+            if "bufferView" in image:
+                view = self.document["bufferViews"][image["bufferView"]]
+                start = view.get("byteOffset", 0)
+                data = self.buffer(view["buffer"])[start : start + view["byteLength"]]
             else:
-                data = (self.path.parent / unquote(image.uri)).read_bytes()
+                data = self._resource(image["uri"])
             return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
         except OSError:
             return None
 
     def nodes(self) -> tuple[list[Node], list[int]]:
         """Give the nodes and an order in which parents come before children."""
-        raw = self.document.nodes
+        raw = self.document.get("nodes", [])
         parents = [-1] * len(raw)
         for i, node in enumerate(raw):
-            for child in node.children or []:
+            for child in node.get("children", []):
                 parents[child] = i
         nodes = []
         for i, node in enumerate(raw):
-            mesh = self.document.meshes[node.mesh] if node.mesh is not None else None
-            morph = getattr(node, "weights", None) or (mesh.weights if mesh is not None else None) or []
+            mesh = self.document["meshes"][node["mesh"]] if "mesh" in node else {}
             nodes.append(
                 Node(
                     parents[i],
-                    np.array(node.translation or [0, 0, 0], np.float64),
-                    np.array(node.rotation or [0, 0, 0, 1], np.float64),
-                    np.array(node.scale or [1, 1, 1], np.float64),
-                    np.array(node.matrix, np.float64).reshape(4, 4).T if node.matrix else None,
-                    np.array(morph, np.float64),
+                    np.array(node.get("translation", [0, 0, 0]), np.float64),
+                    np.array(node.get("rotation", [0, 0, 0, 1]), np.float64),
+                    np.array(node.get("scale", [1, 1, 1]), np.float64),
+                    np.array(node["matrix"], np.float64).reshape(4, 4).T if "matrix" in node else None,
+                    np.array(node.get("weights", mesh.get("weights", [])), np.float64),
                 )
             )
         order, stack = [], [i for i, parent in enumerate(parents) if parent < 0]
         while stack:
             i = stack.pop()
             order.append(i)
-            stack.extend(raw[i].children or [])
+            stack.extend(raw[i].get("children", []))
         return nodes, order
 
     def skins(self) -> list[Skin]:
         skins = []
-        for skin in self.document.skins or []:
-            count = len(skin.joints)
+        for skin in self.document.get("skins", []):
+            count = len(skin["joints"])
             inverse = np.tile(np.eye(4), (count, 1, 1))
-            if skin.inverseBindMatrices is not None:
-                values = self.accessor(skin.inverseBindMatrices).astype(np.float64)
+            if "inverseBindMatrices" in skin:
+                values = self.accessor(skin["inverseBindMatrices"]).astype(np.float64)
                 inverse = values.reshape(-1, 4, 4).transpose(0, 2, 1)[:count]
-            skins.append(Skin(list(skin.joints), inverse))
+            skins.append(Skin(list(skin["joints"]), inverse))
         return skins
 
     def clips(self) -> dict[str, Clip]:
         clips: dict[str, Clip] = {}
-        for i, animation in enumerate(self.document.animations or []):
+        for i, animation in enumerate(self.document.get("animations", [])):
             channels = []
-            for channel in animation.channels:
-                if channel.target.node is None:
+            for channel in animation["channels"]:
+                target = channel["target"]
+                if "node" not in target:
                     continue
-                sampler = animation.samplers[channel.sampler]
-                times = self.accessor(sampler.input).astype(np.float64).reshape(-1)
-                values = np.nan_to_num(self.accessor(sampler.output).astype(np.float64))
-                mode = sampler.interpolation or "LINEAR"
+                sampler = animation["samplers"][channel["sampler"]]
+                times = self.accessor(sampler["input"]).astype(np.float64).reshape(-1)
+                values = np.nan_to_num(self.accessor(sampler["output"]).astype(np.float64))
+                mode = sampler.get("interpolation", "LINEAR")
                 rows = (len(times), 3, -1) if mode == "CUBICSPLINE" else (len(times), -1)
-                channels.append(
-                    Channel(channel.target.node, channel.target.path, times, values.reshape(rows), mode)
-                )
-            name = animation.name or f"clip_{i}"
+                channels.append(Channel(target["node"], target["path"], times, values.reshape(rows), mode))
+            name = animation.get("name") or f"clip_{i}"
             clips[name if name not in clips else f"{name}_{i}"] = Clip(name, channels)
         return clips
 
     def primitives(self) -> list[Primitive]:
         found = []
-        for index, node in enumerate(self.document.nodes):
-            if node.mesh is None:
+        for index, node in enumerate(self.document.get("nodes", [])):
+            if "mesh" not in node:
                 continue
-            for primitive in self.document.meshes[node.mesh].primitives:
-                if (primitive.mode is None or primitive.mode == TRIANGLES) and (
-                    primitive.attributes.POSITION is not None
-                ):
-                    found.append(self._primitive(index, node.skin, primitive))
+            for primitive in self.document["meshes"][node["mesh"]]["primitives"]:
+                if primitive.get("mode", TRIANGLES) == TRIANGLES and "POSITION" in primitive["attributes"]:
+                    found.append(self._primitive(index, node.get("skin"), primitive))
         return [primitive for primitive in found if len(primitive.triangles)]
 
-    def _primitive(self, node: int, skin: int | None, raw) -> Primitive:  # noqa: ANN001 (pygltflib's)
-        attributes = raw.attributes
-        positions = np.nan_to_num(self.accessor(attributes.POSITION).astype(np.float64))
+    def _primitive(self, node: int, skin: int | None, raw: dict[str, Any]) -> Primitive:
+        attributes = raw["attributes"]
+        positions = np.nan_to_num(self.accessor(attributes["POSITION"]).astype(np.float64))
         count = len(positions)
-        if raw.indices is not None:
-            triangles = self.accessor(raw.indices).astype(np.int32).reshape(-1)
+        if "indices" in raw:
+            triangles = self.accessor(raw["indices"]).astype(np.int32).reshape(-1)
         else:
             triangles = np.arange(count, dtype=np.int32)
         triangles = triangles[: len(triangles) // 3 * 3].reshape(-1, 3)
-        if attributes.NORMAL is not None:
-            normals = np.nan_to_num(self.accessor(attributes.NORMAL).astype(np.float64))
+        if "NORMAL" in attributes:
+            normals = np.nan_to_num(self.accessor(attributes["NORMAL"]).astype(np.float64))
         else:
             normals = vertex_normals(positions, triangles)
-        base, texture, double_sided = self._material(raw.material)
+        base, texture = self._material(raw.get("material"))
         colors = np.tile(base, (count, 1))
-        if attributes.COLOR_0 is not None:
-            colors = colors * self.accessor(attributes.COLOR_0).astype(np.float64)[:, :3]
-        has_uvs = texture is not None and attributes.TEXCOORD_0 is not None
-        uvs = self.accessor(attributes.TEXCOORD_0).astype(np.float64) if has_uvs else np.zeros((count, 2))
-        if attributes.JOINTS_0 is None or attributes.WEIGHTS_0 is None:
-            skin = None
+        if "COLOR_0" in attributes:
+            colors = colors * self.accessor(attributes["COLOR_0"]).astype(np.float64)[:, :3]
+        has_uvs = texture is not None and "TEXCOORD_0" in attributes
+        uvs = self.accessor(attributes["TEXCOORD_0"]).astype(np.float64) if has_uvs else np.zeros((count, 2))
+        skin = skin if {"JOINTS_0", "WEIGHTS_0"} <= attributes.keys() else None
         joints = weights = None
         if skin is not None:
-            joints = self.accessor(attributes.JOINTS_0).astype(np.int64)
-            weights = np.nan_to_num(self.accessor(attributes.WEIGHTS_0).astype(np.float64))
+            joints = self.accessor(attributes["JOINTS_0"]).astype(np.int64)
+            weights = np.nan_to_num(self.accessor(attributes["WEIGHTS_0"]).astype(np.float64))
             total = weights.sum(1, keepdims=True)
             weights = np.where(total > 0, weights / np.where(total > 0, total, 1), [1.0, 0, 0, 0])
-        targets = [
-            self.accessor(target["POSITION"] if isinstance(target, dict) else target.POSITION)
-            for target in raw.targets or []
-        ]
+        targets = [self.accessor(t["POSITION"]) for t in raw.get("targets", []) if "POSITION" in t]
         return Primitive(
             node=node,
             skin=skin,
@@ -343,21 +331,25 @@ class _Reader:
             joints=joints,
             weights=weights,
             targets=np.array(targets, np.float64).reshape(-1, count, 3),
-            double_sided=double_sided,
         )
 
-    def _material(self, index: int | None) -> tuple[np.ndarray, np.ndarray | None, bool]:
+    def _material(self, index: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Give a material's linear base colour (3,) and its texture."""
         if index is None:
-            return np.ones(3), None, True
-        material = self.document.materials[index]
-        base, texture = np.ones(3), None
-        pbr = material.pbrMetallicRoughness
-        if pbr is not None:
-            if pbr.baseColorFactor is not None:
-                base = np.array(pbr.baseColorFactor[:3], np.float64)
-            if pbr.baseColorTexture is not None:
-                texture = self.texture(pbr.baseColorTexture.index)
-        return base, texture, bool(material.doubleSided)
+            return np.ones(3), None
+        pbr = self.document["materials"][index].get("pbrMetallicRoughness", {})
+        base = np.array(pbr.get("baseColorFactor", [1, 1, 1])[:3], np.float64)
+        reference = pbr.get("baseColorTexture")
+        return base, None if reference is None else self.texture(reference["index"])
+
+
+def _glb_chunks(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (type, content) of a binary glTF's chunks."""
+    at = 12
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from("<II", data, at)
+        yield kind, data[at + 8 : at + 8 + length]
+        at += 8 + length
 
 
 def vertex_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -375,7 +367,6 @@ def load_model(path: str | Path) -> AnimatedModel:
 
     Raises:
         InputError: the file is missing, is not glTF, or holds nothing to draw.
-        BackendUnavailable: pygltflib is not installed.
     """
     path = Path(path)
     if not path.is_file():
