@@ -1,0 +1,1 @@
+"""Measuring results: perceptual distance and, later, the paper's tables."""
