@@ -1,0 +1,5 @@
+"""What can start a run, each ending in `Conditions`."""
+
+from diffusion2.inputs.picture import read_conditions
+
+__all__ = ["read_conditions"]

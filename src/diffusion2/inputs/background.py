@@ -1,0 +1,75 @@
+"""An object on a plain background, cut out without any network."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from diffusion2.errors import InputError
+
+TOLERANCE = 20
+"""How far a background pixel may be from the background's colour, per channel, of 255."""
+PLAIN_BORDER = 0.8
+"""Share of the picture's border that must have the background's colour; the object may touch it."""
+WHITE = 235
+"""A background whose channels all reach this leaves no coloured edge on white."""
+MIN_OBJECT = 0.002
+"""Share of the picture that must be object."""
+
+
+def cut_out_plain_background(picture: Image.Image, path: Path) -> Image.Image:
+    """Find the object in an RGB picture with a plain background.
+
+    Background is what has the border's colour and is connected to the border, so that a white belly
+    on white stays part of the object where its outline is closed.
+
+    Args:
+        picture: RGB.
+        path: for messages.
+
+    Returns:
+        The object's mask, mode L, its edge softened by a pixel.
+
+    Raises:
+        InputError: the background is not plain, or there is nothing on it.
+    """
+    pixels = np.asarray(picture)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.int16)
+    colour = np.median(border, axis=0).astype(np.int16)
+    if np.mean(np.abs(border - colour).max(axis=-1) <= TOLERANCE) < PLAIN_BORDER:
+        raise InputError(
+            f"{path} has no alpha channel and its background is not plain: cut the object out first and "
+            "give a PNG with a transparent background"
+        )
+    near = np.abs(pixels - colour).max(axis=-1) <= TOLERANCE
+    mask = ~connected_to_border(near)
+    if mask.mean() < MIN_OBJECT:
+        raise InputError(f"{path} shows no object: it has one plain colour, and no alpha channel")
+    image = Image.fromarray(mask.astype(np.uint8) * 255)
+    if colour.min() < WHITE:
+        image = image.filter(ImageFilter.MinFilter(3))  # the edge has taken on the background's colour
+    softened = image.filter(ImageFilter.BoxBlur(1))
+    return Image.fromarray(np.minimum(np.asarray(image), np.asarray(softened)))
+
+
+def connected_to_border(region: np.ndarray) -> np.ndarray:
+    """Give the part of a boolean (H, W) region from which the border can be reached inside it.
+
+    Reaching spreads along whole runs, by rows and by columns in turn, until nothing changes.
+    """
+    reached = region.copy()
+    reached[1:-1, 1:-1] = False
+    count = -1
+    while count != (count := int(reached.sum())):
+        reached = _spread_along_rows(region, reached)
+        reached = _spread_along_rows(region.T, reached.T).T
+    return reached
+
+
+def _spread_along_rows(region: np.ndarray, reached: np.ndarray) -> np.ndarray:
+    """Reach all of each horizontal run of the region that is reached anywhere."""
+    width = region.shape[1]
+    runs = np.cumsum(~region, axis=1) + (np.arange(len(region)) * (width + 1))[:, None]
+    touched = np.zeros(len(region) * (width + 1), dtype=bool)
+    touched[runs[reached]] = True
+    return region & touched[runs]

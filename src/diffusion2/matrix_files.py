@@ -1,0 +1,222 @@
+"""An image matrix as files: `matrix/view_000/frame_000.png …` and `cameras.json`.
+
+Another program may have written them. A picture with alpha has straight (not premultiplied)
+colours; it is composited on white when it is read.
+"""
+
+import json
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from diffusion2.atomic_files import atomic_path, remove, write_json
+from diffusion2.cameras import Cameras
+from diffusion2.errors import AssetFormatError
+from diffusion2.image_matrix import ImageMatrix
+
+MAX_PIXELS = 8192 * 8192
+
+
+def to_8_bit(images: Tensor) -> Tensor:
+    """Round images in [0, 1] to the values that an 8-bit file can hold, still as float32.
+
+    Stages pass such images on, so that a stage that reads the files continues identically.
+    """
+    return torch.round(images.float().clamp(0, 1) * 255) / 255
+
+
+def write_picture(path: Path, image: Tensor, alpha: Tensor | None = None) -> None:
+    """Write a (3, H, W) picture on white in [0, 1] as PNG; with alpha (1, H, W) as straight RGBA."""
+    pixels = image.detach().float().clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+    if alpha is not None:
+        a = np.round(alpha.detach().float().clamp(0, 1).permute(1, 2, 0).cpu().numpy() * 255) / 255
+        straight = np.clip((pixels - (1 - a)) / np.maximum(a, 1 / 255), 0, 1)
+        pixels = np.concatenate([np.where(a > 0, straight, 0), a], axis=-1)
+    with atomic_path(path) as temporary:
+        Image.fromarray(np.round(pixels * 255).astype(np.uint8)).save(temporary, compress_level=4)
+
+
+def read_picture(path: Path) -> tuple[Tensor, Tensor | None]:
+    """Read a picture: (3, H, W) on white and, where the file has it, alpha (1, H, W), both in [0, 1].
+
+    Raises:
+        AssetFormatError: the file is missing, too large, or not a picture.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(path)
+        with picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise AssetFormatError(f"{path} is too large: {picture.width} x {picture.height} pixels")
+            has_alpha = "A" in picture.getbands() or "transparency" in picture.info
+            pixels = np.asarray(picture.convert("RGBA" if has_alpha else "RGB"), dtype=np.float32) / 255
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise AssetFormatError(f"{path} can't be read as a picture: {_reason(error)}") from error
+    planes = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    if not has_alpha:
+        return planes.contiguous(), None
+    rgb, alpha = planes[:3], planes[3:]
+    return (rgb * alpha + (1 - alpha)).contiguous(), alpha.contiguous()
+
+
+def write_pictures(folder: Path, images: Tensor, name: str, alphas: Tensor | None = None) -> None:
+    """Write (N, 3, H, W) pictures as `folder/name_000.png …`; `folder` is replaced as a whole."""
+    with atomic_path(folder) as temporary:
+        temporary.mkdir(parents=True)
+        for index, image in enumerate(images):
+            write_picture(
+                temporary / f"{name}_{index:03d}.png", image, None if alphas is None else alphas[index]
+            )
+        remove(folder)
+
+
+def read_pictures(folder: Path, name: str) -> tuple[Tensor, Tensor | None]:
+    """Read `folder/name_000.png …` in the order of their numbers: (N, 3, H, W), alphas if all have them.
+
+    Raises:
+        AssetFormatError: there are none, one can't be read, or their sizes differ.
+    """
+    images, alphas = [], []
+    for path in _numbered(folder, name):
+        image, alpha = read_picture(path)
+        if images and image.shape != images[0].shape:
+            raise AssetFormatError(
+                f"{path} is {image.shape[2]} x {image.shape[1]} pixels, "
+                f"but the pictures before it are {images[0].shape[2]} x {images[0].shape[1]}"
+            )
+        images.append(image)
+        alphas.append(alpha)
+    return torch.stack(images), None if any(a is None for a in alphas) else torch.stack(alphas)
+
+
+def write_matrix(folder: Path, matrix: ImageMatrix) -> None:
+    """Write a matrix and its cameras into a run folder; `cameras.json` comes last."""
+    with atomic_path(folder / "matrix") as temporary:
+        for view in range(matrix.views):
+            alphas = None if matrix.alphas is None else matrix.alphas[view]
+            temporary.mkdir(exist_ok=True)
+            write_pictures(temporary / f"view_{view:03d}", matrix.images[view], "frame", alphas)
+        remove(folder / "matrix")
+    write_json(folder / "cameras.json", cameras_to_dict(matrix))
+
+
+def read_matrix(folder: Path) -> ImageMatrix:
+    """Read the matrix of a run folder, which any program may have written.
+
+    Raises:
+        AssetFormatError: a part is missing, can't be read, or does not belong to the others.
+    """
+    rows = [read_pictures(path, "frame") for path in _numbered(folder / "matrix", "view")]
+    shapes = {tuple(images.shape) for images, _ in rows}
+    if len(shapes) > 1:
+        raise AssetFormatError(f"the views in {folder / 'matrix'} differ in their frames or sizes")
+    (frames, _, height, width) = shapes.pop()
+    cameras, times, fps = read_cameras(folder / "cameras.json", height, width)
+    if len(cameras) != len(rows) or len(times) != frames:
+        raise AssetFormatError(
+            f"{folder / 'cameras.json'} has {len(cameras)} views and {len(times)} frames, "
+            f"but matrix/ has {len(rows)} and {frames}"
+        )
+    alphas = None if any(a is None for _, a in rows) else torch.stack([a for _, a in rows if a is not None])
+    return ImageMatrix(torch.stack([images for images, _ in rows]), cameras, times, fps, alphas)
+
+
+def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:
+    """Give the contents of `cameras.json`: plain values, angles in degrees."""
+    cameras = matrix.cameras
+    viewmats, intrinsics = cameras.viewmats, cameras.Ks
+    views = [
+        {
+            "azimuth_deg": float(cameras.azimuths_deg[k]),
+            "elevation_deg": float(cameras.elevations_deg[k]),
+            "radius": float(cameras.radii[k]),
+            "fov_deg": float(cameras.fov_deg),
+            "viewmat": viewmats[k].tolist(),
+            "K": intrinsics[k].tolist(),
+        }
+        for k in range(len(cameras))
+    ]
+    return {
+        "height": cameras.height,
+        "width": cameras.width,
+        "fps": float(matrix.fps),
+        "views": views,
+        "frames": [{"time": float(t)} for t in matrix.times],
+    }
+
+
+def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, float]:
+    """Read `cameras.json`: the cameras, the times (F,), and the frames per second.
+
+    The angles, radius and field of view count; `viewmat` and `K` are for other programs.
+
+    Raises:
+        AssetFormatError: the file is missing, not JSON, or a number is missing or out of range.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AssetFormatError(f"{path} can't be read: {_reason(error)}") from error
+    views, frames = _list(path, content, "views"), _list(path, content, "frames")
+
+    def column(name: str, low: float, high: float) -> np.ndarray:
+        return np.array([_number(path, view, name, low, high) for view in views])
+
+    fovs = column("fov_deg", 1, 170)
+    if np.ptp(fovs) > 1e-6:
+        raise AssetFormatError(f"{path}: the views differ in fov_deg, and all must have the same")
+    cameras = Cameras(
+        column("azimuth_deg", -1e4, 1e4),
+        column("elevation_deg", -90, 90),
+        column("radius", 1e-3, 1e6),
+        float(fovs[0]),
+        height,
+        width,
+    )
+    times = torch.tensor([_number(path, frame, "time", 0, 1) for frame in frames], dtype=torch.float32)
+    return cameras, times, _number(path, content, "fps", 1e-3, 1e4)
+
+
+def _numbered(folder: Path, name: str) -> list[Path]:
+    """Give the entries `name_<number>` of a folder, by number."""
+    found = {}
+    for path in folder.glob(f"{name}_*"):
+        number = path.stem.removeprefix(f"{name}_")
+        if number.isdecimal():
+            found[int(number)] = path
+    if not found:
+        raise AssetFormatError(f"there is no {name}_000 in {folder}: that is no folder of a run's pictures")
+    if sorted(found) != list(range(len(found))):
+        missing = next(i for i in range(len(found)) if i not in found)
+        raise AssetFormatError(f"{name}_{missing:03d} is missing in {folder}")
+    return [found[i] for i in sorted(found)]
+
+
+def _list(path: Path, content: Any, name: str) -> list[Any]:
+    values = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(values, list) or not values:
+        raise AssetFormatError(f'{path} has no list "{name}"')
+    return values
+
+
+def _number(path: Path, holder: Any, name: str, low: float, high: float) -> float:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise AssetFormatError(f'{path}: "{name}" must be a number, not {value!r}')
+    if not low <= value <= high:
+        raise AssetFormatError(f'{path}: "{name}" must lie between {low:g} and {high:g}, not {value:g}')
+    return float(value)
+
+
+def _reason(error: Exception) -> str:
+    """Give an error's reason in one line, without the path that the message has already."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
