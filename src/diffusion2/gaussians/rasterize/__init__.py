@@ -1,0 +1,116 @@
+"""Drawing 3D Gaussians: one function, several back ends with the same arguments and results."""
+
+import torch
+
+from diffusion2.errors import BackendUnavailable, InputError
+from diffusion2.gaussians.rasterize.rendering import Rendering
+
+__all__ = ["BACKENDS", "Rendering", "rasterize"]
+
+BACKENDS = ("auto", "cpu", "reference")
+
+
+def rasterize(
+    means: torch.Tensor,
+    quats: torch.Tensor,
+    scales: torch.Tensor,
+    opacities: torch.Tensor,
+    colors: torch.Tensor,
+    viewmats: torch.Tensor,
+    Ks: torch.Tensor,
+    width: int,
+    height: int,
+    *,
+    backgrounds: torch.Tensor | None = None,
+    near_plane: float = 0.01,
+    backend: str = "auto",
+) -> Rendering:
+    """Draw N Gaussians with C cameras, differentiably.
+
+    Names and semantics are gsplat's: EWA projection with 0.3 px² added to the projected
+    covariance; at a pixel a Gaussian has alpha = min(0.999, opacity * exp(-power)) and is
+    skipped below 1/255; blending is front to back by camera depth and a pixel is finished
+    before its transmittance would reach 1e-4.
+
+    Each of the first five arguments may also have a leading dimension C, and then every camera
+    sees its own values (a moving scene at several times in one call).
+
+    Args:
+        means: (N, 3) or (C, N, 3) centres in the world.
+        quats: (N, 4) or (C, N, 4) rotations, wxyz; need not have length 1.
+        scales: (N, 3) or (C, N, 3) standard deviations along the axes, at least 0, world units.
+        opacities: (N,) or (C, N) in [0, 1].
+        colors: (N, 3) or (C, N, 3) RGB; the range is the caller's.
+        viewmats: (C, 4, 4) world to camera (OpenCV: x right, y down, z forward). No gradient.
+        Ks: (C, 3, 3) intrinsics in pixels. No gradient.
+        width: of the pictures, pixels.
+        height: of the pictures, pixels.
+        backgrounds: (C, 3) colours, black by default.
+        near_plane: Gaussians whose centre is nearer than this (camera z) are not drawn.
+        backend: "cpu" (Numba, float32), "reference" (dense PyTorch, any float type) or "auto".
+
+    Returns:
+        The pictures, on the device of `means`; see `Rendering`.
+
+    Raises:
+        InputError: a wrong shape, a value that is not finite or out of range, an unknown back end.
+        BackendUnavailable: the tensors are on a device the back end does not draw on.
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"rasterize backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+    gaussians = {"means": means, "quats": quats, "scales": scales, "opacities": opacities, "colors": colors}
+    _check_shapes(gaussians, viewmats, Ks, width, height, backgrounds)
+    if backend == "reference":
+        _check_values(gaussians)
+        from diffusion2.gaussians.rasterize.reference import rasterize_reference
+
+        return rasterize_reference(
+            *gaussians.values(), viewmats, Ks, width, height, backgrounds, near_plane
+        )
+    if means.device.type != "cpu":
+        raise BackendUnavailable(
+            f"rasterize: the cpu back end needs tensors on the cpu, got {means.device}; move them with .cpu()"
+        )
+    from diffusion2.gaussians.rasterize.cpu import rasterize_cpu
+
+    return rasterize_cpu(*gaussians.values(), viewmats, Ks, width, height, backgrounds, near_plane)
+
+
+def _check_shapes(
+    gaussians: dict[str, torch.Tensor],
+    viewmats: torch.Tensor,
+    Ks: torch.Tensor,
+    width: int,
+    height: int,
+    backgrounds: torch.Tensor | None,
+) -> None:
+    if width < 1 or height < 1:
+        raise InputError(f"rasterize: expected width and height of at least 1 px, got {width} x {height}")
+    if viewmats.dim() != 3 or viewmats.shape[1:] != (4, 4) or len(viewmats) == 0:
+        raise InputError(f"rasterize viewmats: expected (C, 4, 4), got {tuple(viewmats.shape)}")
+    cameras, count = len(viewmats), gaussians["means"].shape[-2] if gaussians["means"].dim() >= 2 else -1
+    if Ks.shape != (cameras, 3, 3):
+        raise InputError(f"rasterize Ks: expected ({cameras}, 3, 3) as viewmats, got {tuple(Ks.shape)}")
+    for name, tail in (("means", (3,)), ("quats", (4,)), ("scales", (3,)), ("opacities", ()), ("colors", (3,))):
+        shape = tuple(gaussians[name].shape)
+        if shape not in ((count, *tail), (cameras, count, *tail)):
+            wanted = ", ".join(["N", *map(str, tail)])
+            raise InputError(
+                f"rasterize {name}: expected ({wanted}{',' if not tail else ''}) or ({cameras}, {wanted})"
+                f" with N = {count if count >= 0 else 'the number of means'}, got {shape}"
+            )
+        if not gaussians[name].is_floating_point():
+            raise InputError(f"rasterize {name}: expected floating point, got {gaussians[name].dtype}")
+    if backgrounds is not None and backgrounds.shape != (cameras, 3):
+        raise InputError(f"rasterize backgrounds: expected ({cameras}, 3), got {tuple(backgrounds.shape)}")
+
+
+def _check_values(gaussians: dict[str, torch.Tensor]) -> None:
+    for name, values in gaussians.items():
+        if not bool(torch.isfinite(values).all()):
+            raise InputError(f"rasterize {name}: expected finite values, got NaN or infinity")
+    opacities, scales = gaussians["opacities"], gaussians["scales"]
+    if bool(((opacities < 0) | (opacities > 1)).any()):
+        raise InputError("rasterize opacities: expected values in [0, 1]; apply a sigmoid to logits first")
+    if bool((scales < 0).any()):
+        raise InputError("rasterize scales: expected values of at least 0; apply exp to log scales first")

@@ -1,0 +1,141 @@
+"""The rasteriser in plain PyTorch: every Gaussian at every pixel.
+
+Slow (memory grows with C x N x H x W) and short: the twin that the fast back ends are tested
+against. It works in the precision of its inputs, float64 included, and is differentiable in
+everything. Source: Kerbl et al. (2023), "3D Gaussian Splatting", with gsplat's conventions.
+"""
+
+import torch
+
+from diffusion2.gaussians.rasterize.rendering import (
+    COVARIANCE_BLUR,
+    JACOBIAN_MARGIN,
+    MAX_ALPHA,
+    MIN_ALPHA,
+    MIN_TRANSMITTANCE,
+    Rendering,
+)
+
+
+def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
+    """Turn quaternions (..., 4), wxyz and of any length but 0, into rotation matrices (..., 3, 3)."""
+    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
+    rows = [
+        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], dim=-1),
+        torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], dim=-1),
+        torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], dim=-1),
+    ]
+    return torch.stack(rows, dim=-2)
+
+
+def project(
+    means: torch.Tensor,
+    quats: torch.Tensor,
+    scales: torch.Tensor,
+    viewmat: torch.Tensor,
+    K: torch.Tensor,
+    width: int,
+    height: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Project N Gaussians, all in front of one camera (EWA splatting, Zwicker et al., 2002).
+
+    Args:
+        means: (N, 3).
+        quats: (N, 4).
+        scales: (N, 3).
+        viewmat: (4, 4) world to camera.
+        K: (3, 3) in pixels.
+        width: of the picture.
+        height: of the picture.
+
+    Returns:
+        Means (N, 2) in pixels, inverse covariances (N, 2, 2) in px⁻², camera depths (N,).
+    """
+    rotation, translation = viewmat[:3, :3], viewmat[:3, 3]
+    x, y, z = (means @ rotation.T + translation).unbind(-1)
+    focal_x, focal_y, centre_x, centre_y = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
+    means2d = torch.stack([focal_x * x / z + centre_x, focal_y * y / z + centre_y], dim=-1)
+
+    margin_x, margin_y = JACOBIAN_MARGIN * width / focal_x, JACOBIAN_MARGIN * height / focal_y
+    x_over_z = (x / z).clamp(-centre_x / focal_x - margin_x, (width - centre_x) / focal_x + margin_x)
+    y_over_z = (y / z).clamp(-centre_y / focal_y - margin_y, (height - centre_y) / focal_y + margin_y)
+    zero = torch.zeros_like(z)
+    jacobians = torch.stack(
+        [
+            torch.stack([focal_x / z, zero, -focal_x * x_over_z / z], dim=-1),
+            torch.stack([zero, focal_y / z, -focal_y * y_over_z / z], dim=-1),
+        ],
+        dim=-2,
+    )
+    axes = jacobians @ rotation @ (rotation_matrices(quats) * scales[:, None, :])
+    covariances = axes @ axes.mT + COVARIANCE_BLUR * torch.eye(2, dtype=z.dtype, device=z.device)
+    return means2d, torch.linalg.inv(covariances), z
+
+
+def rasterize_view(
+    means: torch.Tensor,
+    quats: torch.Tensor,
+    scales: torch.Tensor,
+    opacities: torch.Tensor,
+    colors: torch.Tensor,
+    viewmat: torch.Tensor,
+    K: torch.Tensor,
+    width: int,
+    height: int,
+    near_plane: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Draw N Gaussians with one camera.
+
+    Returns:
+        Foreground colours (H, W, 3), alpha (H, W, 1), accumulated depth (H, W, 1).
+    """
+    depths = means @ viewmat[2, :3] + viewmat[2, 3]
+    order = torch.argsort(depths, stable=True)
+    order = order[depths[order] >= near_plane]
+    opacities, colors = opacities[order], colors[order]
+    means2d, conics, depths = project(means[order], quats[order], scales[order], viewmat, K, width, height)
+
+    columns = torch.arange(width, dtype=means.dtype, device=means.device) + 0.5
+    rows = torch.arange(height, dtype=means.dtype, device=means.device) + 0.5
+    dx = columns[None, None, :] - means2d[:, 0, None, None]
+    dy = rows[None, :, None] - means2d[:, 1, None, None]
+    a, b, c = (conics[:, i, j, None, None] for i, j in ((0, 0), (0, 1), (1, 1)))
+    alphas = opacities[:, None, None] * torch.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy)
+    alphas = alphas.clamp(max=MAX_ALPHA)
+    alphas = torch.where(alphas >= MIN_ALPHA, alphas, 0.0)
+
+    after = torch.cumprod(1 - alphas, dim=0)
+    alphas = torch.where(after > MIN_TRANSMITTANCE, alphas, 0.0)
+    after = torch.cumprod(1 - alphas, dim=0)
+    before = torch.cat([torch.ones_like(after[:1]), after[:-1]])[: len(alphas)]
+    weights = alphas * before
+    rgb = torch.einsum("nhw,nc->hwc", weights, colors)
+    return rgb, weights.sum(0)[..., None], torch.einsum("nhw,n->hw", weights, depths)[..., None]
+
+
+def rasterize_reference(
+    means: torch.Tensor,
+    quats: torch.Tensor,
+    scales: torch.Tensor,
+    opacities: torch.Tensor,
+    colors: torch.Tensor,
+    viewmats: torch.Tensor,
+    Ks: torch.Tensor,
+    width: int,
+    height: int,
+    backgrounds: torch.Tensor | None,
+    near_plane: float,
+) -> Rendering:
+    """Draw Gaussians with C cameras; the arguments are those of `rasterize`, already checked."""
+    cameras = len(viewmats)
+    shared = (means, quats, scales, opacities, colors)
+    dims = (2, 2, 2, 1, 2)
+    views = []
+    for k in range(cameras):
+        of_view = [t if t.dim() == dim else t[k] for t, dim in zip(shared, dims, strict=True)]
+        viewmat, K = viewmats[k].to(means.dtype), Ks[k].to(means.dtype)
+        views.append(rasterize_view(*of_view, viewmat, K, width, height, near_plane))
+    rgb, alpha, depth = (torch.stack(parts) for parts in zip(*views, strict=True))
+    if backgrounds is not None:
+        rgb = rgb + (1 - alpha) * backgrounds[:, None, None, :].to(rgb.dtype)
+    return Rendering(rgb, alpha, depth)

@@ -1,0 +1,40 @@
+"""What a rasteriser gives back, and the constants all back ends share."""
+
+from dataclasses import dataclass
+
+import torch
+
+COVARIANCE_BLUR = 0.3
+"""Added to the diagonal of every projected covariance, in px² (gsplat's `eps2d`)."""
+
+MAX_ALPHA = 0.999
+"""The largest opacity that one Gaussian can have at a pixel."""
+
+MIN_ALPHA = 1.0 / 255.0
+"""A Gaussian is skipped at the pixels where its opacity is below this."""
+
+MIN_TRANSMITTANCE = 1e-4
+"""A pixel is finished before the Gaussian that would take its transmittance to this or below."""
+
+JACOBIAN_MARGIN = 0.15
+"""The projection is linearised no further outside the picture than this share of its size."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """C pictures of Gaussians.
+
+    Attributes:
+        rgb: (C, H, W, 3) colours with the background blended in.
+        alpha: (C, H, W, 1) in [0, 1], the opacity of the foreground.
+        depth: (C, H, W, 1) accumulated depth: the sum over Gaussians of blending weight times
+            camera z, in world units. The expected depth is `depth / alpha`.
+        means2d_grad: (C, N, 2) gradients of the loss with respect to the projected means, in
+            pixels; zero until `backward` has run. For densification. None from back ends that
+            do not keep it.
+    """
+
+    rgb: torch.Tensor
+    alpha: torch.Tensor
+    depth: torch.Tensor
+    means2d_grad: torch.Tensor | None = None
