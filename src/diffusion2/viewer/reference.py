@@ -1,0 +1,35 @@
+"""How an asset is shown unless asked otherwise: its reference camera and its own speed."""
+
+from diffusion2.cameras import (
+    DEFAULT_ELEVATION_DEG,
+    DEFAULT_FOV_DEG,
+    DEFAULT_RADIUS,
+    Cameras,
+    make_cameras,
+)
+from diffusion2.gaussians import Asset4D
+
+DEFAULT_FPS = 8.0
+DEFAULT_FRAMES = 12
+
+
+def frames(asset: Asset4D) -> int:
+    """Give the number of frames the asset was made from."""
+    return int(asset.metadata.get("frames", DEFAULT_FRAMES))
+
+
+def duration(asset: Asset4D) -> float:
+    """Give the seconds from time 0 to time 1, by the asset's own frame rate."""
+    return max(frames(asset) - 1, 1) / float(asset.metadata.get("fps", DEFAULT_FPS))
+
+
+def reference_cameras(asset: Asset4D, azimuths_deg: list[float], height: int, width: int) -> Cameras:
+    """Make cameras at these azimuths, otherwise like the asset's reference camera."""
+    return make_cameras(
+        azimuths_deg,
+        float(asset.metadata.get("elevation_deg", DEFAULT_ELEVATION_DEG)),
+        radius=float(asset.metadata.get("radius", DEFAULT_RADIUS)),
+        fov_deg=float(asset.metadata.get("fov_deg", DEFAULT_FOV_DEG)),
+        height=height,
+        width=width,
+    )
