@@ -50,10 +50,9 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
             InputError: the shapes do not fit each other or the network.
         """
         sequences, frames, _, height, width = self._check(sample, c_noise, context, vector)
-        sample = sample.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         emb = self._embed(c_noise, vector)
 
-        x = self.conv_in(sample)
+        x = self.conv_in(sample.flatten(0, 1))
         skips = [x]
         for block in self.down_blocks:
             for i, resnet in enumerate(block.resnets):
