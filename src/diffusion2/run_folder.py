@@ -193,7 +193,7 @@ class RunFolder:
         for path in reversed(self._checkpoints()):
             try:
                 with safe_open(path, framework="pt") as file:
-                    tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                    tensors = {key: file.get_tensor(key) for key in file.keys()}
             except (OSError, SafetensorError):
                 continue
             return int(path.stem.removeprefix("step_")), tensors
