@@ -37,10 +37,65 @@ class SamplingSettings:
 class ReconstructionSettings:
     """Stage 2: dynamic Gaussians from the image matrix."""
 
-    warmup_iterations: int = 300
+    warmup_iterations: int = 400
     """Iterations on the reference time alone, with static Gaussians."""
-    joint_iterations: int = 700
+    joint_iterations: int = 600
     """Iterations on the whole matrix, with the deformation field."""
+    gaussians: int = 4000
+    """How many Gaussians to start with."""
+    times_per_step: int = 2
+    """Frames that one iteration looks at."""
+    views_per_step: int = 2
+    """Views of each of these frames that one iteration looks at."""
+    gaussians_rate: float = 5.0
+    """Learning rate of the Gaussians, in multiples of those of 3D Gaussian splatting."""
+    canonical_rate: float = 0.2
+    """Share of that rate with which the Gaussians follow once they move."""
+    weight_floor: float = 0.1
+    """Weight of the pictures furthest from the references for the Gaussians (not their motion); 1: none."""
+    deformation_rate: float = 3e-3
+    """First learning rate of the deformation field."""
+    last_deformation_rate: float = 2e-4
+    """Its last learning rate."""
+    deformation_depth: int = 4
+    """Hidden layers of the deformation field."""
+    deformation_width: int = 64
+    """Units of each of them."""
+    position_frequencies: int = 6
+    """Octaves with which the deformation field sees positions."""
+    time_frequencies: int = 4
+    """Octaves with which it sees the time."""
+    ssim_weight: float = 0.2
+    """Share of 1 - SSIM in the photometric loss; the rest is L1."""
+    alpha_weight: float = 0.5
+    """Weight of the error of the silhouettes."""
+    relocate_every: int = 100
+    """Iterations of the warm-up after which Gaussians that are not seen are moved to others; 0: never."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their ranges."""
+        for name, low, high in (
+            ("warmup_iterations", 1, 1_000_000),
+            ("joint_iterations", 0, 1_000_000),
+            ("gaussians", 1, 5_000_000),
+            ("times_per_step", 1, 1000),
+            ("views_per_step", 1, 100),
+            ("gaussians_rate", 0, 1000),
+            ("canonical_rate", 0, 1000),
+            ("weight_floor", 1e-3, 1),
+            ("deformation_rate", 1e-9, 1),
+            ("last_deformation_rate", 1e-9, 1),
+            ("deformation_depth", 1, 64),
+            ("deformation_width", 1, 4096),
+            ("position_frequencies", 0, 24),
+            ("time_frequencies", 0, 24),
+            ("ssim_weight", 0, 1),
+            ("alpha_weight", 0, 1000),
+            ("relocate_every", 0, 1_000_000),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(f"{name} must lie between {low} and {high}, not {value}")
 
 
 @dataclass(frozen=True)
@@ -82,6 +137,20 @@ class GenerateSettings:
                 raise InputError(f"{name} must lie between {low} and {high}, not {value}")
 
 
+_FULL_RECONSTRUCTION = ReconstructionSettings(
+    warmup_iterations=3000,
+    joint_iterations=2000,
+    gaussians=30_000,
+    gaussians_rate=1.0,
+    deformation_rate=8e-4,
+    last_deformation_rate=1.6e-6,
+    deformation_depth=8,
+    deformation_width=256,
+    position_frequencies=10,
+    time_frequencies=6,
+)
+"""Section 3.4 of the paper and the deformation network that it builds on."""
+
 _FULL_SIZE = GenerateSettings(priors="svd-sv3d", views=21, frames=25, size=576, fps=7.0)
 
 PRESETS: dict[str, GenerateSettings] = {
@@ -91,7 +160,7 @@ PRESETS: dict[str, GenerateSettings] = {
     "paper": replace(
         _FULL_SIZE,
         sampling=SamplingSettings(steps=50, sigma_max=700.0, rollback_steps=5),
-        reconstruction=ReconstructionSettings(warmup_iterations=3000, joint_iterations=2000),
+        reconstruction=_FULL_RECONSTRUCTION,
     ),
     # What the authors' code does where it differs from the paper.
     "released": replace(
@@ -99,7 +168,7 @@ PRESETS: dict[str, GenerateSettings] = {
         sampling=SamplingSettings(
             steps=50, sigma_max=700.0, rollback_steps=10, multiview_weight=0.6, view_factor=True
         ),
-        reconstruction=ReconstructionSettings(warmup_iterations=3000, joint_iterations=2000),
+        reconstruction=_FULL_RECONSTRUCTION,
     ),
 }
 

@@ -1,0 +1,5 @@
+"""Stage 2: the image matrix becomes dynamic 3D Gaussians (section 3.4 of the paper)."""
+
+from diffusion2.reconstruction.stage import reconstruct
+
+__all__ = ["reconstruct"]
