@@ -3,7 +3,7 @@
 import torch
 
 from diffusion2.errors import BackendUnavailable, InputError
-from diffusion2.gaussians.rasterize.rendering import Rendering
+from diffusion2.gaussians.rasterize.rendering import GAUSSIAN_SHAPES, GaussianTensors, Rendering, Views
 
 __all__ = ["BACKENDS", "Rendering", "rasterize"]
 
@@ -58,59 +58,55 @@ def rasterize(
     """
     if backend not in BACKENDS:
         raise InputError(f"rasterize backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
-    gaussians = {"means": means, "quats": quats, "scales": scales, "opacities": opacities, "colors": colors}
-    _check_shapes(gaussians, viewmats, Ks, width, height, backgrounds)
+    gaussians = GaussianTensors(means, quats, scales, opacities, colors)
+    views = Views(viewmats, Ks, int(width), int(height), backgrounds, float(near_plane))
+    _check_shapes(gaussians, views)
     if backend == "reference":
         _check_values(gaussians)
         from diffusion2.gaussians.rasterize.reference import rasterize_reference
 
-        return rasterize_reference(
-            *gaussians.values(), viewmats, Ks, width, height, backgrounds, near_plane
-        )
+        return rasterize_reference(gaussians, views)
     if means.device.type != "cpu":
         raise BackendUnavailable(
             f"rasterize: the cpu back end needs tensors on the cpu, got {means.device}; move them with .cpu()"
         )
     from diffusion2.gaussians.rasterize.cpu import rasterize_cpu
 
-    return rasterize_cpu(*gaussians.values(), viewmats, Ks, width, height, backgrounds, near_plane)
+    return rasterize_cpu(gaussians, views)
 
 
-def _check_shapes(
-    gaussians: dict[str, torch.Tensor],
-    viewmats: torch.Tensor,
-    Ks: torch.Tensor,
-    width: int,
-    height: int,
-    backgrounds: torch.Tensor | None,
-) -> None:
+def _check_shapes(gaussians: GaussianTensors, views: Views) -> None:
+    viewmats, Ks, width, height, backgrounds, _ = views
     if width < 1 or height < 1:
         raise InputError(f"rasterize: expected width and height of at least 1 px, got {width} x {height}")
     if viewmats.dim() != 3 or viewmats.shape[1:] != (4, 4) or len(viewmats) == 0:
         raise InputError(f"rasterize viewmats: expected (C, 4, 4), got {tuple(viewmats.shape)}")
-    cameras, count = len(viewmats), gaussians["means"].shape[-2] if gaussians["means"].dim() >= 2 else -1
+    cameras = len(viewmats)
     if Ks.shape != (cameras, 3, 3):
         raise InputError(f"rasterize Ks: expected ({cameras}, 3, 3) as viewmats, got {tuple(Ks.shape)}")
-    for name, tail in (("means", (3,)), ("quats", (4,)), ("scales", (3,)), ("opacities", ()), ("colors", (3,))):
-        shape = tuple(gaussians[name].shape)
-        if shape not in ((count, *tail), (cameras, count, *tail)):
-            wanted = ", ".join(["N", *map(str, tail)])
-            raise InputError(
-                f"rasterize {name}: expected ({wanted}{',' if not tail else ''}) or ({cameras}, {wanted})"
-                f" with N = {count if count >= 0 else 'the number of means'}, got {shape}"
-            )
-        if not gaussians[name].is_floating_point():
-            raise InputError(f"rasterize {name}: expected floating point, got {gaussians[name].dtype}")
     if backgrounds is not None and backgrounds.shape != (cameras, 3):
         raise InputError(f"rasterize backgrounds: expected ({cameras}, 3), got {tuple(backgrounds.shape)}")
+    for name, tensor in (("viewmats", viewmats), ("Ks", Ks), ("backgrounds", backgrounds)):
+        if tensor is not None and not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"rasterize {name}: expected finite values, got NaN or infinity")
+    if gaussians.means.dim() not in (2, 3):
+        raise InputError(
+            f"rasterize means: expected (N, 3) or ({cameras}, N, 3), got {tuple(gaussians.means.shape)}"
+        )
+    count = gaussians.means.shape[-2]
+    for name, tensor, tail in zip(gaussians._fields, gaussians, GAUSSIAN_SHAPES, strict=True):
+        shared, own = (count, *tail), (cameras, count, *tail)
+        if tensor.shape not in (shared, own):
+            raise InputError(f"rasterize {name}: expected {shared} or {own}, got {tuple(tensor.shape)}")
+        if not tensor.is_floating_point():
+            raise InputError(f"rasterize {name}: expected floating point, got {tensor.dtype}")
 
 
-def _check_values(gaussians: dict[str, torch.Tensor]) -> None:
-    for name, values in gaussians.items():
+def _check_values(gaussians: GaussianTensors) -> None:
+    for name, values in zip(gaussians._fields, gaussians, strict=True):
         if not bool(torch.isfinite(values).all()):
             raise InputError(f"rasterize {name}: expected finite values, got NaN or infinity")
-    opacities, scales = gaussians["opacities"], gaussians["scales"]
-    if bool(((opacities < 0) | (opacities > 1)).any()):
+    if bool(((gaussians.opacities < 0) | (gaussians.opacities > 1)).any()):
         raise InputError("rasterize opacities: expected values in [0, 1]; apply a sigmoid to logits first")
-    if bool((scales < 0).any()):
+    if bool((gaussians.scales < 0).any()):
         raise InputError("rasterize scales: expected values of at least 0; apply exp to log scales first")

@@ -28,7 +28,7 @@ _DIGITS = ((0, 2047), (11, 2047), (22, 1023))
 
 
 @kernel
-def sort_by_depth(splats):  # noqa: ANN001, ANN201
+def sort_by_depth(splats):
     """Give the numbers of the visible among (N, SPLAT_SIZE) splats, front to back (stable radix sort)."""
     visible = 0
     depths = np.empty(len(splats), dtype=np.float32)
@@ -55,13 +55,18 @@ def sort_by_depth(splats):  # noqa: ANN001, ANN201
 
 
 @kernel
-def rows_between(splat, left, right):  # noqa: ANN001, ANN201
+def rows_between(splat, left, right):
     """Give the least and greatest y (relative to the mean) of a splat's ellipse for x in [left, right].
 
     The ellipse inside which alpha is at least 1/255 has, at x, the half height
     sqrt((reach - x² / var_x) var_(y given x)) around slope x. Its extreme points are at ± TOP_X.
     """
-    reach, inverse, variance, slope = splat[REACH], splat[INVERSE_VARIANCE], splat[GIVEN_X_VARIANCE], splat[SLOPE]
+    reach, inverse, variance, slope = (
+        splat[REACH],
+        splat[INVERSE_VARIANCE],
+        splat[GIVEN_X_VARIANCE],
+        splat[SLOPE],
+    )
     x_high = min(max(splat[TOP_X], left), right)
     x_low = min(max(-splat[TOP_X], left), right)
     none = np.float32(0)
@@ -71,7 +76,7 @@ def rows_between(splat, left, right):  # noqa: ANN001, ANN201
 
 
 @kernel
-def _pixels(low, high, size):  # noqa: ANN001, ANN202
+def _pixels(low, high, size):
     """First and last pixel whose centre is in [low, high], within 0 … size - 1."""
     half, least, most = np.float32(0.5), np.float32(0), np.float32(size)
     first = np.int64(math.ceil(min(max(low - half, least), most)))
@@ -80,7 +85,9 @@ def _pixels(low, high, size):  # noqa: ANN001, ANN202
 
 
 @kernel
-def bin_splats(counter, cameras, splats, width, height, bases, pairs, tile_lists, tile_slots, tile_starts, spans):  # noqa: ANN001, ANN201
+def bin_splats(
+    counter, cameras, splats, width, height, bases, pairs, tile_lists, tile_slots, tile_starts, spans
+):
     """Write each tile's list of (splat, rows) in depth order.
 
     A pair of splat and tile has a slot: splats in depth order, tiles of one splat side by side. The

@@ -59,7 +59,7 @@ _BACK_PLANES = 7
 
 
 @kernel
-def _exp8(t):  # noqa: ANN001, ANN202
+def _exp8(t):
     """exp(8 t) of a vector; only valid where the result is at least 1/255 and at most 1."""
     t = where_less(t, _LOW, _LOW, t)
     e = _E0 + t * (_E1 + t * (_E2 + t * (_E3 + t * (_E4 + t * _E5))))
@@ -69,13 +69,13 @@ def _exp8(t):  # noqa: ANN001, ANN202
 
 
 @kernel
-def _rows_inside(first, height):  # noqa: ANN001, ANN202
+def _rows_inside(first, height):
     """Bits of the tile rows that are inside the picture."""
     return (1 << min(height - first, TILE)) - 1
 
 
 @kernel
-def blend(counter, tiles, splats, tile_lists, tile_starts, backgrounds, rgb, alpha, depth, reached):  # noqa: ANN001, ANN201
+def blend(counter, tiles, splats, tile_lists, tile_starts, backgrounds, rgb, alpha, depth, reached):
     """Draw tiles.
 
     Args:
@@ -124,7 +124,7 @@ def blend(counter, tiles, splats, tile_lists, tile_starts, backgrounds, rgb, alp
 
 
 @kernel
-def _blend_list(pixels, splats, tile_lists, start, end, x, y, alive):  # noqa: ANN001, ANN202
+def _blend_list(pixels, splats, tile_lists, start, end, x, y, alive):
     """Blend a tile's list over its pixels; gives the place in the list where nothing was left to do."""
     zero = splat(np.float32(0))
     for place in range(start, end):
@@ -163,7 +163,7 @@ def _blend_list(pixels, splats, tile_lists, start, end, x, y, alive):  # noqa: A
 def blend_backward(
     counter, tiles, splats, tile_lists, tile_slots, tile_starts, reached, backgrounds, rgb, alpha, depth,
     grad_rgb, grad_alpha, grad_depth, grads,
-):  # fmt: skip  # noqa: ANN001, ANN201
+):  # fmt: skip
     """Carry the gradients of the pictures back to every pair of splat and tile.
 
     Args:
@@ -227,7 +227,7 @@ def blend_backward(
 
 
 @kernel
-def _blend_list_backward(pixels, splats, tile_lists, tile_slots, start, end, x, y, alive, grads):  # noqa: ANN001, ANN202
+def _blend_list_backward(pixels, splats, tile_lists, tile_slots, start, end, x, y, alive, grads):
     zero = splat(np.float32(0))
     for place in range(start, end):
         entry = tile_lists[place]

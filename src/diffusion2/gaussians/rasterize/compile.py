@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.core import extending
 
 FAST = {"contract", "nsz", "arcp", "reassoc"}
 """Liberties in rounding; NaN and infinity keep their meaning."""
@@ -15,6 +16,11 @@ def kernel(function: Callable[..., Any]) -> Any:
         return numba.njit(nogil=True, fastmath=FAST, error_model="numpy", cache=True)(function)
     except RuntimeError:  # no folder to write the cache to
         return numba.njit(nogil=True, fastmath=FAST, error_model="numpy")(function)
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Make a function that kernels can call from one that writes its LLVM code."""
+    return extending.intrinsic(function)
 
 
 SPLAT_SIZE = 16

@@ -12,8 +12,8 @@ import numpy as np
 from diffusion2.gaussians.rasterize.compile import (
     BLUE,
     DEPTH,
-    GREEN,
     GIVEN_X_VARIANCE,
+    GREEN,
     HALF_WIDTH,
     INVERSE_VARIANCE,
     LOG_OPACITY,
@@ -46,7 +46,7 @@ _FAR = 1e15
 
 
 @kernel
-def _rotation(w, x, y, z):  # noqa: ANN001, ANN202
+def _rotation(w, x, y, z):
     return (
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
         2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
@@ -55,7 +55,7 @@ def _rotation(w, x, y, z):  # noqa: ANN001, ANN202
 
 
 @kernel
-def _view_axes(m, s0, s1, s2, view):  # noqa: ANN001, ANN202
+def _view_axes(m, s0, s1, s2, view):
     """R_view R(quat) diag(scales), row by row."""
     r00, r01, r02 = view[0, 0], view[0, 1], view[0, 2]
     r10, r11, r12 = view[1, 0], view[1, 1], view[1, 2]
@@ -74,12 +74,12 @@ def _view_axes(m, s0, s1, s2, view):  # noqa: ANN001, ANN202
 
 
 @kernel
-def _clamp(value, low, high):  # noqa: ANN001, ANN202
+def _clamp(value, low, high):
     return min(max(value, low), high)
 
 
 @kernel
-def _jacobian(x, y, z, K, width, height):  # noqa: ANN001, ANN202
+def _jacobian(x, y, z, K, width, height):
     """J's four entries that are not 0, and whether x / z and y / z were inside their bounds."""
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
     margin_x, margin_y = JACOBIAN_MARGIN * width / fx, JACOBIAN_MARGIN * height / fy
@@ -90,7 +90,7 @@ def _jacobian(x, y, z, K, width, height):  # noqa: ANN001, ANN202
 
 
 @kernel
-def _covariance(a, b):  # noqa: ANN001, ANN202
+def _covariance(a, b):
     """A Aᵀ + e I for rows a, b of A: xx, xy, yy, and the determinant.
 
     det = |a x b|² + e (|a|² + |b|²) + e²: a sum of squares, in which nothing cancels.
@@ -103,7 +103,7 @@ def _covariance(a, b):  # noqa: ANN001, ANN202
 
 
 @kernel
-def _tiles_over(centre, reach, size):  # noqa: ANN001, ANN202
+def _tiles_over(centre, reach, size):
     """How many tiles centre ± reach (and a pixel more) can touch along one side of the picture."""
     first = math.floor(_clamp(centre - reach - 1.5, 0.0, np.float64(size)))
     last = math.floor(_clamp(centre + reach + 0.5, -1.0, np.float64(size - 1)))
@@ -111,7 +111,7 @@ def _tiles_over(centre, reach, size):  # noqa: ANN001, ANN202
 
 
 @kernel
-def _check(means, quats, scales, opacities, colors, i_mean, i_quat, i_scale, i_opacity, i_color):  # noqa: ANN001, ANN202
+def _check(means, quats, scales, opacities, colors, i_mean, i_quat, i_scale, i_opacity, i_color):
     found = 0
     for k in range(3):
         if not math.isfinite(means[i_mean, k]):
@@ -132,7 +132,7 @@ def _check(means, quats, scales, opacities, colors, i_mean, i_quat, i_scale, i_o
 def project(
     counter, tasks, count, means, quats, scales, opacities, colors, per_camera,
     viewmats, Ks, width, height, near_plane, splats, status,
-):  # fmt: skip  # noqa: ANN001, ANN201
+):  # fmt: skip
     """Write the record of every Gaussian in every camera; HALF_WIDTH is 0 where nothing can be seen.
 
     Args:
@@ -176,9 +176,13 @@ def project(
             opacity = np.float64(opacities[i_opacity])
             if wrong != 0 or opacity < MIN_ALPHA:
                 continue
-            mx, my, mz = np.float64(means[i_mean, 0]), np.float64(means[i_mean, 1]), np.float64(means[i_mean, 2])
+            mx, my, mz = (
+                np.float64(means[i_mean, 0]),
+                np.float64(means[i_mean, 1]),
+                np.float64(means[i_mean, 2]),
+            )
             z = view[2, 0] * mx + view[2, 1] * my + view[2, 2] * mz + view[2, 3]
-            if z < near_plane:
+            if not z >= near_plane:
                 continue
             x = view[0, 0] * mx + view[0, 1] * my + view[0, 2] * mz + view[0, 3]
             y = view[1, 0] * mx + view[1, 1] * my + view[1, 2] * mz + view[1, 3]
@@ -193,14 +197,22 @@ def project(
             m = _rotation(qw / length, qx / length, qy / length, qz / length)
             axes = _view_axes(m, scales[i_scale, 0], scales[i_scale, 1], scales[i_scale, 2], view)
             jx, jxz, jy, jyz, _, _ = _jacobian(x, y, z, K, width, height)
-            a0, a1, a2 = jx * axes[0] + jxz * axes[6], jx * axes[1] + jxz * axes[7], jx * axes[2] + jxz * axes[8]
-            b0, b1, b2 = jy * axes[3] + jyz * axes[6], jy * axes[4] + jyz * axes[7], jy * axes[5] + jyz * axes[8]
+            a0, a1, a2 = (
+                jx * axes[0] + jxz * axes[6],
+                jx * axes[1] + jxz * axes[7],
+                jx * axes[2] + jxz * axes[8],
+            )
+            b0, b1, b2 = (
+                jy * axes[3] + jyz * axes[6],
+                jy * axes[4] + jyz * axes[7],
+                jy * axes[5] + jyz * axes[8],
+            )
             xx, xy, yy, det = _covariance((a0, a1, a2), (b0, b1, b2))
 
             reach = 2 * math.log(opacity / MIN_ALPHA) * (1 + _REACH_SLACK) + _REACH_SLACK
             half_width, half_height = math.sqrt(reach * xx), math.sqrt(reach * yy)
             rect = _tiles_over(u, half_width, width) * _tiles_over(v, half_height, height)
-            if rect == 0 or abs(u) > _FAR or abs(v) > _FAR:
+            if rect == 0 or not (abs(u) <= _FAR and abs(v) <= _FAR):
                 continue
             capacity += rect
             out[U], out[V], out[DEPTH] = u, v, z
@@ -208,12 +220,16 @@ def project(
             out[LOG_OPACITY] = math.log(opacity) / 8
             out[RED], out[GREEN], out[BLUE] = colors[i_color, 0], colors[i_color, 1], colors[i_color, 2]
             out[REACH], out[INVERSE_VARIANCE], out[GIVEN_X_VARIANCE] = reach, 1 / xx, min(det / xx, _FAR)
-            out[SLOPE], out[TOP_X], out[HALF_WIDTH] = xy / xx, xy * math.sqrt(reach / yy), min(half_width, _FAR)
+            out[SLOPE], out[TOP_X], out[HALF_WIDTH] = (
+                xy / xx,
+                xy * math.sqrt(reach / yy),
+                min(half_width, _FAR),
+            )
         status[task, 0], status[task, 1] = found, capacity
 
 
 @kernel
-def _to_axes(a, b, conic, h):  # noqa: ANN001, ANN202
+def _to_axes(a, b, conic, h):
     """Carry the gradient of log alpha's quadratic form back to the two rows of A.
 
     With C the inverse covariance and G = d loss / d C, d loss / d A = 2 H A for H = -C G C.
@@ -236,7 +252,7 @@ def _to_axes(a, b, conic, h):  # noqa: ANN001, ANN202
 
 
 @kernel
-def _quat_gradient(w, x, y, z, d):  # noqa: ANN001, ANN202
+def _quat_gradient(w, x, y, z, d):
     """Gradient of a unit quaternion from that of its rotation matrix (9 numbers, row by row)."""
     return (
         2 * (x * (d[7] - d[5]) + y * (d[2] - d[6]) + z * (d[3] - d[1])),
@@ -250,7 +266,7 @@ def _quat_gradient(w, x, y, z, d):  # noqa: ANN001, ANN202
 def project_backward(
     counter, tasks, count, means, quats, scales, opacities, per_camera, viewmats, Ks, width, height,
     spans, pair_grads, grad_means, grad_quats, grad_scales, grad_opacities, grad_colors, grad_means2d,
-):  # fmt: skip  # noqa: ANN001, ANN201
+):  # fmt: skip
     """Add up the gradients of each Gaussian's pairs and carry them back to the inputs.
 
     Args:
@@ -304,7 +320,7 @@ def project_backward(
 @kernel
 def _one_backward(
     mean, quat, scale, view, K, width, height, total, grad_mean, grad_quat, grad_scale, grad_mean2d
-):  # noqa: ANN001, ANN202
+):
     """Carry `total`, a Gaussian's gradients in one picture, back to its mean, rotation and scales."""
     mx, my, mz = np.float64(mean[0]), np.float64(mean[1]), np.float64(mean[2])
     x = view[0, 0] * mx + view[0, 1] * my + view[0, 2] * mz + view[0, 3]

@@ -9,11 +9,14 @@ import torch
 
 from diffusion2.gaussians.rasterize.rendering import (
     COVARIANCE_BLUR,
+    GAUSSIAN_SHAPES,
     JACOBIAN_MARGIN,
     MAX_ALPHA,
     MIN_ALPHA,
     MIN_TRANSMITTANCE,
+    GaussianTensors,
     Rendering,
+    Views,
 )
 
 
@@ -73,11 +76,7 @@ def project(
 
 
 def rasterize_view(
-    means: torch.Tensor,
-    quats: torch.Tensor,
-    scales: torch.Tensor,
-    opacities: torch.Tensor,
-    colors: torch.Tensor,
+    gaussians: GaussianTensors,
     viewmat: torch.Tensor,
     K: torch.Tensor,
     width: int,
@@ -89,6 +88,7 @@ def rasterize_view(
     Returns:
         Foreground colours (H, W, 3), alpha (H, W, 1), accumulated depth (H, W, 1).
     """
+    means, quats, scales, opacities, colors = gaussians
     depths = means @ viewmat[2, :3] + viewmat[2, 3]
     order = torch.argsort(depths, stable=True)
     order = order[depths[order] >= near_plane]
@@ -113,29 +113,16 @@ def rasterize_view(
     return rgb, weights.sum(0)[..., None], torch.einsum("nhw,n->hw", weights, depths)[..., None]
 
 
-def rasterize_reference(
-    means: torch.Tensor,
-    quats: torch.Tensor,
-    scales: torch.Tensor,
-    opacities: torch.Tensor,
-    colors: torch.Tensor,
-    viewmats: torch.Tensor,
-    Ks: torch.Tensor,
-    width: int,
-    height: int,
-    backgrounds: torch.Tensor | None,
-    near_plane: float,
-) -> Rendering:
+def rasterize_reference(gaussians: GaussianTensors, views: Views) -> Rendering:
     """Draw Gaussians with C cameras; the arguments are those of `rasterize`, already checked."""
-    cameras = len(viewmats)
-    shared = (means, quats, scales, opacities, colors)
-    dims = (2, 2, 2, 1, 2)
-    views = []
-    for k in range(cameras):
-        of_view = [t if t.dim() == dim else t[k] for t, dim in zip(shared, dims, strict=True)]
-        viewmat, K = viewmats[k].to(means.dtype), Ks[k].to(means.dtype)
-        views.append(rasterize_view(*of_view, viewmat, K, width, height, near_plane))
-    rgb, alpha, depth = (torch.stack(parts) for parts in zip(*views, strict=True))
-    if backgrounds is not None:
-        rgb = rgb + (1 - alpha) * backgrounds[:, None, None, :].to(rgb.dtype)
+    dtype = gaussians.means.dtype
+    drawn = []
+    for k, (viewmat, K) in enumerate(zip(views.viewmats.to(dtype), views.Ks.to(dtype), strict=True)):
+        seen = GaussianTensors(
+            *(t if t.dim() == 1 + len(s) else t[k] for t, s in zip(gaussians, GAUSSIAN_SHAPES, strict=True))
+        )
+        drawn.append(rasterize_view(seen, viewmat, K, views.width, views.height, views.near_plane))
+    rgb, alpha, depth = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+    if views.backgrounds is not None:
+        rgb = rgb + (1 - alpha) * views.backgrounds[:, None, None, :].to(dtype)
     return Rendering(rgb, alpha, depth)

@@ -1,6 +1,7 @@
-"""What a rasteriser gives back, and the constants all back ends share."""
+"""What a rasteriser takes and gives back, and the constants all back ends share."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -18,6 +19,31 @@ MIN_TRANSMITTANCE = 1e-4
 
 JACOBIAN_MARGIN = 0.15
 """The projection is linearised no further outside the picture than this share of its size."""
+
+
+class GaussianTensors(NamedTuple):
+    """The Gaussians to draw; each may have a leading dimension C. See `rasterize`."""
+
+    means: torch.Tensor
+    quats: torch.Tensor
+    scales: torch.Tensor
+    opacities: torch.Tensor
+    colors: torch.Tensor
+
+
+GAUSSIAN_SHAPES = ((3,), (4,), (3,), (), (3,))
+"""What follows N in the shape of each of `GaussianTensors`."""
+
+
+class Views(NamedTuple):
+    """The C cameras to draw with. See `rasterize`."""
+
+    viewmats: torch.Tensor
+    Ks: torch.Tensor
+    width: int
+    height: int
+    backgrounds: torch.Tensor | None
+    near_plane: float
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ import operator
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.extending import intrinsic, lower_builtin, models, register_model
+from numba.core.extending import lower_builtin, models, register_model
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+
+from diffusion2.gaussians.rasterize.compile import intrinsic
 
 LANES = 16
 _FLOAT = ir.FloatType()
@@ -32,11 +34,11 @@ VEC16 = Vec16Type()
 
 @register_model(Vec16Type)
 class _Vec16Model(models.PrimitiveModel):
-    def __init__(self, manager, numba_type):  # noqa: ANN001
+    def __init__(self, manager, numba_type):
         super().__init__(manager, numba_type, _VECTOR)
 
 
-def _as_vector(context, builder, value, numba_type):  # noqa: ANN001, ANN202
+def _as_vector(context, builder, value, numba_type):
     if isinstance(numba_type, Vec16Type):
         return value
     scalar = context.cast(builder, value, numba_type, types.float32)
@@ -46,19 +48,19 @@ def _as_vector(context, builder, value, numba_type):  # noqa: ANN001, ANN202
     )
 
 
-def _is_operand(numba_type) -> bool:  # noqa: ANN001
+def _is_operand(numba_type) -> bool:
     return isinstance(numba_type, Vec16Type | types.Float | types.Integer)
 
 
-def _define_operator(function, instruction: str) -> None:  # noqa: ANN001
-    @infer_global(function)
+def _define_operator(function, instruction: str) -> None:
+    @infer_global(function)  # pyright: ignore[reportOptionalCall]
     class _Template(AbstractTemplate):
-        def generic(self, args, kws):  # noqa: ANN001, ANN202
+        def generic(self, args, kws):
             if len(args) == 2 and VEC16 in args and all(map(_is_operand, args)):
                 return signature(VEC16, *args)
             return None
 
-    def lower(context, builder, sig, args):  # noqa: ANN001, ANN202
+    def lower(context, builder, sig, args):
         left, right = (_as_vector(context, builder, v, t) for v, t in zip(args, sig.args, strict=True))
         return getattr(builder, instruction)(left, right, flags=_FLAGS)
 
@@ -78,60 +80,60 @@ for _function, _instruction in (
     _define_operator(_function, _instruction)
 
 
-def _vectors(context, builder, sig, args):  # noqa: ANN001, ANN202
+def _vectors(context, builder, sig, args):
     return [_as_vector(context, builder, v, t) for v, t in zip(args, sig.args, strict=True)]
 
 
 @intrinsic
-def splat(typing_context, value):  # noqa: ANN001, ANN201
+def splat(typing_context, value):
     """Give the vector of 16 times `value`."""
 
-    def generate(context, builder, sig, args):  # noqa: ANN001, ANN202
+    def generate(context, builder, sig, args):
         return _vectors(context, builder, sig, args)[0]
 
     return VEC16(value), generate
 
 
 @intrinsic
-def lanes(typing_context):  # noqa: ANN001, ANN201
+def lanes(typing_context):
     """Give 0, 1, … 15."""
 
-    def generate(context, builder, sig, args):  # noqa: ANN001, ANN202
+    def generate(context, builder, sig, args):
         return ir.Constant(_VECTOR, [float(i) for i in range(LANES)])
 
     return VEC16(), generate
 
 
-def _address(context, builder, array_type, array, index):  # noqa: ANN001, ANN202
+def _address(context, builder, array_type, array, index):
     data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
 
 
 @intrinsic
-def load(typing_context, array, index):  # noqa: ANN001, ANN201
+def load(typing_context, array, index):
     """Give the 16 values of a flat contiguous float32 array that start at `index` (not checked)."""
 
-    def generate(context, builder, sig, args):  # noqa: ANN001, ANN202
+    def generate(context, builder, sig, args):
         return builder.load(_address(context, builder, sig.args[0], *args), align=4)
 
     return VEC16(array, types.int64), generate
 
 
 @intrinsic
-def store(typing_context, array, index, vector):  # noqa: ANN001, ANN201
+def store(typing_context, array, index, vector):
     """Write a vector to 16 places of a flat contiguous float32 array from `index` on (not checked)."""
 
-    def generate(context, builder, sig, args):  # noqa: ANN001, ANN202
+    def generate(context, builder, sig, args):
         builder.store(args[2], _address(context, builder, sig.args[0], *args[:2]), align=4)
         return context.get_dummy_value()
 
     return types.none(array, types.int64, vector), generate
 
 
-def _define_choice(comparison: str):  # noqa: ANN202
+def _define_choice(comparison: str):
     @intrinsic
-    def choose(typing_context, left, right, if_true, if_false):  # noqa: ANN001, ANN202
-        def generate(context, builder, sig, args):  # noqa: ANN001, ANN202
+    def choose(typing_context, left, right, if_true, if_false):
+        def generate(context, builder, sig, args):
             left, right, if_true, if_false = _vectors(context, builder, sig, args)
             return builder.select(builder.fcmp_ordered(comparison, left, right), if_true, if_false)
 
@@ -148,10 +150,10 @@ where_less_equal = _define_choice("<=")
 
 
 @intrinsic
-def any_positive(typing_context, vector):  # noqa: ANN001, ANN201
+def any_positive(typing_context, vector):
     """Say whether any lane is above 0."""
 
-    def generate(context, builder, sig, args):  # noqa: ANN001, ANN202
+    def generate(context, builder, sig, args):
         above = builder.fcmp_ordered(">", args[0], ir.Constant(_VECTOR, [0.0] * LANES))
         return builder.icmp_unsigned("!=", builder.bitcast(above, ir.IntType(LANES)), ir.IntType(LANES)(0))
 
@@ -159,14 +161,14 @@ def any_positive(typing_context, vector):  # noqa: ANN001, ANN201
 
 
 @intrinsic
-def sums_of(typing_context, vectors):  # noqa: ANN001, ANN201
+def sums_of(typing_context, vectors):
     """Give the vector of the sums over the lanes of each vector of a tuple; 0 in the lanes left over.
 
     The sums are made together, in a tree that halves the number of vectors at each level: lane i
     of a vector at level k belongs to the original vector i mod 2^k of its group.
     """
 
-    def generate(context, builder, sig, args):  # noqa: ANN001, ANN202
+    def generate(context, builder, sig, args):
         rows = cgutils.unpack_tuple(builder, args[0])
         rows += [ir.Constant(_VECTOR, [0.0] * LANES)] * (LANES - len(rows))
         step = 1

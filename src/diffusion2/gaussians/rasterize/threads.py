@@ -13,16 +13,17 @@ import numpy as np
 import torch
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.extending import intrinsic
+
+from diffusion2.gaussians.rasterize.compile import intrinsic
 
 _pool: ThreadPoolExecutor | None = None
 
 
 @intrinsic
-def take(typing_context, counter):  # noqa: ANN001, ANN201 (Numba's signature)
+def take(typing_context, counter):
     """Add 1 to the int64 in `counter` atomically and give the value before."""
 
-    def generate(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def generate(context, builder, signature, args):
         array = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0])
         one = ir.Constant(ir.IntType(64), 1)
         return builder.atomic_rmw("add", array.data, one, ordering="acq_rel")
@@ -44,7 +45,9 @@ def run_tasks(kernel: Callable[..., None], count: int, *args: object) -> None:
 def _get_pool() -> ThreadPoolExecutor:
     global _pool
     if _pool is None:
-        _pool = ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="rasterize")
+        _pool = ThreadPoolExecutor(
+            max_workers=max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="rasterize"
+        )
     return _pool
 
 
