@@ -1,1 +1,99 @@
-"""Diffusion²: pictures into moving 3D assets."""
+"""Diffusion²: pictures into moving 3D assets.
+
+    import diffusion2
+
+    run = diffusion2.generate("creature.png", out="runs/creature", preset="mini")
+    asset = diffusion2.load_asset(run.asset_path)
+    diffusion2.render(asset, diffusion2.make_cameras([0, 90]), time=0.5)
+    diffusion2.export(asset, "creature.mp4")
+
+Names are imported when they are first used, so that `import diffusion2` is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diffusion2.cameras import Cameras, make_cameras, orbit
+    from diffusion2.config import PRESETS, GenerateSettings
+    from diffusion2.errors import (
+        AssetFormatError,
+        BackendUnavailable,
+        Diffusion2Error,
+        ExportError,
+        InputError,
+        NumericalError,
+        WeightsError,
+    )
+    from diffusion2.gaussians import Asset4D, Gaussians, render
+    from diffusion2.image_matrix import Conditions, ImageMatrix
+    from diffusion2.matrix_files import read_matrix
+    from diffusion2.pipeline import export, generate, load_asset
+    from diffusion2.reconstruction import reconstruct
+    from diffusion2.run_folder import RunFolder
+
+_HOMES = {
+    "generate": "pipeline",
+    "load_asset": "pipeline",
+    "export": "pipeline",
+    "render": "gaussians",
+    "reconstruct": "reconstruction",
+    "read_matrix": "matrix_files",
+    "Asset4D": "gaussians",
+    "Gaussians": "gaussians",
+    "Cameras": "cameras",
+    "make_cameras": "cameras",
+    "orbit": "cameras",
+    "Conditions": "image_matrix",
+    "ImageMatrix": "image_matrix",
+    "RunFolder": "run_folder",
+    "GenerateSettings": "config",
+    "PRESETS": "config",
+    "Diffusion2Error": "errors",
+    "InputError": "errors",
+    "WeightsError": "errors",
+    "BackendUnavailable": "errors",
+    "AssetFormatError": "errors",
+    "ExportError": "errors",
+    "NumericalError": "errors",
+}
+
+__all__ = [
+    "PRESETS",
+    "Asset4D",
+    "AssetFormatError",
+    "BackendUnavailable",
+    "Cameras",
+    "Conditions",
+    "Diffusion2Error",
+    "ExportError",
+    "Gaussians",
+    "GenerateSettings",
+    "ImageMatrix",
+    "InputError",
+    "NumericalError",
+    "RunFolder",
+    "WeightsError",
+    "export",
+    "generate",
+    "load_asset",
+    "make_cameras",
+    "orbit",
+    "read_matrix",
+    "reconstruct",
+    "render",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'diffusion2' has no attribute {name!r}")
+    value = getattr(import_module(f"diffusion2.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -72,6 +72,11 @@ class RunFolder:
         return self.path / "viewer.html"
 
     @property
+    def picture_path(self) -> Path:
+        """The input as the priors see it."""
+        return self.path / "conditions" / "picture.png"
+
+    @property
     def video_path(self) -> Path:
         """Folder of the reference view over time."""
         return self.path / "conditions" / "video"
@@ -121,10 +126,14 @@ class RunFolder:
             others = sorted(p.name for p in self.path.iterdir() if p.name != PREVIOUS)
             if others and not self.holds_run():
                 raise InputError(f"{self.path} holds other files ({others[0]} …): give a new or empty folder")
-        self._check_writable()
+        self.check_writable()
 
-    def _check_writable(self) -> None:
-        """Try to write a file where the run will be; leave nothing behind."""
+    def check_writable(self) -> None:
+        """Try to write a file where the run will be; leave nothing behind.
+
+        Raises:
+            InputError: it can't be written.
+        """
         made: list[Path] = []
         probe = self.path / f".write-test-{os.getpid()}"
         try:

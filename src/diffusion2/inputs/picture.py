@@ -79,7 +79,7 @@ def frame_object(cut_out: Image.Image, *, size: int, object_size: float) -> Tens
     longer = max(box[2] - box[0], box[3] - box[1]) if box else 0
     if box is None or longer < MIN_OBJECT_PX:
         raise InputError(
-            f"the object is only {longer} pixels large, at least {MIN_OBJECT_PX} are needed: give a larger one"
+            f"the object is only {longer} pixels large, at least {MIN_OBJECT_PX} needed: give a larger one"
         )
     side = max(longer, round(longer / object_size))
     white = Image.new("RGBA", (side, side), (255, 255, 255, 255))

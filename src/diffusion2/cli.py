@@ -1,0 +1,132 @@
+"""The command line: settings from arguments, events on the terminal, errors as one line.
+
+Every option of a run is a field of `config.py`. This module imports nothing heavy before a command
+runs, so that `--help` answers at once.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from diffusion2.commands import command_types
+from diffusion2.errors import Diffusion2Error, InputError
+
+INTERRUPTED = 130
+
+DESCRIPTION = """Turn a picture into a moving 3D asset. Any command takes --debug, which shows tracebacks.
+
+Exit status: 0; 2 for a wrong call or input; 1 for a failure; 130 when interrupted (--resume continues)."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status.
+
+    Args:
+        argv: the arguments after the command's name; None for those of the process.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    for library in ("DIFFUSERS", "TRANSFORMERS"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
+    try:
+        with warnings.catch_warnings():
+            if not debug and not sys.warnoptions:
+                # libraries' remarks to their programmers are of no use to ours
+                warnings.filterwarnings("ignore", module=r"(?!diffusion2)")
+            command = parse(arguments)
+            if command is not None:
+                command.run()
+        sys.stdout.flush()
+        return 0
+    except KeyboardInterrupt:
+        _say("interrupted: the same command with --resume continues a run")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Keep Python from flushing into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        if isinstance(error, Diffusion2Error):
+            _say(f"error: {error}")
+            return error.exit_code
+        what = "out of memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
+        _say(f"error: {what} (--debug shows where)")
+        return 1
+
+
+def parse(arguments: list[str]) -> Any:
+    """Parse arguments to a command object with a method `run`; None where help was shown.
+
+    Raises:
+        InputError: the call is wrong; the message is one line.
+    """
+    import tyro
+
+    preset, reason, settings = _defaults(arguments)
+    captured = StringIO()
+    try:
+        with redirect_stderr(captured):
+            return tyro.cli(
+                command_types(preset, reason, settings),
+                prog="diffusion2",
+                description=DESCRIPTION,
+                args=arguments,
+                config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
+            )
+    except SystemExit as stopped:
+        if stopped.code in (0, None):
+            return None
+        raise InputError(f"{one_line(captured.getvalue())}; see diffusion2 --help") from None
+
+
+def one_line(box: str) -> str:
+    """Give the message of the framed text in which tyro reports a wrong call."""
+    lines = [line.strip("│╭╰╮╯─ ") for line in box.splitlines()]
+    message = []
+    for line, framed in zip(lines[1:], box.splitlines()[1:], strict=True):
+        if not line and "──" in framed:
+            break
+        message.append(line)
+    return " ".join(" ".join(message).split()).rstrip(".") or "this call is not understood"
+
+
+def _defaults(arguments: list[str]) -> tuple[str, str, Any]:
+    """Find the defaults of a run's options: those of the resumed run, or of the preset."""
+    from diffusion2.config import PRESETS
+    from diffusion2.weights import choose_preset
+
+    out = _value(arguments, "--out")
+    if "--resume" in arguments and out is not None and (Path(out) / "config.json").is_file():
+        from diffusion2.run_folder import RunFolder
+
+        run = RunFolder(Path(out))
+        return str(run.read_config().get("preset", "mini")), "as the run began", run.read_settings()
+    name = _value(arguments, "--preset")
+    if name in PRESETS:
+        return name, "as asked", PRESETS[name]
+    name, reason = choose_preset()
+    return name, reason, PRESETS[name]
+
+
+def _value(arguments: list[str], option: str) -> str | None:
+    """Give the last value of an option in arguments that are not parsed yet."""
+    found = None
+    for index, argument in enumerate(arguments):
+        if argument == option and index + 1 < len(arguments):
+            found = arguments[index + 1]
+        elif argument.startswith(f"{option}="):
+            found = argument.removeprefix(f"{option}=")
+    return found
+
+
+def _say(line: str) -> None:
+    """Write one line to stderr."""
+    print(" ".join(line.split()), file=sys.stderr, flush=True)

@@ -1,0 +1,204 @@
+"""The flow on one page: picture, conditions, image matrix, asset, results.
+
+What passes from stage to stage is what lies in the run folder (pictures of 8 bits), so a resumed run,
+or a stage that is run alone, continues identically.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from diffusion2.config import PRESETS, GenerateSettings, ReconstructionSettings
+from diffusion2.errors import AssetFormatError, ExportError, InputError
+from diffusion2.events import Event, Report, ResultWritten, RunFinished, RunStarted, Warned, ignore, stage
+from diffusion2.export import write_orbit_video, write_viewer
+from diffusion2.gaussians import Asset4D
+from diffusion2.image_matrix import ImageMatrix
+from diffusion2.inputs import read_conditions
+from diffusion2.matrix_files import read_matrix
+from diffusion2.reconstruction import reconstruct
+from diffusion2.run_folder import EventLog, RunFolder, make_config, sha256
+from diffusion2.weights import check_available, choose_preset, weights_hashes
+
+MINI_DOMAIN = "the mini pair has only seen low-poly toy creatures: other objects run, but will not look good"
+EXPORTERS: dict[str, Callable[[Asset4D, Path], object]] = {
+    ".mp4": write_orbit_video,
+    ".html": write_viewer,
+}
+
+
+def generate(
+    source: str | Path,
+    out: str | Path,
+    preset: str | None = None,
+    *,
+    settings: GenerateSettings | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    report: Report = ignore,
+    reason: str = "as asked",
+    stage1_only: bool = False,
+) -> RunFolder:
+    """Turn a picture into a moving 3D asset.
+
+    Args:
+        source: a picture with an alpha channel or a plain background.
+        out: the run's folder, new or empty.
+        preset: a name in `PRESETS`; None for the best one whose weights are here.
+        settings: what decides the result; None for the preset's. A run is resumed with the settings it
+            began with.
+        overwrite: replace the run in `out`; it is kept until the new one is complete.
+        resume: continue the run in `out`; the result is the same as without the interruption.
+        report: takes the events of the work.
+        reason: why this preset, for the log.
+        stage1_only: stop when the image matrix is there.
+
+    Raises:
+        InputError: the picture, the folder or a setting can't be used. Nothing has been changed then.
+        WeightsError: the preset's weights are missing. Nothing has been changed then.
+        NumericalError: a stage left the finite numbers.
+    """
+    began = time.perf_counter()
+    source, run = Path(source), RunFolder(Path(out))
+    if preset is None:
+        preset, reason = choose_preset()
+    if preset not in PRESETS:
+        raise InputError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
+    run.check(overwrite=overwrite, resume=resume)
+    if resume:
+        settings = _resumed_settings(run, source, settings)
+    settings = settings or PRESETS[preset]
+    conditions = read_conditions(source, size=settings.size, object_size=settings.object_size)
+    check_available(settings.priors)
+    if not resume:
+        run.start(
+            make_config(
+                settings,
+                preset=preset,
+                reason=reason,
+                source=source,
+                device="cpu",
+                weights=weights_hashes(settings.priors),
+            )
+        )
+    report = _both(report, EventLog(run.events_path))
+    report(RunStarted(str(source), run.path, preset, reason))
+    if settings.priors == "mini":
+        report(Warned(MINI_DOMAIN))
+
+    if not run.has_matrix:
+        from diffusion2.stage1 import sample_matrix_into  # the networks' libraries take seconds to load
+
+        sample_matrix_into(run, conditions, settings, report)
+        report(ResultWritten("matrix", run.path / "matrix"))
+    if not stage1_only:
+        _finish(run, settings.reconstruction, settings.seed, report)
+    run.complete()
+    report(RunFinished(time.perf_counter() - began))
+    return run
+
+
+def reconstruct_folder(
+    folder: str | Path,
+    settings: ReconstructionSettings | None = None,
+    *,
+    seed: int = 0,
+    overwrite: bool = False,
+    report: Report = ignore,
+) -> RunFolder:
+    """Run stage 2 on a folder with `matrix/` and `cameras.json`, whoever wrote them.
+
+    Raises:
+        AssetFormatError: a part of the matrix is missing or can't be read.
+        InputError: the folder has an asset already, and `overwrite` is not given.
+    """
+    run = RunFolder(Path(folder))
+    if not run.path.is_dir():
+        raise InputError(f"there is no folder {run.path}")
+    if run.asset_path.exists() and not overwrite:
+        raise InputError(f"{run.asset_path} is there already: add --overwrite to replace it")
+    matrix = read_matrix(run.path)
+    run.check_writable()
+    report = _both(report, EventLog(run.events_path))
+    _finish(run, settings or ReconstructionSettings(), seed, report, matrix=matrix, again=True)
+    return run
+
+
+def load_asset(path: str | Path) -> Asset4D:
+    """Load an asset from its file or from the folder of its run.
+
+    Raises:
+        AssetFormatError: there is none, or it can't be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not RunFolder(path).asset_path.is_file():
+            raise AssetFormatError(
+                f"there is no asset.safetensors in {path}: run diffusion2 reconstruct on it"
+            )
+        path = RunFolder(path).asset_path
+    return Asset4D.load(path)
+
+
+def export(asset: Asset4D, path: str | Path) -> Path:
+    """Write an asset for other programs; the suffix says what it becomes (.mp4, .html).
+
+    Raises:
+        ExportError: the suffix is unknown, or the file can't be written.
+    """
+    path = Path(path)
+    exporter = EXPORTERS.get(path.suffix.lower())
+    if exporter is None:
+        raise ExportError(f"{path}: an asset can't be written as {path.suffix or 'that'}: use {_choices()}")
+    exporter(asset, path)
+    return path
+
+
+def _finish(
+    run: RunFolder,
+    settings: ReconstructionSettings,
+    seed: int,
+    report: Report,
+    *,
+    matrix: ImageMatrix | None = None,
+    again: bool = False,
+) -> None:
+    """Go from the matrix in the folder to all results; what is there is kept unless `again`."""
+    if again or not run.asset_path.exists():
+        asset = reconstruct(matrix or read_matrix(run.path), settings, report, seed=seed)
+        asset.save(run.asset_path)
+        report(ResultWritten("asset", run.asset_path))
+    asset = load_asset(run.asset_path)
+    if again or not run.orbit_path.exists():
+        with stage(report, "video") as progress:
+            write_orbit_video(asset, run.orbit_path, progress=progress)
+        report(ResultWritten("video", run.orbit_path))
+    if again or not run.viewer_path.exists():
+        with stage(report, "viewer"):
+            write_viewer(asset, run.viewer_path, title=run.path.resolve().name)
+        report(ResultWritten("viewer", run.viewer_path))
+
+
+def _resumed_settings(run: RunFolder, source: Path, given: GenerateSettings | None) -> GenerateSettings:
+    began_with = run.read_settings()
+    if given is not None and given != began_with:
+        raise InputError(
+            f"the run in {run.path} was begun with other settings: resume it without options, or start again "
+            "with --overwrite"
+        )
+    recorded = run.read_config().get("input", {}).get("sha256")
+    if source.is_file() and recorded != sha256(source):
+        raise InputError(f"{source} is not the input that the run in {run.path} was begun with")
+    return began_with
+
+
+def _both(first: Report, second: Report) -> Report:
+    def report(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return report
+
+
+def _choices() -> str:
+    return " or ".join(EXPORTERS)

@@ -1,0 +1,180 @@
+"""The rooms import one way, heavy libraries have one named place each, the public names are locked."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import diffusion2
+
+SOURCE = Path(diffusion2.__file__).parent
+
+# A module may import modules of a lower layer, or of its own room.
+LAYERS = [
+    {"errors", "events", "atomic_files"},
+    {"config", "cameras"},
+    {"image_matrix"},
+    {"matrix_files", "weights"},
+    {"run_folder"},
+    {"gaussians", "priors", "meshes"},
+    {"inputs", "sampling", "reconstruction", "viewer", "evaluation"},
+    {"export", "training"},
+    {"stage1", "render_files"},
+    {"pipeline", "doctor"},
+    {"terminal"},
+    {"commands"},
+    {"cli"},
+    {"__main__", "__init__"},
+]
+
+# Where each heavy library may be imported: a room, or a module.
+HOMES = {
+    "diffusers": {"priors", "training"},
+    "transformers": {"priors"},
+    "numba": {"gaussians.rasterize"},
+    "av": {"export.video", "evaluation"},
+    "viser": {"viewer"},
+    "moderngl": {"meshes"},
+    "trimesh": {"meshes"},
+    "pygltflib": {"meshes"},
+    "tyro": {"cli", "commands"},
+    "rich": {"terminal", "viewer.scene"},  # viser prints through rich; the viewer keeps it quiet
+}
+LIGHT = {"errors", "events", "config", "terminal", "commands", "cli", "weights", "__main__", "__init__"}
+HEAVY = {"torch", "numpy", "PIL", "safetensors", *HOMES} - {"tyro"}
+
+PUBLIC = {
+    "Asset4D",
+    "AssetFormatError",
+    "BackendUnavailable",
+    "Cameras",
+    "Conditions",
+    "Diffusion2Error",
+    "ExportError",
+    "Gaussians",
+    "GenerateSettings",
+    "ImageMatrix",
+    "InputError",
+    "NumericalError",
+    "PRESETS",
+    "RunFolder",
+    "WeightsError",
+    "export",
+    "generate",
+    "load_asset",
+    "make_cameras",
+    "orbit",
+    "read_matrix",
+    "reconstruct",
+    "render",
+}
+
+
+def modules():
+    """(dotted name below diffusion2, path) of every module."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        if len(parts) > 1 and parts[-1] == "__init__":
+            parts = parts[:-1]
+        yield ".".join(parts), path
+
+
+def imports_of(path: Path, *, at_import_time: bool = False):
+    """Names of all modules that a file imports; only those of its top level if `at_import_time`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    todo = list(tree.body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield node.module
+            if node.module == "diffusion2":
+                yield from (f"diffusion2.{alias.name}" for alias in node.names)
+        elif at_import_time and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        elif at_import_time and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        else:
+            todo.extend(ast.iter_child_nodes(node))
+
+
+def is_in(name: str, places: set[str]) -> bool:
+    return any(name == place or name.startswith(f"{place}.") for place in places)
+
+
+@pytest.mark.parametrize(("name", "path"), modules())
+def test_imports_point_one_way(name, path):
+    room = name.split(".")[0]
+    level = {r: i for i, layer in enumerate(LAYERS) for r in layer}
+    assert room in level, f"say in LAYERS where the room {room} belongs"
+    for imported in imports_of(path):
+        if imported.startswith("diffusion2."):
+            other = imported.split(".")[1]
+            if other in level and other != room and name != "__init__":
+                assert level[other] < level[room], f"{name} must not import {imported}"
+
+
+@pytest.mark.parametrize(("name", "path"), modules())
+def test_heavy_libraries_are_imported_in_their_place_only(name, path):
+    for imported in imports_of(path):
+        library = imported.split(".")[0]
+        if library in HOMES:
+            assert is_in(name, HOMES[library]), f"{name} must not import {library}"
+
+
+def test_sampling_knows_no_network():
+    for name, path in modules():
+        if is_in(name, {"sampling"}):
+            for imported in imports_of(path):
+                assert not imported.startswith(("diffusion2.gaussians", "diffusion2.meshes")), name
+                if imported.startswith("diffusion2.priors"):
+                    assert imported in {"diffusion2.priors", "diffusion2.priors.prior"}, (name, imported)
+
+
+def test_reconstruction_knows_no_prior():
+    for name, path in modules():
+        if is_in(name, {"reconstruction"}):
+            assert not any(
+                i.startswith(("diffusion2.priors", "diffusion2.sampling")) for i in imports_of(path)
+            )
+
+
+@pytest.mark.parametrize("name", sorted(LIGHT))
+def test_modules_behind_help_import_nothing_heavy(name):
+    found = {i.split(".")[0] for i in imports_of(SOURCE / f"{name}.py", at_import_time=True)}
+    assert not found & HEAVY
+
+
+def test_importing_the_command_line_loads_no_torch():
+    code = "import sys, diffusion2, diffusion2.cli; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_public_names_are_locked():
+    assert set(diffusion2.__all__) == PUBLIC
+    assert set(diffusion2._HOMES) == PUBLIC
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_every_public_name_is_there(name):
+    value = getattr(diffusion2, name)
+    assert getattr(value, "__name__", name) == name
+    assert value is diffusion2.PRESETS or value.__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="colour"):
+        _ = diffusion2.colour
+
+
+def test_there_is_no_pickle():
+    for name, path in modules():
+        found = {"pickle", "dill", "joblib"} & {i.split(".")[0] for i in imports_of(path)}
+        # that one reads others' weights with an unpickler that can build arrays only
+        assert not found or name == "evaluation.lpips", name
+        assert "torch.load(" not in path.read_text(encoding="utf-8"), name
