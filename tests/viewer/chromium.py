@@ -119,6 +119,8 @@ class Chromium:
 
     def open(self, url: str) -> None:
         """Go to a page; it may still be loading when this returns."""
+        self.requests.clear()
+        self.errors.clear()
         self.call("Page.navigate", url=url)
 
     def evaluate(self, expression: str) -> Any:

@@ -14,6 +14,33 @@ MOMENTS_PER_SECOND = 24
 MAX_SPLATS = 400_000
 """Splats in a recording, all moments together: about 1 MB of file for 40,000 of them."""
 
+_HEAD = """
+    <script>
+      // Chromium starts no module worker from a blob in a page opened as a file, and without its worker the
+      // player draws the splats unsorted. It does start one from a data URL.
+      if (location.protocol === "file:") {
+        const asData = (url) => {
+          try {
+            const request = new XMLHttpRequest();
+            request.open("GET", url, false);
+            request.send();
+            return "data:text/javascript;charset=utf-8," + encodeURIComponent(request.responseText);
+          } catch { return url; }
+        };
+        const Original = window.Worker;
+        window.Worker = class extends Original {
+          constructor(url, options) { super(asData(url), options); }
+        };
+      }
+    </script>
+    <style>
+      .mantine-Notifications-root { display: none; } /* it would lie over the object */
+      #hint { position: fixed; left: 1em; top: .8em; z-index: 1; font: 13px sans-serif; color: #888;
+              pointer-events: none; }
+    </style>"""
+_HINT = """
+    <div id="hint">drag: turn · wheel: zoom · space: pause · bar below: time</div>"""
+
 
 def write_viewer(
     asset: Asset4D, path: str | Path, *, title: str = "diffusion2", moments: int | None = None
@@ -62,4 +89,10 @@ def _record(asset: Asset4D, title: str, moments: int) -> str:
         if moments > 1:
             recording.insert_sleep(pause)
         page = recording.as_html()
-    return page.replace("<title>Viser</title>", f"<title>{html.escape(title)}</title>", 1)
+    return _adapt(page, html.escape(title))
+
+
+def _adapt(page: str, title: str) -> str:
+    """Put our title and additions into viser's page; a page built otherwise than we know stays as it is."""
+    page = page.replace("<title>Viser</title>", f"<title>{title}</title>{_HEAD}", 1)
+    return page.replace("<body>", f"<body>{_HINT}", 1)

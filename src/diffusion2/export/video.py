@@ -1,7 +1,8 @@
 """Videos that every browser plays: H.264, 4:2:0, even sides."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,6 @@ from diffusion2.gaussians import Asset4D, render
 from diffusion2.viewer.reference import duration, reference_cameras
 
 _QUALITY = {"crf": "16", "preset": "medium"}
-_CHUNK = 8
-"""Frames rendered in one call: enough to share the work, few enough to stay small in memory."""
 
 
 def write_video(frames: Iterable[Tensor | np.ndarray], path: str | Path, fps: float) -> None:
@@ -80,20 +79,23 @@ def write_orbit_video(
         ExportError: when the file can't be written.
     """
     azimuths, times = orbit_path(duration(asset), fps, seconds)
-    total = len(times)
     cameras = reference_cameras(asset, azimuths.tolist(), size, size)
 
-    def pictures() -> Iterable[Tensor]:
-        for start in range(0, total, _CHUNK):
-            chunk = slice(start, min(start + _CHUNK, total))
-            yield from render(asset, cameras[chunk], times[chunk]).rgb
+    @cache
+    def still(time: float) -> Asset4D:
+        """Give the object as it is at a time; going forth and back meets every time more than once."""
+        return Asset4D(asset.at(time))
+
+    def pictures() -> Iterator[Tensor]:
+        for index, time in enumerate(times):
+            yield render(still(time), cameras[index]).rgb[0]
             if progress is not None:
-                progress(chunk.stop, total)
+                progress(index + 1, len(times))
 
     write_video(pictures(), path, fps)
 
 
-def orbit_path(sequence_seconds: float, fps: float, seconds: float) -> tuple[np.ndarray, Tensor]:
+def orbit_path(sequence_seconds: float, fps: float, seconds: float) -> tuple[np.ndarray, list[float]]:
     """Choose where the camera stands and which time is shown in every frame of an orbit video.
 
     Args:
@@ -102,12 +104,12 @@ def orbit_path(sequence_seconds: float, fps: float, seconds: float) -> tuple[np.
         seconds: about how long the video is.
 
     Returns:
-        azimuths (T,) in degrees from 0 to below 360, and times (T,) in [0, 1], forth and back.
+        azimuths (T,) in degrees from 0 to below 360, and T times in [0, 1], forth and back.
     """
-    cycles = max(1, round(seconds / (2 * sequence_seconds)))
-    total = max(2, round(cycles * 2 * sequence_seconds * fps))
-    phase = torch.arange(total) * cycles / total % 1.0
-    return 360.0 * np.arange(total) / total, 1 - (1 - 2 * phase).abs()
+    period = max(2, round(2 * sequence_seconds * fps))
+    total = period * max(1, round(seconds * fps / period))
+    times = [2 * min(frame % period, period - frame % period) / period for frame in range(total)]
+    return 360.0 * np.arange(total) / total, times
 
 
 def _open(av, path: Path):
