@@ -29,8 +29,60 @@ class SamplingSettings:
     """How s changes over the steps."""
     view_factor: bool = False
     """Let the weight depend on the view's distance from the reference view, as the released code does."""
+    last_multiview_weight: float | None = None
+    """s at the last step, for the schedules that change it; None: as at the first."""
+    video_guidance: float = 1.75
+    """Guidance scale of a video's first frame; 1 is none."""
+    last_video_guidance: float = 1.75
+    """Guidance scale of its last frame; linear between."""
+    views_guidance: float = 1.75
+    """Guidance scale of an orbit's views."""
+    views_guidance_shape: Literal["constant", "triangle"] = "constant"
+    """The same scale for all views, or one that rises from 1 to the object's back and falls again."""
+    guidance_sigma_low: float = 0.0
+    """Guidance acts at noise levels from here ..."""
+    guidance_sigma_high: float = 1e9
+    """... to here; outside it is left out, which saves half of the time."""
+    fps_id: float = 24.0
+    """Frames per second that the video prior is told."""
+    motion_bucket_id: float = 127.0
+    """Amount of motion that the video prior is told, 0 to 255."""
+    video_cond_aug: float = 0.02
+    """Noise on the video prior's condition pictures (in pixels from -1 to 1)."""
+    views_cond_aug: float = 1e-5
+    """Noise on the multi-view prior's condition pictures."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """What the networks compute in; the sampler's state is float32. auto: bfloat16 where it is fast."""
+    batch_size: int = 1
+    """Rows or columns that a network sees at once."""
+    threads: int = 0
+    """Rows or columns that are worked on at once; 0: one per core on a CPU."""
     checkpoint_every: int = 5
     """Steps between two checkpoints in the run folder."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their ranges."""
+        for name, low, high in (
+            ("steps", 1, 10_000),
+            ("sigma_min", 1e-6, self.sigma_max),
+            ("sigma_max", 1e-6, 1e6),
+            ("rho", 0.1, 100),
+            ("rollback_steps", 0, self.steps),
+            ("multiview_weight", 0, 1),
+            ("checkpoint_every", 1, 10_000),
+            ("last_multiview_weight", 0, 1),
+            ("video_guidance", 0, 100),
+            ("last_video_guidance", 0, 100),
+            ("views_guidance", 0, 100),
+            ("guidance_sigma_low", 0, self.guidance_sigma_high),
+            ("video_cond_aug", 0, 10),
+            ("views_cond_aug", 0, 10),
+            ("batch_size", 1, 100_000),
+            ("threads", 0, 1024),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise InputError(f"{name} must lie between {low} and {high}, not {value}")
 
 
 @dataclass(frozen=True)
@@ -152,6 +204,15 @@ _FULL_RECONSTRUCTION = ReconstructionSettings(
 """Section 3.4 of the paper and the deformation network that it builds on."""
 
 _FULL_SIZE = GenerateSettings(priors="svd-sv3d", views=21, frames=25, size=576, fps=7.0)
+_FULL_SAMPLING = SamplingSettings(
+    steps=50,
+    sigma_max=700.0,
+    rollback_steps=5,
+    video_guidance=1.5,
+    last_video_guidance=3.0,
+    views_guidance=2.5,
+)
+"""Section 4 of the paper, with the guidance of the released networks."""
 
 PRESETS: dict[str, GenerateSettings] = {
     # The small pair on a CPU.
@@ -159,15 +220,13 @@ PRESETS: dict[str, GenerateSettings] = {
     # Section 4 of the paper: s = 0.5, N_r = 5 of 50.
     "paper": replace(
         _FULL_SIZE,
-        sampling=SamplingSettings(steps=50, sigma_max=700.0, rollback_steps=5),
+        sampling=_FULL_SAMPLING,
         reconstruction=_FULL_RECONSTRUCTION,
     ),
     # What the authors' code does where it differs from the paper.
     "released": replace(
         _FULL_SIZE,
-        sampling=SamplingSettings(
-            steps=50, sigma_max=700.0, rollback_steps=10, multiview_weight=0.6, view_factor=True
-        ),
+        sampling=replace(_FULL_SAMPLING, rollback_steps=10, multiview_weight=0.6, view_factor=True),
         reconstruction=_FULL_RECONSTRUCTION,
     ),
 }

@@ -74,7 +74,9 @@ def _inner_key(rest: str, is_attention: bool) -> str:
         return rest
     if is_attention:
         rest = re.sub(r"^time_stack\.", "temporal_transformer_blocks.", rest)
-        return re.sub(r"^time_pos_embed\.([02])", lambda m: f"time_pos_embed.linear_{1 + int(m[1]) // 2}", rest)
+        return re.sub(
+            r"^time_pos_embed\.([02])", lambda m: f"time_pos_embed.linear_{1 + int(m[1]) // 2}", rest
+        )
     part = "temporal_res_block" if rest.startswith("time_stack.") else "spatial_res_block"
     module, _, leaf = rest.removeprefix("time_stack.").rpartition(".")
     if module not in _RES_BLOCK:

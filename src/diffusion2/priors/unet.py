@@ -95,7 +95,7 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
                 f"not {tuple(c_noise.shape)} and {tuple(context.shape)}"
             )
         width = self.config.projection_class_embeddings_input_dim
-        if vector.ndim != 3 or vector.shape[0] != n or vector.shape[1] not in (1, t) or vector.shape[2] != width:
+        if tuple(vector.shape) not in ((n, 1, width), (n, t, width)):
             raise InputError(
                 f"{n} sequences of {t} images need an added vector ({n}, {t} or 1, {width}), "
                 f"not {tuple(vector.shape)}"
@@ -141,5 +141,6 @@ def multiview_from_video(video: SpatioTemporalUNet, vector_width: int) -> Spatio
     state = video.state_dict()
     del state["add_embedding.linear_1.weight"]
     missing, unexpected = network.load_state_dict(state, strict=False)
-    assert missing == ["add_embedding.linear_1.weight"] and not unexpected
+    assert missing == ["add_embedding.linear_1.weight"]
+    assert not unexpected
     return network.to(device=video.device, dtype=video.dtype)

@@ -1,0 +1,53 @@
+"""Added vectors: what a network is told of a sequence beside its picture."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def sinusoids(values: Tensor, width: int) -> Tensor:
+    """Embed numbers as cosines, then sines, of `width / 2` frequencies from 1 down to 1/10000.
+
+    Args:
+        values: of any shape.
+        width: even.
+
+    Returns:
+        float32 of the shape of values, and `width` behind it.
+    """
+    half = width // 2
+    frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32) / half)
+    angles = values.to(torch.float32)[..., None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def video_vector(fps_id: float, motion_bucket_id: float, cond_aug: float, width: int = 256) -> Tensor:
+    """Give SVD's added vector, one for all frames.
+
+    Args:
+        fps_id: frames per second; released value 24 (not fps - 1).
+        motion_bucket_id: amount of motion, 0 to 255; released value 127.
+        cond_aug: standard deviation of the noise on the condition picture; released value 0.02.
+        width: numbers per value, 256 in the released network.
+
+    Returns:
+        (1, 3·width) float32
+    """
+    return sinusoids(torch.tensor([fps_id, motion_bucket_id, cond_aug]), width).reshape(1, -1)
+
+
+def orbit_vector(polars_rad: Tensor, azimuths_rad: Tensor, cond_aug: float, width: int = 256) -> Tensor:
+    """Give SV3D's added vectors, one per view.
+
+    Args:
+        polars_rad: (V,) angle from the vertical, π/2 - elevation.
+        azimuths_rad: (V,) azimuth from the reference view, `2π(k + 1)/V` for view k.
+        cond_aug: standard deviation of the noise on the condition picture; released value 1e-5.
+        width: numbers for cond_aug, 256 in the released network; each angle has twice as many.
+
+    Returns:
+        (V, 5·width) float32: cond_aug, polar, azimuth.
+    """
+    noise = sinusoids(torch.full((len(polars_rad),), cond_aug), width)
+    return torch.cat([noise, sinusoids(polars_rad, 2 * width), sinusoids(azimuths_rad, 2 * width)], dim=1)

@@ -1,0 +1,48 @@
+"""Classifier-free guidance with a scale per image, as SVD and SV3D use it."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def constant_scale(length: int, scale: float) -> Tensor:
+    """Give the same scale for each of `length` images, (length,)."""
+    return torch.full((length,), float(scale))
+
+
+def linear_scale(length: int, first: float, last: float) -> Tensor:
+    """Give scales that grow from the first to the last image, (length,): SVD's 1.5 to 3."""
+    return torch.linspace(first, last, length)
+
+
+def triangle_scale(length: int, low: float, high: float) -> Tensor:
+    """Give scales that rise to the middle of an orbit and fall again, (length,): SV3D's 1, 2.5, 1."""
+    middle = (length - 1) // 2
+    rise = torch.linspace(low, high, middle + 1)
+    return torch.cat([rise, torch.linspace(high, low, length - middle)[1:]]) if length > 1 else rise
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """How strongly each image of a sequence is pulled towards its condition.
+
+    Attributes:
+        scales: (T,); 1 is the conditional estimate alone.
+        sigma_low: guidance acts at noise levels from here ...
+        sigma_high: ... to here; outside, the scale is 1 (Kynkäänniemi et al., 2024).
+    """
+
+    scales: Tensor
+    sigma_low: float = 0.0
+    sigma_high: float = math.inf
+
+    def acts_at(self, sigma: float) -> bool:
+        """Say whether the unconditional estimate matters at this noise level."""
+        return self.sigma_low <= sigma <= self.sigma_high and bool((self.scales != 1).any())
+
+    def combine(self, conditional: Tensor, unconditional: Tensor) -> Tensor:
+        """Combine two estimates (N, T, C, h, w) into the guided one."""
+        scales = self.scales.to(conditional)[:, None, None, None]
+        return unconditional + scales * (conditional - unconditional)

@@ -1,0 +1,187 @@
+"""Priors made of a network: SVD and SV3D, at full size or small."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusion2.cameras import Cameras
+from diffusion2.priors.codec import LatentCodec
+from diffusion2.priors.edm import scalings
+from diffusion2.priors.embeddings import orbit_vector, video_vector
+from diffusion2.priors.guidance import Guidance
+from diffusion2.priors.image_encoder import ImageEncoder
+from diffusion2.priors.unet import SpatioTemporalUNet
+
+
+@dataclass(frozen=True)
+class SequenceCondition:
+    """What N sequences of T images are conditioned on.
+
+    Attributes:
+        latents: (N, C, h, w), unscaled latents of the condition pictures.
+        context: (N, 1, D), their embeddings.
+        vector: (N, T, A), or (N, 1, A) where all images of a sequence share one.
+        guidance: how strongly they act.
+    """
+
+    latents: Tensor
+    context: Tensor
+    vector: Tensor
+    guidance: Guidance
+
+    def __len__(self) -> int:
+        """Give the number of sequences."""
+        return len(self.latents)
+
+    def __getitem__(self, sequences: slice) -> "SequenceCondition":
+        """Give the condition of some of the sequences."""
+        return replace(
+            self,
+            latents=self.latents[sequences],
+            context=self.context[sequences],
+            vector=self.vector[sequences],
+        )
+
+
+class NetworkPrior:
+    """A network with its preconditioning and guidance.
+
+    Args:
+        network: predicts v, in the preconditioning of `edm.scalings`.
+        dtype: the network computes in it by autocast; what comes in and goes out is float32.
+    """
+
+    def __init__(self, network: SpatioTemporalUNet, dtype: torch.dtype = torch.float32) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.dtype = dtype
+
+    @torch.no_grad()
+    def denoise(self, latents: Tensor, sigma: float, condition: SequenceCondition) -> Tensor:
+        """Estimate the clean latents with guidance; see `Prior.denoise`.
+
+        The unconditional estimate has a condition latent and a context of zeros and the same added vector. It
+        is left out where no image's scale differs from 1.
+        """
+        conditional = self._estimate(latents, sigma, condition)
+        guidance = condition.guidance
+        if not guidance.acts_at(sigma):
+            return conditional
+        nothing = replace(
+            condition,
+            latents=torch.zeros_like(condition.latents),
+            context=torch.zeros_like(condition.context),
+        )
+        return guidance.combine(conditional, self._estimate(latents, sigma, nothing))
+
+    def _estimate(self, latents: Tensor, sigma: float, condition: SequenceCondition) -> Tensor:
+        sequences, frames = latents.shape[:2]
+        c_skip, c_out, c_in, c_noise = scalings(torch.tensor(sigma, dtype=torch.float32))
+        picture = condition.latents[:, None].expand(-1, frames, -1, -1, -1)
+        with torch.autocast(latents.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            raw = self.network(
+                torch.cat([latents * c_in, picture], dim=2),
+                c_noise.to(latents.device).expand(sequences),
+                condition.context,
+                condition.vector,
+            )
+        return c_skip * latents + c_out * raw.float()
+
+
+class _PicturePrior(NetworkPrior):
+    """A network prior that prepares its own conditions from pictures.
+
+    Args:
+        network: see `NetworkPrior`.
+        codec: pictures to latents.
+        encoder: pictures to context.
+        dtype: see `NetworkPrior`.
+    """
+
+    def __init__(
+        self,
+        network: SpatioTemporalUNet,
+        codec: LatentCodec,
+        encoder: ImageEncoder,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__(network, dtype)
+        self.codec, self.encoder = codec, encoder
+
+    def _prepare(
+        self, pictures: Tensor, vector: Tensor, guidance: Guidance, cond_aug: float, key: tuple[int, int]
+    ) -> SequenceCondition:
+        noise = torch.stack([_picture_noise(picture.shape, (*key, n)) for n, picture in enumerate(pictures)])
+        # cond_aug counts in pixels from -1 to 1, twice as wide as ours
+        latents = self.codec.encode_mode(pictures + cond_aug / 2 * noise)
+        return SequenceCondition(
+            latents=latents,
+            context=self.encoder(pictures, latents).float(),
+            vector=vector.to(latents.device).expand(len(pictures), -1, -1),
+            guidance=guidance,
+        )
+
+    @property
+    def _width(self) -> int:
+        return int(self.network.config.addition_time_embed_dim)
+
+
+def _picture_noise(shape: torch.Size, key: tuple[int, int, int]) -> Tensor:
+    rng = np.random.default_rng(key)
+    return torch.from_numpy(rng.standard_normal(tuple(shape), dtype=np.float32))
+
+
+class NetworkVideoPrior(_PicturePrior):
+    """SVD: a video that starts from its condition picture."""
+
+    def prepare(
+        self,
+        pictures: Tensor,
+        guidance: Guidance,
+        *,
+        fps_id: float = 24,
+        motion_bucket_id: float = 127,
+        cond_aug: float = 0.02,
+        seed: int = 0,
+    ) -> SequenceCondition:
+        """Prepare what N videos are conditioned on.
+
+        Args:
+            pictures: (N, 3, H, W) in [0, 1], the first frame of each video.
+            guidance: scales of the F frames.
+            fps_id: see `video_vector`.
+            motion_bucket_id: see `video_vector`.
+            cond_aug: standard deviation of the noise added to the pictures, in [-1, 1] pixels.
+            seed: of that noise.
+        """
+        vector = video_vector(fps_id, motion_bucket_id, cond_aug, self._width)
+        return self._prepare(pictures, vector, guidance, cond_aug, (seed, 0))
+
+
+class NetworkMultiviewPrior(_PicturePrior):
+    """SV3D: the views of an orbit that ends at its condition picture."""
+
+    def prepare(
+        self,
+        pictures: Tensor,
+        cameras: Cameras,
+        guidance: Guidance,
+        *,
+        cond_aug: float = 1e-5,
+        seed: int = 0,
+    ) -> SequenceCondition:
+        """Prepare what N orbits are conditioned on.
+
+        Args:
+            pictures: (N, 3, H, W) in [0, 1], the last view of each orbit.
+            cameras: the V cameras of the orbit; azimuths count from the condition picture's camera.
+            guidance: scales of the V views.
+            cond_aug: standard deviation of the noise added to the pictures, in [-1, 1] pixels.
+            seed: of that noise.
+        """
+        azimuths = torch.deg2rad(torch.as_tensor(cameras.azimuths_deg, dtype=torch.float64))
+        elevations = torch.as_tensor(cameras.elevations_deg, dtype=torch.float64)
+        polars = torch.deg2rad(90 - elevations).expand_as(azimuths)
+        vector = orbit_vector(polars, azimuths, cond_aug, self._width)
+        return self._prepare(pictures, vector, guidance, cond_aug, (seed, 1))

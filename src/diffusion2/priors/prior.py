@@ -1,0 +1,117 @@
+"""What the sampler knows of priors: protocols that networks and closed forms fulfil."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from diffusion2.cameras import Cameras
+from diffusion2.priors.guidance import Guidance
+
+
+class Condition(Protocol):
+    """What N sequences are conditioned on; `condition[a:b]` is that of some of them."""
+
+    def __len__(self) -> int:
+        """Give the number of sequences."""
+        ...
+
+    def __getitem__(self, sequences: slice, /) -> "Condition":
+        """Give the condition of some of the sequences."""
+        ...
+
+
+class Prior(Protocol):
+    """Estimates clean sequences from noisy ones."""
+
+    def denoise(self, latents: Tensor, sigma: float, condition: Any) -> Tensor:
+        """Estimate the clean latents, with guidance where the prior has any.
+
+        Args:
+            latents: (N, T, C, h, w) float32, clean latents plus noise of standard deviation sigma.
+            sigma: the noise level, > 0.
+            condition: what the prior's own `prepare` gave, for these N sequences.
+
+        Returns:
+            (N, T, C, h, w) float32. Sequences do not depend on each other.
+        """
+        ...
+
+
+class VideoPrior(Prior, Protocol):
+    """A prior of videos that start from a picture."""
+
+    def prepare(
+        self,
+        pictures: Tensor,
+        guidance: Guidance,
+        *,
+        fps_id: float,
+        motion_bucket_id: float,
+        cond_aug: float,
+        seed: int,
+    ) -> Condition:
+        """Prepare what N videos are conditioned on.
+
+        Args:
+            pictures: (N, 3, H, W) float32 in [0, 1], the first frame of each video.
+            guidance: scales of the F frames.
+            fps_id: frames per second.
+            motion_bucket_id: amount of motion, 0 to 255.
+            cond_aug: standard deviation of the noise added to the pictures, in pixels from -1 to 1.
+            seed: of that noise.
+        """
+        ...
+
+
+class MultiviewPrior(Prior, Protocol):
+    """A prior of orbits that end at a picture."""
+
+    def prepare(
+        self, pictures: Tensor, cameras: Cameras, guidance: Guidance, *, cond_aug: float, seed: int
+    ) -> Condition:
+        """Prepare what N orbits are conditioned on.
+
+        Args:
+            pictures: (N, 3, H, W) float32 in [0, 1], the last view of each orbit.
+            cameras: the V cameras of the orbit; azimuths count from the picture's camera.
+            guidance: scales of the V views.
+            cond_aug: standard deviation of the noise added to the pictures, in pixels from -1 to 1.
+            seed: of that noise.
+        """
+        ...
+
+
+class Codec(Protocol):
+    """Pictures to latents and back."""
+
+    @property
+    def factor(self) -> int:
+        """Give the number of pixels per latent along a side."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Give the number of channels of a latent."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode one sequence of latents, (T, C, h, w), to pictures (T, 3, H, W) in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class PriorPair:
+    """The two priors of one latent space, and the way into it and back.
+
+    Attributes:
+        name: "mini" or "svd-sv3d".
+        video: scores the rows of the matrix.
+        multiview: scores its columns.
+        codec: pictures to latents and back.
+    """
+
+    name: str
+    video: VideoPrior
+    multiview: MultiviewPrior
+    codec: Codec

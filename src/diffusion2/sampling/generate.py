@@ -1,0 +1,212 @@
+"""Stage 1: from a picture, or known references, to the latents of the matrix and its images."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from diffusion2.cameras import orbit
+from diffusion2.config import GenerateSettings, SamplingSettings
+from diffusion2.errors import InputError
+from diffusion2.events import Report, ignore, stage
+from diffusion2.image_matrix import Conditions
+from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
+from diffusion2.priors.prior import PriorPair
+from diffusion2.sampling.composition import multiview_weights
+from diffusion2.sampling.joint import JointSchedule, sample_joint
+from diffusion2.sampling.noise import MATRIX, REFERENCE_VIDEO, REFERENCE_VIEWS, CellNoise
+from diffusion2.sampling.parallel import Sequences, Workers
+from diffusion2.sampling.schedule import karras_sigmas
+
+OnCheckpoint = Callable[[int, dict[str, Tensor]], None]
+
+
+def sample_references(
+    pair: PriorPair, conditions: Conditions, settings: GenerateSettings, report: Report = ignore
+) -> Conditions:
+    """Generate the reference video and the reference views where they are not known.
+
+    Each is a matrix of one row, or one column, sampled by one prior alone and without rollbacks, as nothing
+    has to be reconciled.
+
+    Args:
+        pair: the priors.
+        conditions: the picture, and what else is known.
+        settings: V, F, the elevation, the seed and how to sample.
+        report: hears of the stages "reference video" and "reference views".
+
+    Returns:
+        The conditions with video (F, 3, H, W) and views (V, 3, H, W), float32 in [0, 1].
+
+    Raises:
+        InputError: the picture's size does not fit the priors.
+        NumericalError: an estimate isn't finite.
+    """
+    picture = conditions.picture[None]
+    if conditions.video is None:
+        rows = video_sequences(pair, picture, settings)
+        noise = _noise(pair, (1, settings.frames), conditions.picture, settings.seed, REFERENCE_VIDEO)
+        latents = _sample_one(rows, None, noise, settings, report)
+        conditions = replace(conditions, video=pair.codec.decode(latents[0]))
+    if conditions.views is None:
+        columns = view_sequences(pair, picture, settings)
+        noise = _noise(pair, (settings.views, 1), conditions.picture, settings.seed, REFERENCE_VIEWS)
+        latents = _sample_one(None, columns, noise, settings, report)
+        conditions = replace(conditions, views=pair.codec.decode(latents[:, 0]))
+    return conditions
+
+
+def sample_matrix(
+    pair: PriorPair,
+    conditions: Conditions,
+    settings: GenerateSettings,
+    report: Report = ignore,
+    *,
+    on_checkpoint: OnCheckpoint | None = None,
+    start: tuple[int, Mapping[str, Tensor]] | None = None,
+) -> Tensor:
+    """Sample the latents of the whole matrix by both priors (Algorithm 1).
+
+    As in eq. 6, the video of view v starts from the reference column's view v, and the orbit at frame f ends
+    at the reference row's frame f.
+
+    Args:
+        pair: the priors.
+        conditions: with video and views.
+        settings: V, F, the elevation, the seed and how to sample.
+        report: hears of the stage "matrix", whose units are evaluations of the matrix.
+        on_checkpoint: called with (steps done, {"latents": ...}) every `checkpoint_every` steps.
+        start: what `on_checkpoint` got, to go on from; the result is the same to the bit.
+
+    Returns:
+        (V, F, C, h, w) float32
+
+    Raises:
+        InputError: the conditions are incomplete or do not fit V and F.
+        NumericalError: an estimate isn't finite.
+    """
+    _check(conditions, settings)
+    assert conditions.video is not None
+    assert conditions.views is not None
+    rows = video_sequences(pair, conditions.views, settings)
+    columns = view_sequences(pair, conditions.video, settings)
+    sampling = settings.sampling
+    schedule = JointSchedule(
+        _sigmas(sampling), multiview_weights(sampling, settings.views), sampling.rollback_steps
+    )
+
+    def on_step(step: int, latents: Tensor) -> None:
+        if on_checkpoint and step % sampling.checkpoint_every == 0 and step < schedule.steps:
+            on_checkpoint(step, {"latents": latents})
+
+    with stage(report, "matrix") as progress, _workers(settings) as workers:
+        return sample_joint(
+            rows,
+            columns,
+            _noise(pair, (settings.views, settings.frames), conditions.picture, settings.seed, MATRIX),
+            schedule,
+            workers,
+            progress,
+            on_step,
+            start=None if start is None else (start[0], start[1]["latents"]),
+        )
+
+
+def decode_matrix(pair: PriorPair, latents: Tensor, report: Report = ignore, threads: int = 0) -> Tensor:
+    """Decode the latents of a matrix row by row.
+
+    Args:
+        pair: whose codec.
+        latents: (V, F, C, h, w).
+        report: hears of the stage "decode", whose units are rows.
+        threads: rows at once; 0: one per core on a CPU.
+
+    Returns:
+        (V, F, 3, H, W) float32 in [0, 1]
+    """
+    with stage(report, "decode") as progress, Workers(1, threads) as workers:
+        progress(0, len(latents))
+        images = []
+        for row in workers.map(pair.codec.decode, list(latents)):
+            images.append(row)
+            progress(len(images), len(latents))
+    return torch.stack(images)
+
+
+def video_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings) -> Sequences:
+    """Condition a video on each of the pictures (N, 3, H, W), its first frame."""
+    sampling = settings.sampling
+    scales = linear_scale(settings.frames, sampling.video_guidance, sampling.last_video_guidance)
+    condition = pair.video.prepare(
+        pictures,
+        _guidance(scales, sampling),
+        fps_id=sampling.fps_id,
+        motion_bucket_id=sampling.motion_bucket_id,
+        cond_aug=sampling.video_cond_aug,
+        seed=settings.seed,
+    )
+    return Sequences(pair.video, condition)
+
+
+def view_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings) -> Sequences:
+    """Condition an orbit on each of the pictures (N, 3, H, W), its last view."""
+    sampling = settings.sampling
+    if sampling.views_guidance_shape == "triangle":
+        scales = triangle_scale(settings.views, 1.0, sampling.views_guidance)
+    else:
+        scales = constant_scale(settings.views, sampling.views_guidance)
+    condition = pair.multiview.prepare(
+        pictures,
+        orbit(settings.views, settings.elevation_deg),
+        _guidance(scales, sampling),
+        cond_aug=sampling.views_cond_aug,
+        seed=settings.seed,
+    )
+    return Sequences(pair.multiview, condition)
+
+
+def _guidance(scales: Tensor, sampling: SamplingSettings) -> Guidance:
+    return Guidance(scales, sampling.guidance_sigma_low, sampling.guidance_sigma_high)
+
+
+def _sigmas(sampling: SamplingSettings) -> Tensor:
+    return karras_sigmas(sampling.steps, sampling.sigma_min, sampling.sigma_max, sampling.rho)
+
+
+def _workers(settings: GenerateSettings) -> Workers:
+    return Workers(settings.sampling.batch_size, settings.sampling.threads)
+
+
+def _noise(pair: PriorPair, cells: tuple[int, int], picture: Tensor, seed: int, stream: int) -> CellNoise:
+    height, width = picture.shape[-2:]
+    factor = pair.codec.factor
+    if height % factor or width % factor:
+        raise InputError(f"pictures must be multiples of {factor} pixels, not {width}x{height}")
+    return CellNoise(seed, (*cells, pair.codec.channels, height // factor, width // factor), stream)
+
+
+def _sample_one(
+    rows: Sequences | None,
+    columns: Sequences | None,
+    noise: CellNoise,
+    settings: GenerateSettings,
+    report: Report,
+) -> Tensor:
+    """Sample one row or one column by its prior alone."""
+    sampling = settings.sampling
+    weights = torch.full((sampling.steps, noise.shape[0]), 0.0 if columns is None else 1.0)
+    name = "reference views" if rows is None else "reference video"
+    schedule = JointSchedule(_sigmas(sampling), weights)
+    with stage(report, name) as progress, _workers(settings) as workers:
+        return sample_joint(rows, columns, noise, schedule, workers, progress)
+
+
+def _check(conditions: Conditions, settings: GenerateSettings) -> None:
+    for name, images, count in (
+        ("reference video", conditions.video, settings.frames),
+        ("reference views", conditions.views, settings.views),
+    ):
+        if images is None or len(images) != count:
+            found = "none" if images is None else str(len(images))
+            raise InputError(f"the matrix needs {count} pictures as {name}, there are {found}")

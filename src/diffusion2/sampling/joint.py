@@ -1,0 +1,146 @@
+"""Algorithm 1: joint denoising of the image matrix by two priors, with variance-reducing sampling."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffusion2.errors import InputError, NumericalError
+from diffusion2.sampling.parallel import Sequences, Workers
+
+OnStep = Callable[[int, Tensor], None]
+
+
+@dataclass(frozen=True)
+class JointSchedule:
+    """What happens in which step.
+
+    Attributes:
+        sigmas: (steps + 1,) falling noise levels, the last one 0.
+        weights: (steps, V), weight of the multi-view prior.
+        rollback_steps: N_r, in so many first steps noise is put back once and the step repeated.
+    """
+
+    sigmas: Tensor
+    weights: Tensor
+    rollback_steps: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not belong together."""
+        steps = len(self.sigmas) - 1
+        if steps < 1 or self.weights.ndim != 2 or len(self.weights) != steps:
+            raise InputError(f"{steps} steps need weights ({steps}, V), not {tuple(self.weights.shape)}")
+        if not 0 <= self.rollback_steps <= steps:
+            raise InputError(f"rollback_steps must lie between 0 and {steps}, not {self.rollback_steps}")
+
+    @property
+    def steps(self) -> int:
+        """Give the number of steps."""
+        return len(self.sigmas) - 1
+
+    def evaluations(self, start: int = 0) -> int:
+        """Give the number of evaluations of the matrix from a step on."""
+        return self.steps - start + max(0, self.rollback_steps - start)
+
+
+def sample_joint(
+    rows: Sequences | None,
+    columns: Sequences | None,
+    noise: Callable[[int], Tensor],
+    schedule: JointSchedule,
+    workers: Workers,
+    progress: Callable[[int, int, str], None] = lambda done, total, detail: None,
+    on_step: OnStep = lambda step, latents: None,
+    start: tuple[int, Tensor] | None = None,
+) -> Tensor:
+    """Sample a matrix of latents (Algorithm 1 of the paper).
+
+    Per step: the clean estimate is the multi-view prior's of the columns times the weight, plus the video
+    prior's of the rows times the rest; one Euler step; in the first N_r steps `(sigma_i - sigma_{i+1})·eps`
+    is then added and the step taken again from sigma_i. That noise is smaller than the
+    `sqrt(sigma_i² - sigma_{i+1}²)` which would restore the noise level: this is the variance reduction.
+
+    Args:
+        rows: the video prior and its V conditions; None where the weight is 1 throughout.
+        columns: the multi-view prior and its F conditions; None where the weight is 0 throughout.
+        noise: gives draw n, (V, F, C, h, w): 0 to start from, 1 + i for the rollback of step i.
+        schedule: noise levels, weights, rollbacks.
+        workers: how sequences are chunked and shared between threads.
+        progress: called with (evaluations done, in all, what was done) at the start and after each.
+        on_step: called with (steps done, latents) after each step.
+        start: (steps done, latents) to go on from, as `on_step` got them.
+
+    Returns:
+        (V, F, C, h, w) float32
+
+    Raises:
+        InputError: a prior is missing where its weight isn't 0.
+        NumericalError: an estimate isn't finite.
+    """
+    _check_priors(rows, columns, schedule)
+    sigmas = [float(sigma) for sigma in schedule.sigmas]
+    if start is None:
+        first, latents = 0, noise(0) * (1 + sigmas[0] ** 2) ** 0.5
+    else:
+        first, latents = start
+    done, total = schedule.evaluations() - schedule.evaluations(first), schedule.evaluations()
+    progress(done, total, "")
+    for i in range(first, schedule.steps):
+        for attempt in range(2 if i < schedule.rollback_steps else 1):
+            if attempt:
+                latents = latents + (sigmas[i] - sigmas[i + 1]) * noise(1 + i)
+            denoised = compose(latents, sigmas[i], schedule.weights[i], rows, columns, workers)
+            if not torch.isfinite(denoised).all():
+                raise NumericalError("sampling", i, sigmas[i], "a prior's estimate overflowed")
+            slope = (latents - denoised) / sigmas[i]
+            latents = latents + (sigmas[i + 1] - sigmas[i]) * slope
+            done += 1
+            progress(done, total, f"sigma {sigmas[i]:.3g}")
+        on_step(i + 1, latents)
+    return latents
+
+
+def compose(
+    latents: Tensor,
+    sigma: float,
+    weights: Tensor,
+    rows: Sequences | None,
+    columns: Sequences | None,
+    workers: Workers,
+) -> Tensor:
+    """Estimate the clean matrix: weight times the columns' estimate plus the rest times the rows'.
+
+    A prior whose weight is 0 in every view is not asked.
+
+    Args:
+        latents: (V, F, C, h, w).
+        sigma: the noise level.
+        weights: (V,), weight of the multi-view prior.
+        rows: see `sample_joint`.
+        columns: see `sample_joint`.
+        workers: see `sample_joint`.
+
+    Returns:
+        (V, F, C, h, w)
+    """
+    by_rows, by_columns = bool((weights != 1).any()), bool((weights != 0).any())
+    jobs = []
+    if by_rows and rows is not None:
+        jobs.append((rows, latents))
+    if by_columns and columns is not None:
+        jobs.append((columns, latents.transpose(0, 1).contiguous()))
+    estimates = workers.denoise(jobs, sigma)
+    if not by_columns:
+        return estimates[0]
+    if not by_rows:
+        return estimates[0].transpose(0, 1)
+    weight = weights.to(latents)[:, None, None, None, None]
+    return (1 - weight) * estimates[0] + weight * estimates[1].transpose(0, 1)
+
+
+def _check_priors(rows: Sequences | None, columns: Sequences | None, schedule: JointSchedule) -> None:
+    if rows is None and bool((schedule.weights != 1).any()):
+        raise InputError("without a video prior the multi-view prior's weight must be 1 throughout")
+    if columns is None and bool((schedule.weights != 0).any()):
+        raise InputError("without a multi-view prior its weight must be 0 throughout")
