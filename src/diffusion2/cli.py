@@ -6,6 +6,7 @@ runs, so that `--help` answers at once.
 
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         if isinstance(error, Diffusion2Error):
             _say(f"error: {error}")
             return error.exit_code
