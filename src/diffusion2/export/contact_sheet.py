@@ -30,7 +30,8 @@ def write_contact_sheet(images: Tensor, path: str | Path, *, gap: int = 2, max_s
     if images.ndim != 5 or images.shape[2] != 3 or 0 in images.shape:
         raise InputError(f"a contact sheet shows images (V, F, 3, H, W), not {tuple(images.shape)}")
     views, frames, _, height, width = images.shape
-    shrink = min(1.0, max_side / (views * (height + gap)), max_side / (frames * (width + gap)))
+    room = [(max_side + gap) // count - gap for count in (views, frames)]
+    shrink = min(1.0, room[0] / height, room[1] / width)
     height, width = max(1, int(height * shrink)), max(1, int(width * shrink))
     sheet = np.full((views * (height + gap) - gap, frames * (width + gap) - gap, 3), LINE, np.uint8)
     for view in range(views):

@@ -7,10 +7,11 @@ import torch
 
 from diffusion2.export.writing import writing
 from diffusion2.gaussians import Asset4D
-from diffusion2.viewer.reference import duration, frames
-from diffusion2.viewer.scene import add_splats, move_splats, open_server, splats_at
+from diffusion2.viewer.reference import duration
+from diffusion2.viewer.scene import add_splats, move_splats, open_server, splats_over
 
 MOMENTS_PER_SECOND = 24
+MIN_MOMENTS = 12
 MAX_SPLATS = 400_000
 """Splats in a recording, all moments together: about 1 MB of file for 40,000 of them."""
 
@@ -55,7 +56,7 @@ def write_viewer(
         path: the file, e.g. `viewer.html`.
         title: of the page.
         moments: at how many times from 0 to 1 the object is recorded; by default 24 per second, fewer where
-            the file would grow beyond about 10 MB, but not fewer than the asset has frames.
+            the file would grow beyond about 10 MB, but at least 12.
 
     Raises:
         ExportError: when the file can't be written.
@@ -73,21 +74,23 @@ def default_moments(asset: Asset4D) -> int:
         return 1
     smooth = round(duration(asset) * MOMENTS_PER_SECOND) + 1
     affordable = MAX_SPLATS // max(len(asset.gaussians), 1)
-    return max(min(smooth, affordable), frames(asset), 2)
+    return max(min(smooth, affordable), MIN_MOMENTS)
 
 
 def _record(asset: Asset4D, title: str, moments: int) -> str:
     """Give the page; the last moment stands for as long as every other before the first comes again."""
-    times = torch.linspace(0, 1, moments).tolist() if moments > 1 else [0.0]
+    times = torch.linspace(0, 1, moments) if moments > 1 else torch.zeros(1)
     pause = duration(asset) / max(moments - 1, 1)
     with open_server(asset, title) as server:
         recording = server.get_scene_serializer()
-        handle = add_splats(server, splats_at(asset, times[0]))
-        for time in times[1:]:
-            recording.insert_sleep(pause)
-            move_splats(handle, splats_at(asset, time))
-        if moments > 1:
-            recording.insert_sleep(pause)
+        handle = None
+        for splats in splats_over(asset, times):
+            if handle is None:
+                handle = add_splats(server, splats)
+            else:
+                move_splats(handle, splats)
+            if moments > 1:
+                recording.insert_sleep(pause)
         page = recording.as_html()
     return _adapt(page, html.escape(title))
 

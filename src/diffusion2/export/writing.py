@@ -23,9 +23,7 @@ def writing(path: str | Path, what: str) -> Iterator[Path]:
     if path.is_dir():
         raise ExportError(f"{path}: {what} can't be written there: it is a folder; give a file name")
     if not path.parent.is_dir():
-        raise ExportError(
-            f"{path}: {what} can't be written: there is no folder {path.parent}; create it first"
-        )
+        raise ExportError(f"{path}: {what} can't be written: create the folder {path.parent} first")
     try:
         with atomic_path(path) as temporary:
             yield temporary

@@ -25,6 +25,9 @@ _MEAN_STEP = 2.0**-13
 """World units; 1/10 of a pixel where the object fills a screen 1,000 pixels high. Repeated trailing zeros
 in the means make a recording about a tenth smaller."""
 
+_CHUNK = 4
+"""Moments for which the deformation is evaluated together: it is faster so, and needs more memory."""
+
 
 @dataclass(frozen=True)
 class Splats:
@@ -43,15 +46,21 @@ class Splats:
     opacities: Tensor
 
 
+def splats_over(asset: Asset4D, times: Tensor) -> Iterator[Splats]:
+    """Give the splats at each of (T,) times in [0, 1]."""
+    still = asset.gaussians
+    scales, colors, opacities = still.scales, still.colors, still.opacities[:, None]
+    for chunk in times.split(_CHUNK):
+        with torch.no_grad():
+            moved = zip(*asset.move(chunk), strict=True)
+        for means, quats in moved:
+            rounded = (means / _MEAN_STEP).round() * _MEAN_STEP
+            yield Splats(rounded, covariances(quats, scales), colors, opacities)
+
+
 def splats_at(asset: Asset4D, time: float) -> Splats:
     """Give the splats at a time in [0, 1]."""
-    gaussians = asset.at(time)
-    return Splats(
-        (gaussians.means / _MEAN_STEP).round() * _MEAN_STEP,
-        covariances(gaussians.quats, gaussians.scales),
-        gaussians.colors,
-        gaussians.opacities[:, None],
-    )
+    return next(splats_over(asset, torch.tensor([time])))
 
 
 def covariances(quats: Tensor, scales: Tensor) -> Tensor:

@@ -1,0 +1,32 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from diffusion2.gaussians import Asset4D, DeformationOutput, Gaussians
+from diffusion2.gaussians.gaussians import rgb_to_sh0
+
+
+class Rising(nn.Module):
+    """Everything moves up by 0.4 from time 0 to time 1."""
+
+    def forward(self, means: Tensor, times: Tensor) -> DeformationOutput:
+        translations = (times[:, None, None] * torch.tensor([0.0, 0.0, 0.4])).expand(-1, len(means), -1)
+        rotations = torch.tensor([1.0, 0, 0, 0]).expand(len(times), len(means), 4)
+        return DeformationOutput(translations, rotations)
+
+
+@pytest.fixture
+def rising_asset() -> Asset4D:
+    """A rising red ball beside the axis, on the +y side; the reference camera sees it on the right."""
+    generator = torch.Generator().manual_seed(0)
+    count = 60
+    means = 0.08 * torch.randn(count, 3, generator=generator) + torch.tensor([0.0, 0.35, -0.2])
+    gaussians = Gaussians(
+        means,
+        torch.randn(count, 4, generator=generator),
+        torch.full((count, 3), 0.05).log(),
+        torch.full((count,), 3.0),
+        rgb_to_sh0(torch.tensor([0.9, 0.1, 0.1]).expand(count, 3)),
+    )
+    metadata = {"fps": 8.0, "frames": 5, "elevation_deg": 0.0, "radius": 2.0, "fov_deg": 33.8}
+    return Asset4D(gaussians, Rising(), metadata)  # type: ignore[arg-type]
