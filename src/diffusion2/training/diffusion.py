@@ -1,0 +1,153 @@
+"""The mini pair's two networks: denoise single-view clips, denoise static orbits.
+
+Both learn what SVD and SV3D learn, with their preconditioning: from one picture's latent, the video
+network the clip that starts with it, the multi-view network the orbit that ends with it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusion2.priors.edm import scalings
+from diffusion2.priors.embeddings import orbit_vector, video_vector
+from diffusion2.priors.image_encoder import PooledLatentEncoder
+from diffusion2.priors.unet import SpatioTemporalUNet
+from diffusion2.training.data import LENGTH, Item, read_items
+
+VALUE_WIDTH = 64
+"""Numbers that embed one value of the added vector."""
+UNET_CONFIG = {
+    "in_channels": 16,
+    "out_channels": 8,
+    "block_out_channels": (96, 96, 128),
+    "down_block_types": (
+        "DownBlockSpatioTemporal",
+        "CrossAttnDownBlockSpatioTemporal",
+        "DownBlockSpatioTemporal",
+    ),
+    "up_block_types": ("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal", "UpBlockSpatioTemporal"),
+    "layers_per_block": 1,
+    "num_attention_heads": (3, 3, 4),
+    "cross_attention_dim": 128,
+    "addition_time_embed_dim": VALUE_WIDTH,
+    "num_frames": LENGTH,
+    "sample_size": 16,
+}
+VECTOR_WIDTHS = {"video": 3 * VALUE_WIDTH, "multiview": 5 * VALUE_WIDTH}
+BATCH = 4
+LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.5, 1.6
+CONDITION_DROPOUT = 0.12
+HELD_OUT_SIGMAS = (0.1, 0.3, 1.0, 3.0, 8.0, 20.0)
+HELD_OUT_SEQUENCES = 32
+
+
+@dataclass(frozen=True)
+class SequenceSet:
+    """Encoded sequences of one kind and what the network is told of each.
+
+    Attributes:
+        kind: "video" (a clip, conditioned on its first image) or "multiview" (an orbit, on its last).
+        latents: (N, T, C, h, w) float16, unscaled.
+        items: the N items as rendered.
+        motion: (N,) motion buckets; zeros for orbits.
+        scale: factor that gives the latents a standard deviation of 1.
+    """
+
+    kind: Literal["video", "multiview"]
+    latents: np.ndarray
+    items: list[Item]
+    motion: np.ndarray
+    scale: float
+
+    def sequence(self, index: int, roll: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Give clean scaled latents (T, C, h, w), the condition latent (C, h, w) and the added vectors.
+
+        Args:
+            index: which item.
+            roll: by how many views an orbit is turned, so that any of its views is the reference.
+        """
+        latents = torch.from_numpy(np.asarray(self.latents[index])).float()
+        item = self.items[index]
+        if self.kind == "video":
+            vector = video_vector(item.fps, float(self.motion[index]), 0.0, VALUE_WIDTH)
+            return latents * self.scale, latents[0], vector.expand(LENGTH, -1)
+        latents = latents.roll(roll, dims=0)
+        polars = torch.full((LENGTH,), float(np.pi / 2 - np.deg2rad(item.elevation_deg)))
+        azimuths = 2 * torch.pi * torch.arange(1, LENGTH + 1) / LENGTH
+        return latents * self.scale, latents[-1], orbit_vector(polars, azimuths, 0.0, VALUE_WIDTH)
+
+
+def open_set(kind: Literal["video", "multiview"], latents: Path, index: Path, scale: float) -> SequenceSet:
+    """Open an encoded set; the motion buckets of clips lie beside the latents as `.motion.npy`."""
+    values = np.load(latents, mmap_mode="r")
+    motion = np.load(latents.with_suffix(".motion.npy")) if kind == "video" else np.zeros(len(values))
+    return SequenceSet(kind, values, read_items(index), motion, scale)
+
+
+class DiffusionTask:
+    """Denoise sequences of one kind.
+
+    Args:
+        network: what is trained.
+        train: sequences to learn from.
+        held_out: sequences of other objects, to measure on.
+    """
+
+    matrix_rate = 0.02
+
+    def __init__(self, network: SpatioTemporalUNet, train: SequenceSet, held_out: SequenceSet) -> None:
+        self.name = train.kind
+        self.network = network
+        self._train, self._held_out = train, held_out
+        self._encode = PooledLatentEncoder()
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """Give the mean squared error of the network's output over one batch of noisy sequences."""
+        picked = [
+            self._train.sequence(int(rng.integers(len(self._train.items))), int(rng.integers(LENGTH)))
+            for _ in range(BATCH)
+        ]
+        clean, condition, vector = (torch.stack(parts) for parts in zip(*picked, strict=True))
+        sigma = torch.from_numpy(np.exp(rng.normal(LOG_SIGMA_MEAN, LOG_SIGMA_STD, BATCH))).float()
+        keep = torch.from_numpy(rng.random(BATCH) >= CONDITION_DROPOUT).float()
+        noisy = clean + sigma.view(-1, 1, 1, 1, 1) * torch.randn_like(clean)
+        denoised = self._denoise(noisy, sigma, condition, vector, keep)
+        # Equal weight for the network's own output at every noise level (EDM with data of variance 1).
+        weight = ((sigma**2 + 1) / sigma**2).view(-1, 1, 1, 1, 1)
+        return (weight * (denoised - clean).square()).mean()
+
+    def _denoise(
+        self, noisy: Tensor, sigma: Tensor, condition: Tensor, vector: Tensor, keep: Tensor
+    ) -> Tensor:
+        c_skip, c_out, c_in, c_noise = (s.view(-1, 1, 1, 1, 1) for s in scalings(sigma))
+        context = self._encode(None, condition) * keep.view(-1, 1, 1)
+        condition = (condition * keep.view(-1, 1, 1, 1))[:, None].expand_as(noisy)
+        with torch.autocast("cpu", torch.bfloat16):
+            sample = torch.cat([noisy * c_in, condition], dim=2)
+            output = self.network(sample, c_noise.flatten(), context, vector)
+        return c_skip * noisy + c_out * output.float()
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Give the root mean squared error of denoised held-out latents at several noise levels."""
+        generator = torch.Generator().manual_seed(0)
+        indices = np.linspace(0, len(self._held_out.items) - 1, HELD_OUT_SEQUENCES).astype(int)
+        figures, copied = {}, []
+        for sigma in HELD_OUT_SIGMAS:
+            errors = []
+            for start in range(0, len(indices), BATCH):
+                picked = [self._held_out.sequence(int(i), int(i) % LENGTH) for i in indices[start : start + BATCH]]
+                clean, condition, vector = (torch.stack(parts) for parts in zip(*picked, strict=True))
+                noisy = clean + sigma * torch.randn(clean.shape, generator=generator)
+                sigmas, keep = torch.full((len(clean),), sigma), torch.ones(len(clean))
+                denoised = self._denoise(noisy, sigmas, condition, vector, keep)
+                errors.append(float((denoised - clean).square().mean()))
+                copied.append(float((condition[:, None] * self._held_out.scale - clean).square().mean()))
+            figures[f"rmse_{sigma:g}"] = float(np.mean(errors)) ** 0.5
+        figures["rmse_mean"] = float(np.mean([figures[f"rmse_{sigma:g}"] for sigma in HELD_OUT_SIGMAS]))
+        figures["rmse_copy"] = float(np.mean(copied)) ** 0.5
+        return figures

@@ -1,0 +1,58 @@
+"""Latents of the rendered sets, computed once with the trained autoencoder."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+
+from diffusion2.events import Report, stage
+from diffusion2.training.vae import PIXEL_UNSHUFFLE, to_float
+
+
+@torch.no_grad()
+def encode_set(vae: AutoencoderKL, images: Path, target: Path, report: Report) -> Path:
+    """Encode a rendered set to modes, unscaled: (N, T, C, h, w) float16 beside the pictures.
+
+    Args:
+        vae: the trained autoencoder.
+        images: (N, T, H, W, 3) uint8 `.npy`.
+        target: where to write; kept if it is newer than the pictures.
+        report: told how far it is.
+    """
+    if target.is_file() and target.stat().st_mtime > images.stat().st_mtime:
+        return target
+    pictures = np.load(images, mmap_mode="r")
+    encoded = None
+    partial = target.with_suffix(".partial")
+    with stage(report, f"encode {images.stem}") as progress:
+        for i, sequence in enumerate(pictures):
+            x = F.pixel_unshuffle(to_float(sequence) * 2 - 1, PIXEL_UNSHUFFLE)
+            with torch.autocast("cpu", torch.bfloat16):
+                latent = vae.encode(x).latent_dist.mode().to(torch.float16).numpy()
+            if encoded is None:
+                shape = (len(pictures), *latent.shape)
+                encoded = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+            encoded[i] = latent
+            progress(i + 1, len(pictures))
+    assert encoded is not None
+    encoded.flush()
+    os.replace(partial, target)
+    return target
+
+
+def motion_buckets(images: Path) -> np.ndarray:
+    """Measure how much each clip of a set moves, as motion buckets (N,) in [0, 255].
+
+    The mean difference to the first frame, as a share of the object's area, is squashed so that a
+    typical clip (0.23) gets 127.5: 255 m / (m + 0.23).
+    """
+    buckets = []
+    for sequence in np.load(images, mmap_mode="r"):
+        frames = sequence[:, ::2, ::2].astype(np.float32) / 255
+        area = max(float((frames.min(-1) < 0.98).mean()), 1e-3)
+        motion = float(np.abs(frames[1:] - frames[:1]).mean()) / area
+        buckets.append(255 * motion / (motion + 0.23))
+    return np.array(buckets, np.float32)

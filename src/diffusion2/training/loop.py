@@ -1,0 +1,217 @@
+"""The training loop: one task, one thread or more, resumable at any moment.
+
+A checkpoint holds the weights, their running average, the optimiser's state and the step; what a
+step draws depends on the step alone, so a resumed run goes on as if it had never stopped. Stop it
+with Ctrl-C or SIGTERM (it saves), pause it with SIGSTOP and go on with SIGCONT.
+"""
+
+import json
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from diffusion2.atomic_files import atomic_path
+from diffusion2.errors import NumericalError, WeightsError
+from diffusion2.events import Report, stage
+from diffusion2.training.optimizer import MuonAdamW, PowerAverage
+
+WARMUP_STEPS = 50
+SAVE_SECONDS = 180.0
+
+
+class Task(Protocol):
+    """What is trained: a network, the loss of one step, and how well it does on held-out data."""
+
+    name: str
+    network: nn.Module
+    matrix_rate: float
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """Give the loss of one batch, drawn with `rng`."""
+        ...
+
+    def evaluate(self) -> dict[str, float]:
+        """Measure the network, which holds the averaged weights meanwhile, on held-out data."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long to train and how often to look.
+
+    Attributes:
+        minutes: wall time of this call.
+        evaluate_minutes: time between two measurements.
+        anneal_minutes: the rate falls to zero over so many last minutes; 0 keeps it, so that a later
+            call goes on from the same place.
+        seed: of all draws.
+    """
+
+    minutes: float
+    evaluate_minutes: float = 10.0
+    anneal_minutes: float = 0.0
+    seed: int = 0
+
+
+class Trainer:
+    """A task, its optimiser and average, and the checkpoint they are kept in."""
+
+    def __init__(self, task: Task, checkpoint: Path) -> None:
+        self.task, self.checkpoint = task, checkpoint
+        self.optimizer = MuonAdamW(task.network, task.matrix_rate)
+        self.average = PowerAverage(task.network)
+        self.step = 0
+        if checkpoint.is_file():
+            self._load()
+
+    def run(self, settings: LoopSettings, report: Report) -> None:
+        """Train for the given time; a checkpoint is written every few minutes and at the end.
+
+        Raises:
+            NumericalError: the loss is not finite; the last checkpoint stays as it was.
+        """
+        start = saved = measured = time.monotonic()
+        losses: list[float] = []
+        stopping = _StopSignal()
+        with stage(report, f"train {self.task.name}") as progress, stopping:
+            while True:
+                elapsed = (time.monotonic() - start) / 60
+                if elapsed >= settings.minutes or stopping.requested:
+                    break
+                losses.append(self._take_step(settings, elapsed))
+                now = time.monotonic()
+                if self.step % 25 == 0:
+                    mean = float(np.mean(losses[-200:]))
+                    progress(int(elapsed * 60), int(settings.minutes * 60), f"step {self.step}, loss {mean:.4f}")
+                if now - saved > SAVE_SECONDS:
+                    self.save()
+                    saved = now
+                if now - measured > settings.evaluate_minutes * 60:
+                    self._measure(float(np.mean(losses[-200:])))
+                    measured = time.monotonic()
+            if losses:
+                self.save()
+                self._measure(float(np.mean(losses[-200:])))
+
+    def _take_step(self, settings: LoopSettings, elapsed: float) -> float:
+        rng = np.random.default_rng((settings.seed, self.step))
+        torch.manual_seed(int(rng.integers(2**31)))
+        factor = min(1.0, (self.step + 1) / WARMUP_STEPS)
+        if settings.anneal_minutes:
+            factor *= min(1.0, max(0.0, (settings.minutes - elapsed) / settings.anneal_minutes))
+        for group in self.optimizer.param_groups:
+            group["factor"] = factor
+        loss = self.task.loss(rng)
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            hint = f"training can go on from {self.checkpoint}"
+            raise NumericalError(f"training {self.task.name}", self.step, hint=hint)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        self.average.update(self.task.network, self.step)
+        return value
+
+    def _measure(self, train_loss: float) -> None:
+        with averaged(self.task.network, self.average):
+            figures = self.task.evaluate()
+        record = {"time": time.time(), "step": self.step, "train_loss": train_loss, **figures}
+        with self.checkpoint.with_suffix(".log.jsonl").open("a") as log:
+            log.write(json.dumps(record) + "\n")
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        tensors: dict[str, Tensor] = {}
+        for name, parameter in self.task.network.named_parameters():
+            tensors[f"weights.{name}"] = parameter.detach()
+            tensors[f"average.{name}"] = self.average.weights[name]
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"{key}.{name}"] = value
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+        with atomic_path(self.checkpoint) as temporary:
+            save_file(tensors, temporary, {"task": self.task.name, "step": str(self.step)})
+
+    def _load(self) -> None:
+        tensors, metadata = read_checkpoint(self.checkpoint, self.task.name)
+        with torch.no_grad():
+            for name, parameter in self.task.network.named_parameters():
+                stored = tensors.get(f"weights.{name}")
+                if stored is None or stored.shape != parameter.shape:
+                    raise WeightsError(
+                        f"{self.checkpoint} belongs to another network ({name} differs): move it away"
+                    )
+                parameter.copy_(stored)
+                self.average.weights[name].copy_(tensors[f"average.{name}"])
+                state: dict[str, Any] = self.optimizer.state[parameter]
+                for key in ("step", "first", "second"):
+                    if f"{key}.{name}" in tensors:
+                        state[key] = tensors[f"{key}.{name}"].clone()
+        self.step = int(metadata["step"])
+
+
+def read_checkpoint(path: Path, task: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a checkpoint's tensors and metadata.
+
+    Raises:
+        WeightsError: not a readable checkpoint of this task.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("task") != task:
+                raise WeightsError(f"{path} is no checkpoint of {task}: move it away or train that")
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} can't be read as a checkpoint ({error}): move it away") from error
+
+
+class averaged:  # noqa: N801 (a context manager, used like a function)
+    """Let a network hold its averaged weights inside a `with` block."""
+
+    def __init__(self, network: nn.Module, average: PowerAverage) -> None:
+        self.network, self.average = network, average
+
+    def __enter__(self) -> None:
+        """Put the averaged weights in."""
+        self._swap()
+
+    def __exit__(self, *_: object) -> None:
+        """Put the trained weights back."""
+        self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for name, parameter in self.network.named_parameters():
+            kept = parameter.clone()
+            parameter.copy_(self.average.weights[name])
+            self.average.weights[name].copy_(kept)
+
+
+class _StopSignal:
+    """Notes an interrupt or a termination instead of dying of it."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "_StopSignal":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, *_: object) -> None:
+        self.requested = True

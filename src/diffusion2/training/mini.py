@@ -1,0 +1,143 @@
+"""The mini pair from models to weights: render, train the autoencoder, encode, train both networks, pack."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from safetensors.torch import save_file
+from torch import nn
+
+from diffusion2.atomic_files import atomic_path
+from diffusion2.errors import InputError
+from diffusion2.events import Report
+from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
+from diffusion2.training.data import build_set
+from diffusion2.training.diffusion import UNET_CONFIG, VECTOR_WIDTHS, DiffusionTask, SequenceSet, open_set
+from diffusion2.training.latents import encode_set, motion_buckets
+from diffusion2.training.loop import LoopSettings, Trainer, read_checkpoint
+from diffusion2.training.vae import PIXEL_UNSHUFFLE, VAE_CONFIG, VaeTask
+
+Part = Literal["vae", "video", "multiview"]
+WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
+DEFAULT_CACHE = Path.home() / ".cache" / "diffusion2" / "mini"
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What is trained, on what, where it is kept and for how long.
+
+    Attributes:
+        part: which of the three networks.
+        assets: folder of models with a `PROVENANCE.tsv` (columns split, kind, file).
+        cache: rendered sets, latents and checkpoints.
+        loop: how long, and how often to look.
+        threads: of this process.
+    """
+
+    part: Part
+    assets: Path
+    cache: Path
+    loop: LoopSettings
+    threads: int = 1
+
+
+def train(settings: TrainSettings, report: Report) -> Path:
+    """Train one part of the pair, or go on with it; what it needs is rendered or encoded first.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        InputError: the models, or the part that has to be trained before, are not there.
+    """
+    checkpoint = settings.cache / f"{settings.part}.safetensors"
+    torch.set_num_threads(settings.threads)
+    if settings.part == "vae":
+        kinds = ("orbit", "video")
+        sets = {s: [build_set(settings.assets, s, k, settings.cache) for k in kinds] for s in ("train", "val")}
+        Trainer(VaeTask(sets["train"], sets["val"]), checkpoint).run(settings.loop, report)
+        return checkpoint
+    train_set, held_out = (_sequences(settings, split, report) for split in ("train", "val"))
+    task = DiffusionTask(_starting_network(settings.part, settings.cache), train_set, held_out)
+    Trainer(task, checkpoint).run(settings.loop, report)
+    return checkpoint
+
+
+def _sequences(settings: TrainSettings, split: str, report: Report) -> SequenceSet:
+    assert settings.part != "vae"
+    kind = "video" if settings.part == "video" else "orbit"
+    images = build_set(settings.assets, split, kind, settings.cache)
+    vae = trained_vae(settings.cache)
+    latents = encode_set(vae, images, images.with_suffix(".latents.npy"), report)
+    motion = latents.with_suffix(".motion.npy")
+    if kind == "video" and not motion.is_file():
+        with atomic_path(motion) as temporary:
+            np.save(temporary, motion_buckets(images))
+    return open_set(settings.part, latents, images.with_suffix(".json"), vae.config["scaling_factor"])
+
+
+def _starting_network(part: str, cache: Path) -> SpatioTemporalUNet:
+    """Make a video network from nothing, or a multi-view network from the video network, as SV3D from SVD."""
+    torch.manual_seed(0)
+    network = SpatioTemporalUNet(
+        **UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"]
+    )
+    if part == "video":
+        return network
+    _load_average(network, cache / "video.safetensors", "video")
+    return multiview_from_video(network, VECTOR_WIDTHS["multiview"])
+
+
+def trained_vae(cache: Path) -> AutoencoderKL:
+    """Load the trained autoencoder, its scale set to what gives the latents a standard deviation of 1."""
+    checkpoint = cache / "vae.safetensors"
+    vae = AutoencoderKL(**VAE_CONFIG)
+    _load_average(vae, checkpoint, "vae")
+    log = checkpoint.with_suffix(".log.jsonl").read_text().splitlines()
+    vae.register_to_config(scaling_factor=round(1 / json.loads(log[-1])["latent_std"], 4))
+    return vae.eval().requires_grad_(False)
+
+
+def _load_average(network: nn.Module, checkpoint: Path, part: Part) -> int:
+    """Fill a network with a checkpoint's averaged weights; give the step."""
+    if not checkpoint.is_file():
+        raise InputError(f"{checkpoint} does not exist: run `diffusion2 train {part}` first")
+    tensors, metadata = read_checkpoint(checkpoint, part)
+    prefix = "average."
+    network.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
+    return int(metadata["step"])
+
+
+def pack(cache: Path, out: Path) -> dict[str, int]:
+    """Write the trained pair as weights that runs load: float16, in diffusers' layout.
+
+    Args:
+        cache: where the checkpoints are.
+        out: folder that gets `vae/`, `video/` and `multiview/`.
+
+    Returns:
+        The training steps of each part.
+    """
+    steps = {}
+    networks: dict[Part, nn.Module] = {"vae": trained_vae(cache)}
+    for part in ("video", "multiview"):
+        networks[part] = SpatioTemporalUNet(
+            **UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS[part]
+        )
+    for part, network in networks.items():
+        steps[part] = _load_average(network, cache / f"{part}.safetensors", part)
+        folder = out / part
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {k: v for k, v in network.config.items() if not k.startswith("_")}  # pyright: ignore
+        if part == "vae":
+            config["pixel_unshuffle"] = PIXEL_UNSHUFFLE
+        with atomic_path(folder / "config.json") as temporary:
+            temporary.write_text(json.dumps(config, indent=2) + "\n")
+        tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}
+        with atomic_path(folder / WEIGHTS_FILE) as temporary:
+            save_file(tensors, temporary, {"format": "pt", "steps": str(steps[part])})
+    return steps

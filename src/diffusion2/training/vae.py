@@ -1,0 +1,109 @@
+"""The mini pair's autoencoder: 128 px pictures to 8 x 16 x 16 latents and back."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from diffusion2.evaluation.lpips import load_lpips
+from diffusion2.training.data import SIZE
+
+PIXEL_UNSHUFFLE = 2
+VAE_CONFIG = {
+    "in_channels": 3 * PIXEL_UNSHUFFLE**2,
+    "out_channels": 3 * PIXEL_UNSHUFFLE**2,
+    "down_block_types": ("DownEncoderBlock2D",) * 3,
+    "up_block_types": ("UpDecoderBlock2D",) * 3,
+    "block_out_channels": (32, 64, 64),
+    "layers_per_block": 1,
+    "latent_channels": 8,
+    "norm_num_groups": 8,
+    "scaling_factor": 1.0,
+}
+BATCH = 16
+CROP, FULL_SIZE_SHARE = 96, 0.3
+LPIPS_WEIGHT = 0.2
+KL_WEIGHT = 1e-6
+
+
+class VaeTask:
+    """Reconstruct single pictures: L1 + 0.2 LPIPS + a faint pull of the latents to a unit Gaussian.
+
+    Args:
+        sets: rendered training sets, (N, T, H, W, 3) uint8 files.
+        held_out: sets of objects that are never trained on.
+    """
+
+    name = "vae"
+    matrix_rate = 0.01
+
+    def __init__(self, sets: list[Path], held_out: list[Path]) -> None:
+        torch.manual_seed(0)
+        self.network = AutoencoderKL(**VAE_CONFIG)
+        self._lpips = load_lpips()
+        # In memory: pictures picked at random from a mapped file would wait for the disk.
+        self._images = [np.load(path) for path in sets]
+        held = [np.load(path, mmap_mode="r") for path in held_out]
+        self._held_out = torch.cat([_spread(images, 32) for images in held])
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """Give the loss of one batch of pictures, half of them mirrored, most batches cropped to save time."""
+        images = to_float(self._draw(rng))
+        with torch.autocast("cpu", torch.bfloat16):
+            posterior = self.network.encode(F.pixel_unshuffle(images * 2 - 1, PIXEL_UNSHUFFLE)).latent_dist
+            decoded = self.network.decode(posterior.sample()).sample
+        decoded = (F.pixel_shuffle(decoded.float(), PIXEL_UNSHUFFLE) + 1) / 2
+        kl = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float())
+        with torch.autocast("cpu", torch.bfloat16):
+            perceptual = self._lpips(decoded, images).float().mean()
+        return (decoded - images).abs().mean() + LPIPS_WEIGHT * perceptual + KL_WEIGHT * kl.sum((1, 2, 3)).mean()
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        counts = np.array([len(images) for images in self._images])
+        size = SIZE if rng.random() < FULL_SIZE_SHARE else CROP
+        top, left = rng.integers(SIZE - size + 1, size=2)
+        picked = []
+        for _ in range(BATCH):
+            images = self._images[rng.choice(len(counts), p=counts / counts.sum())]
+            picture = images[rng.integers(len(images)), rng.integers(images.shape[1])]
+            picture = picture[top : top + size, left : left + size]
+            picked.append(picture[:, ::-1] if rng.random() < 0.5 else picture)
+        return np.stack(picked)
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Measure PSNR, the object's PSNR and LPIPS on held-out objects, and the latents' spread."""
+        self.network.eval()
+        psnrs, foregrounds, distances, latents = [], [], [], []
+        for images in self._held_out.split(16):
+            latent = self.network.encode(F.pixel_unshuffle(images * 2 - 1, PIXEL_UNSHUFFLE)).latent_dist.mode()
+            decoded = F.pixel_shuffle(self.network.decode(latent).sample, PIXEL_UNSHUFFLE)
+            decoded = ((decoded + 1) / 2).clamp(0, 1)
+            error = (decoded - images).square()
+            mask = (images.amin(1, keepdim=True) < 0.98).float()
+            psnrs.append(-10 * error.mean((1, 2, 3)).log10())
+            foreground = (error * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))).clamp(min=1)
+            foregrounds.append(-10 * foreground.clamp(min=1e-8).log10())
+            distances.append(self._lpips(decoded, images))
+            latents.append(latent)
+        self.network.train()
+        return {
+            "psnr": float(torch.cat(psnrs).mean()),
+            "foreground_psnr": float(torch.cat(foregrounds).mean()),
+            "lpips": float(torch.cat(distances).mean()),
+            "latent_std": float(torch.cat(latents).std()),
+        }
+
+
+def _spread(images: np.ndarray, count: int) -> Tensor:
+    """Take `count` pictures spread evenly over a set, as floats."""
+    items = np.linspace(0, len(images) - 1, count).astype(int)
+    return to_float(np.stack([images[i, k % images.shape[1]] for k, i in enumerate(items)]))
+
+
+def to_float(images: np.ndarray) -> Tensor:
+    """Turn (..., H, W, 3) uint8 into (..., 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(images)).movedim(-1, -3).float() / 255
