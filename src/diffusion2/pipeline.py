@@ -70,6 +70,7 @@ def generate(
     settings = settings or PRESETS[preset]
     conditions = read_conditions(source, size=settings.size, object_size=settings.object_size)
     check_available(settings.priors)
+    sample = None if resume and run.has_matrix else _load_stage1(settings)
     if not resume:
         run.start(
             make_config(
@@ -86,10 +87,8 @@ def generate(
     if settings.priors == "mini":
         report(Warned(MINI_DOMAIN))
 
-    if not run.has_matrix:
-        from diffusion2.stage1 import sample_matrix_into  # the networks' libraries take seconds to load
-
-        sample_matrix_into(run, conditions, settings, report)
+    if sample is not None:
+        sample(run, conditions, settings, report)
         report(ResultWritten("matrix", run.path / "matrix"))
     if not stage1_only:
         _finish(run, settings.reconstruction, settings.seed, report)
@@ -152,6 +151,13 @@ def export(asset: Asset4D, path: str | Path) -> Path:
         raise ExportError(f"{path}: an asset can't be written as {path.suffix or 'that'}: use {_choices()}")
     exporter(asset, path)
     return path
+
+
+def _load_stage1(settings: GenerateSettings) -> Callable[..., None]:
+    """Load the networks, late: their libraries take seconds, and bad input has been refused by now."""
+    from diffusion2.stage1 import Stage1
+
+    return Stage1.load(settings)
 
 
 def _finish(

@@ -1,0 +1,75 @@
+"""Networks of random weights, tiny, in the layout of the mini pair: what is tested here is the flow."""
+
+import json
+
+import pytest
+from PIL import Image, ImageDraw
+
+SIZE = 32
+SETTINGS = [
+    *("--size", str(SIZE), "--views", "4", "--frames", "3", "--sampling.steps", "4"),
+    *("--sampling.rollback-steps", "1", "--sampling.checkpoint-every", "2"),
+    *("--reconstruction.warmup-iterations", "4", "--reconstruction.joint-iterations", "3"),
+    *("--reconstruction.gaussians", "200"),
+]
+
+
+@pytest.fixture(scope="session")
+def mini_weights(tmp_path_factory):
+    """A folder with vae/, video/ and multiview/ of random weights."""
+    import torch
+    from diffusers import AutoencoderKL
+    from safetensors.torch import save_file
+
+    from diffusion2.priors.unet import SpatioTemporalUNet
+
+    torch.manual_seed(0)
+    vae = AutoencoderKL(
+        in_channels=12,
+        out_channels=12,
+        latent_channels=8,
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, 8, 8),
+        norm_num_groups=4,
+        layers_per_block=1,
+    )
+    folder = tmp_path_factory.mktemp("weights")
+    networks = {"vae": vae}
+    for name, width in (("video", 48), ("multiview", 80)):
+        networks[name] = SpatioTemporalUNet(
+            in_channels=16,
+            out_channels=8,
+            down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+            up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+            block_out_channels=(32, 32),
+            layers_per_block=1,
+            cross_attention_dim=128,
+            addition_time_embed_dim=16,
+            projection_class_embeddings_input_dim=width,
+            num_attention_heads=(1, 1),
+        )
+    for name, network in networks.items():
+        (folder / name).mkdir()
+        config = {key: value for key, value in network.config.items() if not key.startswith("_")}
+        (folder / name / "config.json").write_text(json.dumps(config))
+        tensors = {key: value.half().contiguous() for key, value in network.state_dict().items()}
+        save_file(tensors, folder / name / "diffusion_pytorch_model.fp16.safetensors")
+    return folder
+
+
+@pytest.fixture
+def use_mini_weights(mini_weights, monkeypatch):
+    """Let commands of this test use the random weights."""
+    monkeypatch.setenv("DIFFUSION2_MINI_WEIGHTS", str(mini_weights))
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A red disc with an eye, with alpha."""
+    image = Image.new("RGBA", (100, 80))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((20, 10, 80, 70), fill=(200, 40, 30, 255))
+    draw.ellipse((40, 30, 50, 40), fill=(255, 255, 255, 255))
+    image.save(tmp_path / "disc.png")
+    return tmp_path / "disc.png"
