@@ -1,6 +1,6 @@
 """Blending the splats of a tile over its pixels, front to back, and the gradients.
 
-Both passes run through a tile's list in the same direction, one row of 16 pixels at a time. The
+Both passes run through a tile's list in the same direction, one block of 4 x 4 pixels at a time. The
 backward pass needs no stored weights: what lies behind a splat is the pixel's total minus what has
 been passed.
 """
@@ -8,6 +8,7 @@ been passed.
 import numpy as np
 
 from diffusion2.gaussians.rasterize.compile import (
+    BLOCK,
     BLUE,
     DEPTH,
     GREEN,
@@ -16,16 +17,22 @@ from diffusion2.gaussians.rasterize.compile import (
     POWER_XY,
     POWER_YY,
     RED,
-    TILE,
+    TILE_COLUMNS,
+    TILE_HEIGHT,
+    TILE_ROWS,
+    TILE_WIDTH,
     U,
     V,
+    inline,
     kernel,
 )
 from diffusion2.gaussians.rasterize.rendering import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 from diffusion2.gaussians.rasterize.simd import (
     any_positive,
-    lanes,
+    block_x,
+    block_y,
     load,
+    lowest_bit,
     splat,
     store,
     sums_of,
@@ -51,14 +58,15 @@ def _fit_exp(degree: int) -> tuple[np.float32, ...]:
 # enough for a polynomial of degree 5 (relative error of the result below 3e-6).
 _E0, _E1, _E2, _E3, _E4, _E5 = _fit_exp(5)
 
-_PLANES = 5
-"""Values kept per pixel: transmittance (negative once the pixel is finished), RGB, depth."""
+_PIXELS = BLOCK * BLOCK
+_PLANES = 5 * _PIXELS
+"""Per block: transmittances (negative once the pixel is finished), red, green, blue, depth."""
 
-_BACK_PLANES = 7
-"""Transmittance, what still lies behind, and the gradients of RGB, depth and alpha."""
+_BACK_PLANES = 7 * _PIXELS
+"""Per block: transmittances, what still lies behind, and the gradients of RGB, depth and alpha."""
 
 
-@kernel
+@inline
 def _exp8(t):
     """exp(8 t) of a vector; only valid where the result is at least 1/255 and at most 1."""
     t = where_less(t, _LOW, _LOW, t)
@@ -68,92 +76,123 @@ def _exp8(t):
     return e * e
 
 
-@kernel
-def _rows_inside(first, height):
-    """Bits of the tile rows that are inside the picture."""
-    return (1 << min(height - first, TILE)) - 1
+@inline
+def _corner(block):
+    """Pixels from a tile's corner to a block's."""
+    return np.float32((block // TILE_ROWS) * BLOCK), np.float32((block % TILE_ROWS) * BLOCK)
+
+
+@inline
+def _place(x, y, planes):
+    """Where a pixel of a tile stands in the first of its block's planes."""
+    block = (x // BLOCK) * TILE_ROWS + y // BLOCK
+    return block * planes + (y % BLOCK) * BLOCK + x % BLOCK
+
+
+@inline
+def _blocks_inside(width, height):
+    """The bits of a tile's blocks of which some pixel is in the picture, for the size from the tile's corner."""
+    bits = 0
+    for column in range(min((width + BLOCK - 1) // BLOCK, TILE_COLUMNS)):
+        bits |= ((1 << min((height + BLOCK - 1) // BLOCK, TILE_ROWS)) - 1) << (column * TILE_ROWS)
+    return bits
+
+
+@inline
+def _find_tile(task, spans, band_rows, width):
+    """Camera, row of `tile_starts`, tile in the band, and the tile's corner."""
+    columns = (width + TILE_WIDTH - 1) // TILE_WIDTH
+    bands = spans.shape[1]
+    band, tile = task // (columns * band_rows), task % (columns * band_rows)
+    row = (band % bands) * band_rows + tile // columns
+    return band // bands, band, tile, (tile % columns) * TILE_WIDTH, row * TILE_HEIGHT
 
 
 @kernel
-def blend(counter, tiles, splats, tile_lists, tile_starts, backgrounds, rgb, alpha, depth, reached):
+def blend(
+    queues, worker, splats, spans, tile_splats, tile_blocks, tile_starts, band_rows, backgrounds,
+    rgb, alpha, depth, reached,
+):  # fmt: skip
     """Draw tiles.
 
     Args:
-        counter: see `threads`; a task is a tile, camera after camera.
-        tiles: C x tiles per picture.
+        queues: see `threads`; a task is a tile, band after band.
+        worker: see `threads`.
         splats: (C, N, SPLAT_SIZE).
-        tile_lists: see `binning.bin_splats`.
-        tile_starts: see `binning.bin_splats`.
+        spans: see `binning.bin_splats`, and so for the next three.
+        tile_splats: (P,).
+        tile_blocks: (P,).
+        tile_starts: (C bands, tiles of a band + 1).
+        band_rows: rows of tiles in a band.
         backgrounds: (C, 3).
         rgb: (C, H, W, 3), written.
-        alpha: (C, H, W), written.
-        depth: (C, H, W), written.
-        reached: (C, tiles) int64, written: where in the tile's list all its pixels were finished.
+        alpha: (C, H, W, 1), written.
+        depth: (C, H, W, 1), written.
+        reached: (C bands, tiles of a band) int64, written: where in the tile's list all its pixels
+            were finished.
     """
     height, width = alpha.shape[1], alpha.shape[2]
-    columns = (width + TILE - 1) // TILE
-    per_camera = tile_starts.shape[1] - 1
-    pixels = np.empty(TILE * _PLANES * TILE, dtype=np.float32)
+    pixels = np.empty(TILE_COLUMNS * TILE_ROWS * _PLANES, dtype=np.float32)
     zero = splat(np.float32(0))
     while True:
-        task = take(counter)
-        if task >= tiles:
+        task = take(queues, worker)
+        if task < 0:
             break
-        c = task // per_camera
-        tile = task - c * per_camera
-        x0, y0 = (tile % columns) * TILE, (tile // columns) * TILE
-        inside = where_less(lanes(), np.float32(width - x0), np.float32(1), np.float32(-1))
-        for row in range(TILE):
-            store(pixels, row * _PLANES * TILE, inside)
-            for plane in range(1, _PLANES):
-                store(pixels, (row * _PLANES + plane) * TILE, zero)
-        end = _blend_list(
-            pixels, splats[c], tile_lists, tile_starts[c, tile], tile_starts[c, tile + 1],
-            np.float32(x0 + 0.5), np.float32(y0 + 0.5), _rows_inside(y0, height),
+        c, band, tile, x0, y0 = _find_tile(task, spans, band_rows, width)
+        if y0 >= height:
+            continue
+        for block in range(TILE_COLUMNS * TILE_ROWS):
+            x, y = _corner(block)
+            inside = where_less(block_x() + x, np.float32(width - x0), np.float32(1), np.float32(-1))
+            inside = where_less(block_y() + y, np.float32(height - y0), inside, np.float32(-1))
+            store(pixels, block * _PLANES, inside)
+            for plane in range(_PIXELS, _PLANES, _PIXELS):
+                store(pixels, block * _PLANES + plane, zero)
+        reached[band, tile] = _blend_list(
+            pixels, splats[c], tile_splats, tile_blocks, tile_starts[band, tile], tile_starts[band, tile + 1],
+            np.float32(x0 + 0.5), np.float32(y0 + 0.5), _blocks_inside(width - x0, height - y0),
         )  # fmt: skip
-        reached[c, tile] = end
-        for row in range(min(TILE, height - y0)):
-            base = row * _PLANES * TILE
-            for i in range(min(TILE, width - x0)):
-                left = abs(pixels[base + i])
-                y, x = y0 + row, x0 + i
+        for y in range(min(TILE_HEIGHT, height - y0)):
+            for x in range(min(TILE_WIDTH, width - x0)):
+                place = _place(x, y, _PLANES)
+                left = abs(pixels[place])
                 for k in range(3):
-                    rgb[c, y, x, k] = pixels[base + (k + 1) * TILE + i] + left * backgrounds[c, k]
-                alpha[c, y, x] = 1 - left
-                depth[c, y, x] = pixels[base + 4 * TILE + i]
+                    rgb[c, y0 + y, x0 + x, k] = pixels[place + (k + 1) * _PIXELS] + left * backgrounds[c, k]
+                alpha[c, y0 + y, x0 + x, 0] = 1 - left
+                depth[c, y0 + y, x0 + x, 0] = pixels[place + 4 * _PIXELS]
 
 
-@kernel
-def _blend_list(pixels, splats, tile_lists, start, end, x, y, alive):
+@inline
+def _blend_list(pixels, splats, tile_splats, tile_blocks, start, end, x, y, alive):
     """Blend a tile's list over its pixels; gives the place in the list where nothing was left to do."""
     zero = splat(np.float32(0))
     for place in range(start, end):
-        entry = tile_lists[place]
-        s = splats[entry >> 8]
-        dx = lanes() + (x - s[U])
-        fixed = s[LOG_OPACITY] + dx * dx * s[POWER_XX]
-        slope = dx * s[POWER_XY]
-        red, green, blue, z, curve = s[RED], s[GREEN], s[BLUE], s[DEPTH], s[POWER_YY]
-        first, last = entry & 15, (entry >> 4) & 15
-        dy = y + np.float32(first) - s[V]
-        for row in range(first, last + 1):
-            if alive & (1 << row):
-                base = row * _PLANES * TILE
-                a = _exp8(fixed + dy * curve * dy + slope * dy)
-                a = where_less(a, _MIN_ALPHA, zero, where_less(a, _MAX_ALPHA, a, _MAX_ALPHA))
-                before = load(pixels, base)
-                weight = a * before
-                after = before - weight
-                finished = where_less(before, zero, before, zero - before)
-                store(pixels, base, where_less_equal(after, _MIN_TRANSMITTANCE, finished, after))
-                weight = where_less_equal(after, _MIN_TRANSMITTANCE, zero, weight)
-                store(pixels, base + 16, load(pixels, base + 16) + weight * red)
-                store(pixels, base + 32, load(pixels, base + 32) + weight * green)
-                store(pixels, base + 48, load(pixels, base + 48) + weight * blue)
-                store(pixels, base + 64, load(pixels, base + 64) + weight * z)
-                if not any_positive(load(pixels, base)):
-                    alive &= ~(1 << row)
-            dy += np.float32(1)
+        blocks = tile_blocks[place] & alive
+        s = splats[tile_splats[place]]
+        dx0, dy0 = block_x() + (x - s[U]), block_y() + (y - s[V])
+        xx, xy, yy, log_opacity = s[POWER_XX], s[POWER_XY], s[POWER_YY], s[LOG_OPACITY]
+        red, green, blue, z = s[RED], s[GREEN], s[BLUE], s[DEPTH]
+        while blocks != 0:
+            block = lowest_bit(blocks)
+            blocks &= blocks - 1
+            base = block * _PLANES
+            corner_x, corner_y = _corner(block)
+            dx, dy = dx0 + corner_x, dy0 + corner_y
+            a = _exp8(log_opacity + dx * (xx * dx + xy * dy) + dy * (yy * dy))
+            a = where_less(a, _MIN_ALPHA, zero, where_less(a, _MAX_ALPHA, a, _MAX_ALPHA))
+            before = load(pixels, base)
+            weight = a * before
+            after = before - weight
+            finished = where_less(before, zero, before, zero - before)
+            left = where_less_equal(after, _MIN_TRANSMITTANCE, finished, after)
+            weight = where_less_equal(after, _MIN_TRANSMITTANCE, zero, weight)
+            store(pixels, base, left)
+            store(pixels, base + 16, load(pixels, base + 16) + weight * red)
+            store(pixels, base + 32, load(pixels, base + 32) + weight * green)
+            store(pixels, base + 48, load(pixels, base + 48) + weight * blue)
+            store(pixels, base + 64, load(pixels, base + 64) + weight * z)
+            if not any_positive(left):
+                alive &= ~(1 << block)
         if alive == 0:
             return place + 1
     return end
@@ -161,114 +200,115 @@ def _blend_list(pixels, splats, tile_lists, start, end, x, y, alive):
 
 @kernel
 def blend_backward(
-    counter, tiles, splats, tile_lists, tile_slots, tile_starts, reached, backgrounds, rgb, alpha, depth,
-    grad_rgb, grad_alpha, grad_depth, grads,
+    queues, worker, splats, spans, tile_splats, tile_blocks, tile_slots, tile_starts, band_rows, reached,
+    backgrounds, rgb, alpha, depth, grad_rgb, grad_alpha, grad_depth, grads,
 ):  # fmt: skip
     """Carry the gradients of the pictures back to every pair of splat and tile.
 
     Args:
-        counter: see `threads`; a task is a tile, camera after camera.
-        tiles: C x tiles per picture.
+        queues: see `threads`; a task is a tile, band after band.
+        worker: see `threads`.
         splats: (C, N, SPLAT_SIZE).
-        tile_lists: see `binning.bin_splats`.
-        tile_slots: see `binning.bin_splats`.
-        tile_starts: see `binning.bin_splats`.
-        reached: as written by `blend`, and so are the next four.
-        backgrounds: as given to `blend`.
-        rgb: (C, H, W, 3).
-        alpha: (C, H, W).
-        depth: (C, H, W).
+        spans: see `binning.bin_splats`, and so for the next four.
+        tile_splats: (P,).
+        tile_blocks: (P,).
+        tile_slots: (P,).
+        tile_starts: (C bands, tiles of a band + 1).
+        band_rows: rows of tiles in a band.
+        reached: as written by `blend`.
+        backgrounds: (C, 3), as given to `blend`.
+        rgb: (C, H, W, 3), as written by `blend`, and so for the next two.
+        alpha: (C, H, W, 1).
+        depth: (C, H, W, 1).
         grad_rgb: (C, H, W, 3).
-        grad_alpha: (C, H, W).
-        grad_depth: (C, H, W).
-        grads: (P, 16), written, row = slot. Sums over the tile's pixels, with h = d loss / d log
+        grad_alpha: (C, H, W, 1).
+        grad_depth: (C, H, W, 1).
+        grads: (16 P,), written, 16 per slot. Sums over the tile's pixels, with h = d loss / d log
             alpha: h, h dx, h dx², h dy, h dx dy, h dy², then the gradients of RGB and depth.
     """
     height, width = alpha.shape[1], alpha.shape[2]
-    columns = (width + TILE - 1) // TILE
-    per_camera = tile_starts.shape[1] - 1
-    pixels = np.empty(TILE * _BACK_PLANES * TILE, dtype=np.float32)
-    flat_grads = grads.reshape(-1)
+    pixels = np.empty(TILE_COLUMNS * TILE_ROWS * _BACK_PLANES, dtype=np.float32)
     zero = splat(np.float32(0))
     while True:
-        task = take(counter)
-        if task >= tiles:
+        task = take(queues, worker)
+        if task < 0:
             break
-        c = task // per_camera
-        tile = task - c * per_camera
-        start, end = tile_starts[c, tile], tile_starts[c, tile + 1]
-        if start == end:
+        c, band, tile, x0, y0 = _find_tile(task, spans, band_rows, width)
+        if y0 >= height or tile_starts[band, tile] == tile_starts[band, tile + 1]:
             continue
-        x0, y0 = (tile % columns) * TILE, (tile // columns) * TILE
-        for row in range(min(TILE, height - y0)):
-            base = row * _BACK_PLANES * TILE
-            store(pixels, base, splat(np.float32(-1)))
-            for plane in range(1, _BACK_PLANES):
-                store(pixels, base + plane * TILE, zero)
-            for i in range(min(TILE, width - x0)):
-                y, x = y0 + row, x0 + i
-                covered, total, onto_background = alpha[c, y, x], np.float32(0), np.float32(0)
+        for block in range(TILE_COLUMNS * TILE_ROWS):
+            store(pixels, block * _BACK_PLANES, splat(np.float32(-1)))
+            for plane in range(_PIXELS, _BACK_PLANES, _PIXELS):
+                store(pixels, block * _BACK_PLANES + plane, zero)
+        for y in range(min(TILE_HEIGHT, height - y0)):
+            for x in range(min(TILE_WIDTH, width - x0)):
+                place = _place(x, y, _BACK_PLANES)
+                covered, of_depth = alpha[c, y0 + y, x0 + x, 0], grad_depth[c, y0 + y, x0 + x, 0]
+                of_alpha, total = grad_alpha[c, y0 + y, x0 + x, 0], depth[c, y0 + y, x0 + x, 0] * of_depth
                 for k in range(3):
-                    grad = grad_rgb[c, y, x, k]
-                    pixels[base + (2 + k) * TILE + i] = grad
-                    onto_background += grad * backgrounds[c, k]
-                    total += grad * (rgb[c, y, x, k] - (1 - covered) * backgrounds[c, k])
-                of_alpha = grad_alpha[c, y, x] - onto_background
-                pixels[base + i] = 1
-                pixels[base + TILE + i] = total + depth[c, y, x] * grad_depth[c, y, x] + covered * of_alpha
-                pixels[base + 5 * TILE + i] = grad_depth[c, y, x]
-                pixels[base + 6 * TILE + i] = of_alpha
+                    grad = grad_rgb[c, y0 + y, x0 + x, k]
+                    pixels[place + (2 + k) * _PIXELS] = grad
+                    of_alpha -= grad * backgrounds[c, k]
+                    total += grad * (rgb[c, y0 + y, x0 + x, k] - (1 - covered) * backgrounds[c, k])
+                pixels[place] = 1
+                pixels[place + _PIXELS] = total + covered * of_alpha
+                pixels[place + 5 * _PIXELS] = of_depth
+                pixels[place + 6 * _PIXELS] = of_alpha
         _blend_list_backward(
-            pixels, splats[c], tile_lists, tile_slots, start, reached[c, tile],
-            np.float32(x0 + 0.5), np.float32(y0 + 0.5), _rows_inside(y0, height), flat_grads,
+            pixels, splats[c], tile_splats, tile_blocks, tile_slots, tile_starts[band, tile], reached[band, tile],
+            np.float32(x0 + 0.5), np.float32(y0 + 0.5), _blocks_inside(width - x0, height - y0), grads,
         )  # fmt: skip
-        for place in range(reached[c, tile], end):
-            store(flat_grads, np.int64(tile_slots[place]) * 16, zero)
+        for place in range(reached[band, tile], tile_starts[band, tile + 1]):
+            store(grads, np.int64(tile_slots[place]) * 16, zero)
 
 
-@kernel
-def _blend_list_backward(pixels, splats, tile_lists, tile_slots, start, end, x, y, alive, grads):
+@inline
+def _blend_list_backward(pixels, splats, tile_splats, tile_blocks, tile_slots, start, end, x, y, alive, grads):
     zero = splat(np.float32(0))
     for place in range(start, end):
-        entry = tile_lists[place]
-        s = splats[entry >> 8]
-        dx = lanes() + (x - s[U])
-        fixed = s[LOG_OPACITY] + dx * dx * s[POWER_XX]
-        slope = dx * s[POWER_XY]
-        red, green, blue, z, curve = s[RED], s[GREEN], s[BLUE], s[DEPTH], s[POWER_YY]
-        first, last = entry & 15, (entry >> 4) & 15
-        dy = y + np.float32(first) - s[V]
-        h0, h1, h2, to_red, to_green, to_blue, to_depth = zero, zero, zero, zero, zero, zero, zero
-        for row in range(first, last + 1):
-            if alive & (1 << row):
-                base = row * _BACK_PLANES * TILE
-                raw = _exp8(fixed + dy * curve * dy + slope * dy)
-                a = where_less(raw, _MIN_ALPHA, zero, where_less(raw, _MAX_ALPHA, raw, _MAX_ALPHA))
-                before = load(pixels, base)
-                weight = a * before
-                after = before - weight
-                finished = where_less(before, zero, before, zero - before)
-                store(pixels, base, where_less_equal(after, _MIN_TRANSMITTANCE, finished, after))
-                weight = where_less_equal(after, _MIN_TRANSMITTANCE, zero, weight)
+        blocks = tile_blocks[place] & alive
+        s = splats[tile_splats[place]]
+        dx0, dy0 = block_x() + (x - s[U]), block_y() + (y - s[V])
+        xx, xy, yy, log_opacity = s[POWER_XX], s[POWER_XY], s[POWER_YY], s[LOG_OPACITY]
+        red, green, blue, z = s[RED], s[GREEN], s[BLUE], s[DEPTH]
+        h_1, h_x, h_xx, h_y, h_xy, h_yy = zero, zero, zero, zero, zero, zero
+        to_red, to_green, to_blue, to_depth = zero, zero, zero, zero
+        while blocks != 0:
+            block = lowest_bit(blocks)
+            blocks &= blocks - 1
+            base = block * _BACK_PLANES
+            corner_x, corner_y = _corner(block)
+            dx, dy = dx0 + corner_x, dy0 + corner_y
+            raw = _exp8(log_opacity + dx * (xx * dx + xy * dy) + dy * (yy * dy))
+            a = where_less(raw, _MIN_ALPHA, zero, where_less(raw, _MAX_ALPHA, raw, _MAX_ALPHA))
+            before = load(pixels, base)
+            weight = a * before
+            after = before - weight
+            finished = where_less(before, zero, before, zero - before)
+            left = where_less_equal(after, _MIN_TRANSMITTANCE, finished, after)
+            weight = where_less_equal(after, _MIN_TRANSMITTANCE, zero, weight)
+            store(pixels, base, left)
 
-                grad_red, grad_green = load(pixels, base + 32), load(pixels, base + 48)
-                grad_blue, grad_depth = load(pixels, base + 64), load(pixels, base + 80)
-                value = red * grad_red + green * grad_green + blue * grad_blue + z * grad_depth
-                gain = weight * (value + load(pixels, base + 96))
-                behind = load(pixels, base + 16) - gain
-                store(pixels, base + 16, behind)
-                h = gain - behind * (a / (np.float32(1) - a))
-                h = where_less_equal(after, _MIN_TRANSMITTANCE, zero, where_less(raw, _MAX_ALPHA, h, zero))
-                h0 += h
-                h1 += h * dy
-                h2 += h * (dy * dy)
-                to_red += weight * grad_red
-                to_green += weight * grad_green
-                to_blue += weight * grad_blue
-                to_depth += weight * grad_depth
-                if not any_positive(load(pixels, base)):
-                    alive &= ~(1 << row)
-            dy += np.float32(1)
-        hx = h0 * dx
-        sums = sums_of((h0, hx, hx * dx, h1, h1 * dx, h2, to_red, to_green, to_blue, to_depth))
+            grad_red, grad_green = load(pixels, base + 32), load(pixels, base + 48)
+            grad_blue, grad_depth = load(pixels, base + 64), load(pixels, base + 80)
+            value = red * grad_red + green * grad_green + blue * grad_blue + z * grad_depth
+            gain = weight * (value + load(pixels, base + 96))
+            behind = load(pixels, base + 16) - gain
+            store(pixels, base + 16, behind)
+            h = gain - behind * (a / (np.float32(1) - a))
+            h = where_less_equal(after, _MIN_TRANSMITTANCE, zero, where_less(raw, _MAX_ALPHA, h, zero))
+            hx, hy = h * dx, h * dy
+            h_1 += h
+            h_x += hx
+            h_y += hy
+            h_xx += hx * dx
+            h_xy += hx * dy
+            h_yy += hy * dy
+            to_red += weight * grad_red
+            to_green += weight * grad_green
+            to_blue += weight * grad_blue
+            to_depth += weight * grad_depth
+            if not any_positive(left):
+                alive &= ~(1 << block)
+        sums = sums_of((h_1, h_x, h_xx, h_y, h_xy, h_yy, to_red, to_green, to_blue, to_depth))
         store(grads, np.int64(tile_slots[place]) * 16, sums)

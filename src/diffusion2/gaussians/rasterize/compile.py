@@ -1,6 +1,9 @@
 """How kernels are compiled, and the layout of what they pass to one another."""
 
+import contextlib
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -10,12 +13,32 @@ FAST = {"contract", "nsz", "arcp", "reassoc"}
 """Liberties in rounding; NaN and infinity keep their meaning."""
 
 
+def _stamp() -> str:
+    """Fingerprint of this folder's sources."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_STAMP = _stamp()
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function without the GIL, and keep the machine code beside the source if possible."""
     try:
-        return numba.njit(nogil=True, fastmath=FAST, error_model="numpy", cache=True)(function)
+        compiled = numba.njit(nogil=True, fastmath=FAST, error_model="numpy", cache=True)(function)
     except RuntimeError:  # no folder to write the cache to
         return numba.njit(nogil=True, fastmath=FAST, error_model="numpy")(function)
+    # Numba asks only whether the kernel's own file has changed, but the code of others is inlined.
+    with contextlib.suppress(AttributeError):
+        compiled._cache._cache_file._source_stamp = _STAMP
+    return compiled
+
+
+def inline(function: Callable[..., Any]) -> Any:
+    """Compile a function into the kernels that call it."""
+    return numba.njit(nogil=True, fastmath=FAST, error_model="numpy")(function)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
@@ -30,7 +53,20 @@ SPLAT_SIZE = 16
 # t = LOG_OPACITY + POWER_XX dx² + POWER_XY dx dy + POWER_YY dy².
 U, V, POWER_XX, POWER_XY, POWER_YY, LOG_OPACITY, RED, GREEN, BLUE, DEPTH = range(10)
 # The ellipse inside which alpha is at least 1/255: see `binning.rows_between`.
-REACH, INVERSE_VARIANCE, GIVEN_X_VARIANCE, SLOPE, TOP_X, HALF_WIDTH = range(10, 16)
+HALF_WIDTH, HALF_HEIGHT, SLOPE, ASPECT, TOP_X = range(10, 15)
 
-TILE = 16
-"""Tiles are TILE x TILE pixels; a row of a tile is one `Vec16`."""
+BLOCK = 4
+"""Pixels are drawn in blocks of BLOCK x BLOCK, one `Vec16`, lane = 4 y + x. A round Gaussian touches fewer
+of them than of any other shape with 16 pixels."""
+
+TILE_COLUMNS, TILE_ROWS = 4, 4
+"""Blocks across and down a tile. The blocks a Gaussian touches in a tile are bits of an int64: block
+(column, row) is bit TILE_ROWS column + row."""
+
+TILE_WIDTH, TILE_HEIGHT = BLOCK * TILE_COLUMNS, BLOCK * TILE_ROWS
+"""In pixels."""
+
+
+def count_tiles(width: int, height: int) -> tuple[int, int]:
+    """Give the tiles across and down a picture."""
+    return -(-width // TILE_WIDTH), -(-height // TILE_HEIGHT)

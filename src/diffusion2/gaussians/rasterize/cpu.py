@@ -16,7 +16,7 @@ from diffusion2.errors import InputError
 from diffusion2.gaussians.rasterize import projection
 from diffusion2.gaussians.rasterize.binning import bin_splats
 from diffusion2.gaussians.rasterize.blending import blend, blend_backward
-from diffusion2.gaussians.rasterize.compile import SPLAT_SIZE, TILE
+from diffusion2.gaussians.rasterize.compile import SPLAT_SIZE, count_tiles
 from diffusion2.gaussians.rasterize.rendering import GAUSSIAN_SHAPES, GaussianTensors, Rendering, Views
 from diffusion2.gaussians.rasterize.threads import run_tasks
 
@@ -27,6 +27,11 @@ _COMPLAINTS = {
     projection.BAD_OPACITIES: "opacities: expected values in [0, 1]; apply a sigmoid to logits first",
     projection.NOT_FINITE_COLORS: "colors: expected finite values, got NaN or infinity",
 }
+
+
+_BANDS = 4
+"""Pieces the rows of all pictures are cut into at least, so that threads can share the sorting. A fixed
+number, and not that of the threads, on which the order of sums must not depend."""
 
 
 class _Drawing(NamedTuple):
@@ -41,9 +46,19 @@ class _Drawing(NamedTuple):
     means2d_grad: torch.Tensor
 
     @property
+    def band_rows(self) -> int:
+        """Rows of tiles in a band."""
+        return -(-count_tiles(self.width, self.height)[1] // -(-_BANDS // len(self.viewmats)))
+
+    @property
+    def bands(self) -> int:
+        """Bands in one picture."""
+        return -(-count_tiles(self.width, self.height)[1] // self.band_rows)
+
+    @property
     def tiles(self) -> int:
-        """Tiles in one picture."""
-        return -(-self.width // TILE) * -(-self.height // TILE)
+        """Tiles in one band."""
+        return count_tiles(self.width, self.height)[0] * self.band_rows
 
 
 def rasterize_cpu(gaussians: GaussianTensors, views: Views) -> Rendering:
@@ -71,12 +86,18 @@ def _as_array(tensor: torch.Tensor, dtype: torch.dtype) -> np.ndarray:
     return np.ascontiguousarray(tensor.detach().to("cpu", dtype).numpy())
 
 
+def _empty(*shape: int, dtype: torch.dtype = torch.float32) -> np.ndarray:
+    """An array that starts on a cache line, as torch's do and NumPy's do not."""
+    return torch.empty(shape, dtype=dtype).numpy()
+
+
 class _Bins:
     """The splats of every tile: what the forward pass leaves for the backward pass."""
 
     def __init__(self, drawing: _Drawing, splats: np.ndarray, capacities: np.ndarray) -> None:
         cameras, count = splats.shape[:2]
-        bases = np.zeros(cameras + 1, dtype=np.int64)
+        bands = cameras * drawing.bands
+        bases = np.zeros(bands + 1, dtype=np.int64)
         np.cumsum(capacities, out=bases[1:])
         pairs = int(bases[-1])
         if pairs >= 2**31:
@@ -84,33 +105,31 @@ class _Bins:
                 f"rasterize scales: the Gaussians cover {pairs} tiles, at most {2**31 - 1} can be drawn"
             )
         self.splats = splats
-        self.lists = np.empty(pairs, dtype=np.int64)
-        self.slots = np.empty(pairs, dtype=np.int32)
-        self.starts = np.empty((cameras, drawing.tiles + 1), dtype=np.int64)
-        self.spans = np.empty((cameras, count, 2), dtype=np.int32)
-        self.reached = np.empty((cameras, drawing.tiles), dtype=np.int64)
-        scratch = np.empty((pairs, 2), dtype=np.int64)
+        self.tile_splats, self.tile_slots = (_empty(pairs, dtype=torch.int32) for _ in range(2))
+        self.tile_blocks = _empty(pairs, dtype=torch.int64)
+        self.tile_starts = _empty(bands, drawing.tiles + 1, dtype=torch.int64)
+        self.spans = _empty(cameras, drawing.bands, count, 2, dtype=torch.int32)
+        self.reached = _empty(bands, drawing.tiles, dtype=torch.int64)
+        scratch = _empty(pairs, 2, dtype=torch.int64)
         run_tasks(
-            bin_splats, cameras, splats, drawing.width, drawing.height, bases, scratch,
-            self.lists, self.slots, self.starts, self.spans,
+            bin_splats, bands, splats, drawing.width, drawing.height, drawing.band_rows, bases, scratch,
+            self.tile_splats, self.tile_blocks, self.tile_slots, self.tile_starts, self.spans,
         )  # fmt: skip
 
 
 class _Rasterize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, drawing: _Drawing, *gaussians: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        ctx.drawing = drawing
-        ctx.per_camera = np.array(
-            [t.dim() > 1 + len(s) for t, s in zip(gaussians, GAUSSIAN_SHAPES, strict=True)], dtype=np.int64
-        )
-        ctx.count = gaussians[0].shape[-2]
-        ctx.bins = _Bins(drawing, *_project(drawing, _rows(gaussians), ctx.per_camera, ctx.count))
-        cameras = len(drawing.viewmats)
-        rgb = torch.empty(cameras, drawing.height, drawing.width, 3)
-        alpha, depth = (torch.empty(cameras, drawing.height, drawing.width, 1) for _ in range(2))
+        per_camera = [t.dim() > 1 + len(s) for t, s in zip(gaussians, GAUSSIAN_SHAPES, strict=True)]
+        ctx.drawing, ctx.count = drawing, gaussians[0].shape[-2]
+        ctx.per_camera = np.array(per_camera, dtype=np.int64)
+        ctx.bins = bins = _Bins(drawing, *_project(drawing, _rows(gaussians), ctx.per_camera, ctx.count))
+        shape = (len(drawing.viewmats), drawing.height, drawing.width)
+        rgb, alpha, depth = torch.empty(*shape, 3), torch.empty(*shape, 1), torch.empty(*shape, 1)
         run_tasks(
-            blend, cameras * drawing.tiles, ctx.bins.splats, ctx.bins.lists, ctx.bins.starts,
-            drawing.backgrounds, rgb.numpy(), alpha.numpy()[..., 0], depth.numpy()[..., 0], ctx.bins.reached,
+            blend, bins.reached.size, bins.splats, bins.spans, bins.tile_splats, bins.tile_blocks,
+            bins.tile_starts, drawing.band_rows, drawing.backgrounds,
+            rgb.numpy(), alpha.numpy(), depth.numpy(), bins.reached,
         )  # fmt: skip
         ctx.save_for_backward(*gaussians, rgb, alpha, depth)
         return rgb, alpha, depth
@@ -120,20 +139,17 @@ class _Rasterize(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         *gaussians, rgb, alpha, depth = ctx.saved_tensors
         drawing, bins = ctx.drawing, ctx.bins
-        pair_grads = np.empty((len(bins.slots), 16), dtype=np.float32)
-        grad_rgb, grad_alpha, grad_depth = (g.to(torch.float32).contiguous().numpy() for g in grads)
-        tiles = len(drawing.viewmats) * drawing.tiles
+        pair_grads = _empty(16 * len(bins.tile_slots))
         run_tasks(
-            blend_backward, tiles, bins.splats, bins.lists, bins.slots, bins.starts, bins.reached,
-            drawing.backgrounds, rgb.numpy(), alpha.numpy()[..., 0], depth.numpy()[..., 0],
-            grad_rgb, grad_alpha[..., 0], grad_depth[..., 0], pair_grads,
+            blend_backward, bins.reached.size, bins.splats, bins.spans, bins.tile_splats, bins.tile_blocks,
+            bins.tile_slots, bins.tile_starts, drawing.band_rows, bins.reached, drawing.backgrounds,
+            rgb.numpy(), alpha.numpy(), depth.numpy(), *(g.contiguous().numpy() for g in grads), pair_grads,
         )  # fmt: skip
         results = [torch.zeros_like(t) for t in gaussians]
-        tasks = -(-ctx.count // projection.CHUNK)
         run_tasks(
-            projection.project_backward, tasks, ctx.count, *_rows(gaussians[:4]), ctx.per_camera,
-            drawing.viewmats, drawing.Ks, drawing.width, drawing.height, bins.spans, pair_grads,
-            *_rows(results), drawing.means2d_grad.numpy(),
+            projection.project_backward, -(-ctx.count // projection.CHUNK), ctx.count, *_rows(gaussians[:4]),
+            ctx.per_camera, drawing.viewmats, drawing.Ks, drawing.width, drawing.height, bins.spans,
+            pair_grads, *_rows(results), drawing.means2d_grad.numpy(),
         )  # fmt: skip
         return None, *results
 
@@ -146,17 +162,17 @@ def _rows(tensors: Sequence[torch.Tensor]) -> list[np.ndarray]:
 def _project(
     drawing: _Drawing, gaussians: list[np.ndarray], per_camera: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the splats (C, N, SPLAT_SIZE) and how many pairs with tiles each camera may need."""
-    cameras = len(drawing.viewmats)
-    splats = np.empty((cameras, count, SPLAT_SIZE), dtype=np.float32)
-    chunks = -(-count // projection.CHUNK)
-    status = np.zeros((cameras * chunks, 2), dtype=np.int64)
+    """Give the splats (C, N, SPLAT_SIZE) and how many pairs with tiles each camera's bands may need."""
+    cameras, chunks = len(drawing.viewmats), -(-count // projection.CHUNK)
+    splats = _empty(cameras, count, SPLAT_SIZE)
+    wrong = np.zeros(cameras * chunks, dtype=np.int64)
+    capacities = np.zeros((cameras * chunks, drawing.bands), dtype=np.int64)
     run_tasks(
-        projection.project, cameras * chunks, count, *gaussians, per_camera,
-        drawing.viewmats, drawing.Ks, drawing.width, drawing.height, drawing.near_plane, splats, status,
+        projection.project, cameras * chunks, count, *gaussians, per_camera, drawing.viewmats, drawing.Ks,
+        drawing.width, drawing.height, drawing.near_plane, drawing.band_rows, splats, wrong, capacities,
     )  # fmt: skip
-    wrong = int(np.bitwise_or.reduce(status[:, 0])) if len(status) else 0
+    found = int(np.bitwise_or.reduce(wrong))
     for bit, complaint in _COMPLAINTS.items():
-        if wrong & bit:
+        if found & bit:
             raise InputError(f"rasterize {complaint}")
-    return splats, status[:, 1].reshape(cameras, chunks).sum(axis=1)
+    return splats, capacities.reshape(cameras, chunks, drawing.bands).sum(axis=1).reshape(-1)

@@ -94,14 +94,32 @@ def splat(typing_context, value):
     return VEC16(value), generate
 
 
+def _define_constant(values):
+    @intrinsic
+    def constant(typing_context):
+        def generate(context, builder, sig, args):
+            return ir.Constant(_VECTOR, values)
+
+        return VEC16(), generate
+
+    return constant
+
+
+block_x = _define_constant([float(i % 4) for i in range(LANES)])
+"""`block_x()` gives each lane's column in a block of 4 x 4 pixels."""
+
+block_y = _define_constant([float(i // 4) for i in range(LANES)])
+"""`block_y()` gives each lane's row in a block of 4 x 4 pixels."""
+
+
 @intrinsic
-def lanes(typing_context):
-    """Give 0, 1, … 15."""
+def lowest_bit(typing_context, bits):
+    """Give the place of the lowest bit set in an int64 that is not 0."""
 
     def generate(context, builder, sig, args):
-        return ir.Constant(_VECTOR, [float(i) for i in range(LANES)])
+        return builder.cttz(args[0], ir.IntType(1)(1))
 
-    return VEC16(), generate
+    return types.int64(types.int64), generate
 
 
 def _address(context, builder, array_type, array, index):

@@ -1,7 +1,8 @@
-"""Running one compiled kernel on several threads, with tasks handed out as threads get free.
+"""Running one compiled kernel on several threads.
 
-Kernels are compiled with `nogil` and take `(counter, count, *args)`: they draw task numbers with
-`take` until none is left. This does without Numba's own threading layers, of which one may not be
+Kernels are compiled with `nogil` and take `(queues, worker, *args)`: they draw task numbers with
+`take` until none is left. Every thread starts on its own stretch of the tasks, so that it finds in
+its cache what it wrote there before, and then helps the others. This does without Numba's own threading layers, of which one may not be
 forked, another not be entered from two threads, and each keeps its own pool beside torch's.
 """
 
@@ -14,29 +15,46 @@ import torch
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from diffusion2.gaussians.rasterize.compile import intrinsic
+from diffusion2.gaussians.rasterize.compile import inline, intrinsic
+
+_QUEUE_SIZE = 16
+"""int64s per queue, of which the first two are used (next task and end): one cache line and its pair."""
 
 _pool: ThreadPoolExecutor | None = None
 
 
 @intrinsic
-def take(typing_context, counter):
-    """Add 1 to the int64 in `counter` atomically and give the value before."""
+def _add_one(typing_context, queues, worker):
+    """Add 1 to queues[worker, 0] atomically and give the value before."""
 
     def generate(context, builder, signature, args):
         array = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0])
-        one = ir.Constant(ir.IntType(64), 1)
-        return builder.atomic_rmw("add", array.data, one, ordering="acq_rel")
+        place = builder.gep(array.data, [builder.mul(args[1], ir.IntType(64)(_QUEUE_SIZE))])
+        return builder.atomic_rmw("add", place, ir.IntType(64)(1), ordering="acq_rel")
 
-    return types.int64(counter), generate
+    return types.int64(queues, types.int64), generate
+
+
+@inline
+def take(queues, worker):
+    """Give the next task of this worker's queue, or else of another's; -1 if all are empty."""
+    for k in range(len(queues)):
+        queue = (worker + k) % len(queues)
+        if queues[queue, 0] < queues[queue, 1]:
+            task = _add_one(queues, queue)
+            if task < queues[queue, 1]:
+                return task
+    return -1
 
 
 def run_tasks(kernel: Callable[..., None], count: int, *args: object) -> None:
     """Run tasks 0 … count - 1 of a kernel on as many threads as torch uses, this one among them."""
-    counter = np.zeros(1, dtype=np.int64)
-    helpers = min(torch.get_num_threads(), count) - 1
-    futures = [_get_pool().submit(kernel, counter, count, *args) for _ in range(helpers)]
-    kernel(counter, count, *args)
+    workers = max(1, min(torch.get_num_threads(), count))
+    queues = np.zeros((workers, _QUEUE_SIZE), dtype=np.int64)
+    for k in range(workers):
+        queues[k, :2] = count * k // workers, count * (k + 1) // workers
+    futures = [_get_pool().submit(kernel, queues, k, *args) for k in range(1, workers)]
+    kernel(queues, 0, *args)
     for future in futures:
         if not future.cancel():
             future.result()
