@@ -34,12 +34,11 @@ class LPIPS(nn.Module):
         self.kernels = nn.ParameterList([nn.Parameter(k, requires_grad=False) for k in kernels])
         self.biases = nn.ParameterList([nn.Parameter(b, requires_grad=False) for b in biases])
         self.heads = nn.ParameterList([nn.Parameter(h, requires_grad=False) for h in heads])
-        self.register_buffer("shift", torch.tensor(SHIFT).view(3, 1, 1))
-        self.register_buffer("scale", torch.tensor(SCALE).view(3, 1, 1))
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Give the five feature maps of (B, 3, H, W) pictures in [0, 1], unit length in each pixel."""
-        x = (images * 2 - 1 - self.shift) / self.scale
+        shift, scale = (images.new_tensor(values).view(3, 1, 1) for values in (SHIFT, SCALE))
+        x = (images * 2 - 1 - shift) / scale
         found = []
         for (_, stride, padding, pool), kernel, bias in zip(LAYERS, self.kernels, self.biases, strict=True):
             if pool:

@@ -137,7 +137,9 @@ class AnimatedModel:
         moved: dict[tuple[int, str], np.ndarray] = {}
         if clip is not None:
             if clip not in self.clips:
-                raise InputError(f"{self.name} has no clip {clip!r}; it has: {', '.join(self.clips) or 'none'}")
+                raise InputError(
+                    f"{self.name} has no clip {clip!r}; it has: {', '.join(self.clips) or 'none'}"
+                )
             moved = {(c.node, c.path): c.at(seconds) for c in self.clips[clip].channels}
         globals_: list[np.ndarray] = [np.eye(4)] * len(self.nodes)
         morphs = [moved.get((i, "weights"), node.morph_weights) for i, node in enumerate(self.nodes)]

@@ -99,10 +99,11 @@ class MeshRenderer:
                     "rendering 3D models needs moderngl: pip install 'diffusion2[train]'"
                 ) from error
             try:
-                MeshRenderer._context = moderngl.create_standalone_context(backend="egl")
+                options: Any = {"backend": "egl"}
+                MeshRenderer._context = moderngl.create_context(standalone=True, **options)
             except Exception as error:
                 raise BackendUnavailable(
-                    f"no off-screen OpenGL here ({error}): install Mesa's EGL (Debian: libegl1 libgl1-mesa-dri)"
+                    f"no off-screen OpenGL ({error}): install Mesa's EGL (Debian: libegl1 libgl1-mesa-dri)"
                 ) from error
         return MeshRenderer._context
 

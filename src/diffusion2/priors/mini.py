@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
-from diffusers import AutoencoderKL, ModelMixin
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -20,7 +20,7 @@ from diffusion2.weights import mini_folder
 WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
 PIXEL_UNSHUFFLE = 2
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Network = TypeVar("Network", bound=ModelMixin)
+Network = TypeVar("Network", SpatioTemporalUNet, AutoencoderKL)
 
 
 def load_pair(
@@ -46,9 +46,9 @@ def load_pair(
     video = load_network(SpatioTemporalUNet, folder / "video")
     multiview = load_network(SpatioTemporalUNet, folder / "multiview")
     for part, network in (("video", video), ("multiview", multiview)):
-        if network.config.out_channels != codec.channels:
+        if network.config["out_channels"] != codec.channels:
             raise WeightsError(
-                f"{folder / part} is of another pair: it makes {network.config.out_channels} channels, "
+                f"{folder / part} is of another pair: it makes {network.config['out_channels']} channels, "
                 f"the latents of {folder / 'vae'} have {codec.channels}"
             )
     return PriorPair(
@@ -57,6 +57,11 @@ def load_pair(
         NetworkMultiviewPrior(multiview, codec, encoder, dtype),
         codec,
     )
+
+
+def build_autoencoder(config: dict[str, Any]) -> Any:
+    """Build an `AutoencoderKL` with new weights from its configuration."""
+    return AutoencoderKL(**config)
 
 
 def choose_dtype(precision: Precision) -> torch.dtype:
@@ -80,7 +85,7 @@ def load_network(kind: type[Network], folder: Path) -> Network:
     """
     config = _read_config(folder / "config.json")
     try:
-        network = kind.from_config(config)
+        network: Any = kind.from_config(config)
     except (TypeError, ValueError, AttributeError) as error:
         raise WeightsError(
             f"{folder / 'config.json'} does not describe a {kind.__name__}: {error}"
@@ -109,7 +114,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} does not exist: its configuration is there, its weights are missing")
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            return {name: file.get_tensor(name).float() for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is damaged or not a safetensors file: {error}") from error
 

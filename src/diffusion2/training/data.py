@@ -137,9 +137,7 @@ def render_item(model: AnimatedModel, renderer: MeshRenderer, item: Item) -> np.
     if item.fps == 0:
         cameras = orbit(LENGTH, item.elevation_deg, height=SIZE)
         cameras = make_cameras(cameras.azimuths_deg + item.azimuth_deg, item.elevation_deg, height=SIZE)
-        lighting = Lighting(
-            lighting.azimuth_deg + item.azimuth_deg, lighting.elevation_deg, lighting.ambient
-        )
+        lighting = Lighting(lighting.azimuth_deg + item.azimuth_deg, lighting.elevation_deg, lighting.ambient)
         return on_white(renderer.render(cameras, framing, item.clip, item.start, lighting, recolor))
     assert item.clip is not None
     camera = make_cameras([item.azimuth_deg], item.elevation_deg, height=SIZE)

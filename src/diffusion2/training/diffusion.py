@@ -140,7 +140,9 @@ class DiffusionTask:
         for sigma in HELD_OUT_SIGMAS:
             errors = []
             for start in range(0, len(indices), BATCH):
-                picked = [self._held_out.sequence(int(i), int(i) % LENGTH) for i in indices[start : start + BATCH]]
+                picked = [
+                    self._held_out.sequence(int(i), int(i) % LENGTH) for i in indices[start : start + BATCH]
+                ]
                 clean, condition, vector = (torch.stack(parts) for parts in zip(*picked, strict=True))
                 noisy = clean + sigma * torch.randn(clean.shape, generator=generator)
                 sigmas, keep = torch.full((len(clean),), sigma), torch.ones(len(clean))

@@ -2,18 +2,17 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from diffusers import AutoencoderKL
 
 from diffusion2.events import Report, stage
-from diffusion2.training.vae import PIXEL_UNSHUFFLE, to_float
+from diffusion2.training.vae import fold, to_float
 
 
 @torch.no_grad()
-def encode_set(vae: AutoencoderKL, images: Path, target: Path, report: Report) -> Path:
+def encode_set(vae: Any, images: Path, target: Path, report: Report) -> Path:
     """Encode a rendered set to modes, unscaled: (N, T, C, h, w) float16 beside the pictures.
 
     Args:
@@ -29,9 +28,9 @@ def encode_set(vae: AutoencoderKL, images: Path, target: Path, report: Report) -
     partial = target.with_suffix(".partial")
     with stage(report, f"encode {images.stem}") as progress:
         for i, sequence in enumerate(pictures):
-            x = F.pixel_unshuffle(to_float(sequence) * 2 - 1, PIXEL_UNSHUFFLE)
             with torch.autocast("cpu", torch.bfloat16):
-                latent = vae.encode(x).latent_dist.mode().to(torch.float16).numpy()
+                posterior = vae.encode(fold(to_float(sequence)), return_dict=False)[0]
+            latent = posterior.mode().to(torch.float16).numpy()
             if encoded is None:
                 shape = (len(pictures), *latent.shape)
                 encoded = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)

@@ -30,9 +30,20 @@ SAVE_SECONDS = 180.0
 class Task(Protocol):
     """What is trained: a network, the loss of one step, and how well it does on held-out data."""
 
-    name: str
-    network: nn.Module
-    matrix_rate: float
+    @property
+    def name(self) -> str:
+        """Name the task, as its checkpoint does."""
+        ...
+
+    @property
+    def network(self) -> nn.Module:
+        """Give what is trained."""
+        ...
+
+    @property
+    def matrix_rate(self) -> float:
+        """Give the step size for matrices."""
+        ...
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Give the loss of one batch, drawn with `rng`."""
@@ -90,7 +101,9 @@ class Trainer:
                 now = time.monotonic()
                 if self.step % 25 == 0:
                     mean = float(np.mean(losses[-200:]))
-                    progress(int(elapsed * 60), int(settings.minutes * 60), f"step {self.step}, loss {mean:.4f}")
+                    progress(
+                        int(elapsed * 60), int(settings.minutes * 60), f"step {self.step}, loss {mean:.4f}"
+                    )
                 if now - saved > SAVE_SECONDS:
                     self.save()
                     saved = now
@@ -170,12 +183,12 @@ def read_checkpoint(path: Path, task: str) -> tuple[dict[str, Tensor], dict[str,
             metadata = file.metadata() or {}
             if metadata.get("task") != task:
                 raise WeightsError(f"{path} is no checkpoint of {task}: move it away or train that")
-            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} can't be read as a checkpoint ({error}): move it away") from error
 
 
-class averaged:  # noqa: N801 (a context manager, used like a function)
+class averaged:
     """Let a network hold its averaged weights inside a `with` block."""
 
     def __init__(self, network: nn.Module, average: PowerAverage) -> None:

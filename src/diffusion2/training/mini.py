@@ -3,26 +3,25 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 from torch import nn
 
 from diffusion2.atomic_files import atomic_path
 from diffusion2.errors import InputError
 from diffusion2.events import Report
+from diffusion2.priors.mini import WEIGHTS_FILE, build_autoencoder
 from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
 from diffusion2.training.data import build_set
 from diffusion2.training.diffusion import UNET_CONFIG, VECTOR_WIDTHS, DiffusionTask, SequenceSet, open_set
 from diffusion2.training.latents import encode_set, motion_buckets
 from diffusion2.training.loop import LoopSettings, Trainer, read_checkpoint
-from diffusion2.training.vae import PIXEL_UNSHUFFLE, VAE_CONFIG, VaeTask
+from diffusion2.training.vae import VAE_CONFIG, VaeTask
 
 Part = Literal["vae", "video", "multiview"]
-WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
 DEFAULT_CACHE = Path.home() / ".cache" / "diffusion2" / "mini"
 
 
@@ -58,7 +57,9 @@ def train(settings: TrainSettings, report: Report) -> Path:
     torch.set_num_threads(settings.threads)
     if settings.part == "vae":
         kinds = ("orbit", "video")
-        sets = {s: [build_set(settings.assets, s, k, settings.cache) for k in kinds] for s in ("train", "val")}
+        sets = {
+            s: [build_set(settings.assets, s, k, settings.cache) for k in kinds] for s in ("train", "val")
+        }
         Trainer(VaeTask(sets["train"], sets["val"]), checkpoint).run(settings.loop, report)
         return checkpoint
     train_set, held_out = (_sequences(settings, split, report) for split in ("train", "val"))
@@ -83,19 +84,17 @@ def _sequences(settings: TrainSettings, split: str, report: Report) -> SequenceS
 def _starting_network(part: str, cache: Path) -> SpatioTemporalUNet:
     """Make a video network from nothing, or a multi-view network from the video network, as SV3D from SVD."""
     torch.manual_seed(0)
-    network = SpatioTemporalUNet(
-        **UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"]
-    )
+    network = SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
     if part == "video":
         return network
     _load_average(network, cache / "video.safetensors", "video")
     return multiview_from_video(network, VECTOR_WIDTHS["multiview"])
 
 
-def trained_vae(cache: Path) -> AutoencoderKL:
+def trained_vae(cache: Path) -> Any:
     """Load the trained autoencoder, its scale set to what gives the latents a standard deviation of 1."""
     checkpoint = cache / "vae.safetensors"
-    vae = AutoencoderKL(**VAE_CONFIG)
+    vae = build_autoencoder(VAE_CONFIG)
     _load_average(vae, checkpoint, "vae")
     log = checkpoint.with_suffix(".log.jsonl").read_text().splitlines()
     vae.register_to_config(scaling_factor=round(1 / json.loads(log[-1])["latent_std"], 4))
@@ -123,7 +122,7 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
         The training steps of each part.
     """
     steps = {}
-    networks: dict[Part, nn.Module] = {"vae": trained_vae(cache)}
+    networks: dict[Part, Any] = {"vae": trained_vae(cache)}
     for part in ("video", "multiview"):
         networks[part] = SpatioTemporalUNet(
             **UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS[part]
@@ -132,9 +131,7 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
         steps[part] = _load_average(network, cache / f"{part}.safetensors", part)
         folder = out / part
         folder.mkdir(parents=True, exist_ok=True)
-        config = {k: v for k, v in network.config.items() if not k.startswith("_")}  # pyright: ignore
-        if part == "vae":
-            config["pixel_unshuffle"] = PIXEL_UNSHUFFLE
+        config = {k: v for k, v in network.config.items() if not k.startswith("_")}
         with atomic_path(folder / "config.json") as temporary:
             temporary.write_text(json.dumps(config, indent=2) + "\n")
         tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}

@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
 from torch import Tensor
 
 from diffusion2.evaluation.lpips import load_lpips
+from diffusion2.priors.mini import PIXEL_UNSHUFFLE, build_autoencoder
 from diffusion2.training.data import SIZE
 
-PIXEL_UNSHUFFLE = 2
 VAE_CONFIG = {
     "in_channels": 3 * PIXEL_UNSHUFFLE**2,
     "out_channels": 3 * PIXEL_UNSHUFFLE**2,
@@ -42,7 +41,7 @@ class VaeTask:
 
     def __init__(self, sets: list[Path], held_out: list[Path]) -> None:
         torch.manual_seed(0)
-        self.network = AutoencoderKL(**VAE_CONFIG)
+        self.network = build_autoencoder(VAE_CONFIG)
         self._lpips = load_lpips()
         # In memory: pictures picked at random from a mapped file would wait for the disk.
         self._images = [np.load(path) for path in sets]
@@ -53,13 +52,15 @@ class VaeTask:
         """Give the loss of one batch of pictures, half of them mirrored, most batches cropped to save time."""
         images = to_float(self._draw(rng))
         with torch.autocast("cpu", torch.bfloat16):
-            posterior = self.network.encode(F.pixel_unshuffle(images * 2 - 1, PIXEL_UNSHUFFLE)).latent_dist
-            decoded = self.network.decode(posterior.sample()).sample
+            posterior = self.network.encode(fold(images), return_dict=False)[0]
+            decoded = self.network.decode(posterior.sample(), return_dict=False)[0]
         decoded = (F.pixel_shuffle(decoded.float(), PIXEL_UNSHUFFLE) + 1) / 2
         kl = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float())
         with torch.autocast("cpu", torch.bfloat16):
             perceptual = self._lpips(decoded, images).float().mean()
-        return (decoded - images).abs().mean() + LPIPS_WEIGHT * perceptual + KL_WEIGHT * kl.sum((1, 2, 3)).mean()
+        return (
+            (decoded - images).abs().mean() + LPIPS_WEIGHT * perceptual + KL_WEIGHT * kl.sum((1, 2, 3)).mean()
+        )
 
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
         counts = np.array([len(images) for images in self._images])
@@ -79,8 +80,8 @@ class VaeTask:
         self.network.eval()
         psnrs, foregrounds, distances, latents = [], [], [], []
         for images in self._held_out.split(16):
-            latent = self.network.encode(F.pixel_unshuffle(images * 2 - 1, PIXEL_UNSHUFFLE)).latent_dist.mode()
-            decoded = F.pixel_shuffle(self.network.decode(latent).sample, PIXEL_UNSHUFFLE)
+            latent = self.network.encode(fold(images), return_dict=False)[0].mode()
+            decoded = F.pixel_shuffle(self.network.decode(latent, return_dict=False)[0], PIXEL_UNSHUFFLE)
             decoded = ((decoded + 1) / 2).clamp(0, 1)
             error = (decoded - images).square()
             mask = (images.amin(1, keepdim=True) < 0.98).float()
@@ -102,6 +103,11 @@ def _spread(images: np.ndarray, count: int) -> Tensor:
     """Take `count` pictures spread evenly over a set, as floats."""
     items = np.linspace(0, len(images) - 1, count).astype(int)
     return to_float(np.stack([images[i, k % images.shape[1]] for k, i in enumerate(items)]))
+
+
+def fold(images: Tensor) -> Tensor:
+    """Turn pictures (B, 3, H, W) in [0, 1] into what the autoencoder takes: [-1, 1], pixels in channels."""
+    return F.pixel_unshuffle(images * 2 - 1, PIXEL_UNSHUFFLE)
 
 
 def to_float(images: np.ndarray) -> Tensor:

@@ -1,0 +1,204 @@
+"""The training's data, optimiser, loop and packing."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from diffusion2.errors import InputError, NumericalError, WeightsError
+from diffusion2.training.data import LENGTH, Item, plan_orbits, plan_videos, random_recolor, read_split
+from diffusion2.training.diffusion import DiffusionTask, SequenceSet
+from diffusion2.training.loop import LoopSettings, Trainer, averaged
+from diffusion2.training.optimizer import MuonAdamW, PowerAverage, orthogonalize
+
+ASSETS = Path(__file__).parents[3] / "shared" / "assets"
+
+
+class _Line:
+    """Fit a straight line: a task of three numbers."""
+
+    name = "line"
+    matrix_rate = 0.05
+
+    def __init__(self, *, poison: int | None = None) -> None:
+        torch.manual_seed(0)
+        self.network = nn.Linear(2, 1)
+        self._poison, self._calls = poison, 0
+
+    def loss(self, rng):
+        x = torch.from_numpy(rng.standard_normal((16, 2))).float()
+        self._calls += 1
+        factor = math.nan if self._calls == self._poison else 1.0
+        target = x @ torch.tensor([[2.0], [-1.0]]) + 0.5
+        return factor * (self.network(x) - target).square().mean()
+
+    def evaluate(self):
+        return {"weight": float(self.network.weight[0, 0].detach())}
+
+
+def _steps(trainer, count):
+    return [trainer._take_step(LoopSettings(1.0), 0.0) for _ in range(count)]
+
+
+def test_orthogonalised_matrices_have_singular_values_near_one():
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonalize(torch.randn(3, 40, 24)))
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+
+
+def test_the_optimiser_fits_a_line():
+    task = _Line()
+    optimizer = MuonAdamW(task.network, 0.05, vector_rate=0.05)
+    rng = np.random.default_rng(0)
+    losses = []
+    for step in range(400):
+        optimizer.param_groups[0]["factor"] = 1 - step / 400
+        optimizer.zero_grad()
+        loss = task.loss(rng)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert np.mean(losses[-20:]) < 1e-3 * np.mean(losses[:5])
+
+
+def test_the_average_of_constant_weights_is_that_constant_and_old_weights_fade():
+    network = nn.Linear(1, 1, bias=False)
+    average = PowerAverage(network, exponent=16)
+    for step in range(1, 201):
+        with torch.no_grad():
+            network.weight.fill_(0.0 if step <= 100 else 1.0)
+        average.update(network, step)
+    # the share of the first half is 0.5^17
+    assert float(average.weights["weight"]) == pytest.approx(1 - 0.5**17, abs=1e-5)
+
+
+def test_a_resumed_training_goes_on_as_if_it_had_never_stopped(tmp_path):
+    whole = Trainer(_Line(), tmp_path / "whole.safetensors")
+    _steps(whole, 30)
+    first = Trainer(_Line(), tmp_path / "part.safetensors")
+    _steps(first, 17)
+    first.save()
+    second = Trainer(_Line(), tmp_path / "part.safetensors")
+    assert second.step == 17
+    _steps(second, 13)
+    for a, b in zip(whole.task.network.parameters(), second.task.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for name, value in whole.average.weights.items():
+        assert torch.equal(value, second.average.weights[name])
+
+
+def test_not_a_number_stops_training_and_leaves_the_checkpoint(tmp_path):
+    path = tmp_path / "line.safetensors"
+    trainer = Trainer(_Line(poison=8), path)
+    _steps(trainer, 5)
+    trainer.save()
+    before = path.read_bytes()
+    with pytest.raises(NumericalError, match="step 7"):
+        trainer.run(LoopSettings(1.0), lambda event: None)
+    assert path.read_bytes() == before
+
+
+def test_a_foreign_or_broken_checkpoint_is_refused_by_name(tmp_path):
+    path = tmp_path / "line.safetensors"
+    path.write_bytes(b"not safetensors")
+    with pytest.raises(WeightsError, match=r"line\.safetensors"):
+        Trainer(_Line(), path)
+    save_file({"x": torch.zeros(1)}, path, {"task": "vae", "step": "1"})
+    with pytest.raises(WeightsError, match="no checkpoint of line"):
+        Trainer(_Line(), path)
+    save_file({"weights.weight": torch.zeros(3, 3)}, path, {"task": "line", "step": "1"})
+    with pytest.raises(WeightsError, match="another network"):
+        Trainer(_Line(), path)
+
+
+def test_measuring_uses_the_averaged_weights_and_puts_the_others_back():
+    network = nn.Linear(1, 1, bias=False)
+    average = PowerAverage(network)
+    average.weights["weight"].fill_(7.0)
+    before = network.weight.detach().clone()
+    with averaged(network, average):
+        assert network.weight.item() == 7
+    assert torch.equal(network.weight, before)
+
+
+def _item(**changes):
+    values = {
+        "file": "a.glb",
+        "clip": "walk",
+        "start": 0.0,
+        "duration": 1.0,
+        "azimuth_deg": 0.0,
+        "elevation_deg": 20.0,
+        "object_size": 0.9,
+        "fps": 12.0,
+        "seed": 0,
+    }
+    return Item(**{**values, **changes})
+
+
+def test_a_rolled_orbit_keeps_its_angles_and_takes_another_reference():
+    latents = np.arange(LENGTH, dtype=np.float16).reshape(1, LENGTH, 1, 1, 1).repeat(8, 2)
+    orbit = SequenceSet("multiview", latents, [_item(fps=0.0)], np.zeros(1), 2.0)
+    clean, condition, vector = orbit.sequence(0, roll=5)
+    assert clean[:, 0, 0, 0].tolist() == [2.0 * ((k - 5) % LENGTH) for k in range(LENGTH)]
+    assert float(condition[0, 0, 0]) * 2 == float(clean[-1, 0, 0, 0])
+    assert torch.equal(vector, orbit.sequence(0, roll=0)[2])
+
+
+def test_a_clip_is_conditioned_on_its_first_image_and_never_rolled():
+    latents = np.arange(LENGTH, dtype=np.float16).reshape(1, LENGTH, 1, 1, 1).repeat(8, 2)
+    clip = SequenceSet("video", latents, [_item()], np.array([100.0]), 1.0)
+    clean, condition, _ = clip.sequence(0, roll=5)
+    assert clean[:, 0, 0, 0].tolist() == list(range(LENGTH))
+    assert float(condition[0, 0, 0]) == 0
+
+
+class _Zero(nn.Module):
+    def forward(self, sample, c_noise, context, vector):
+        return torch.zeros_like(sample[:, :, :8])
+
+
+def test_the_loss_of_a_network_that_gives_nothing_is_the_variance_of_its_target():
+    rng = np.random.default_rng(0)
+    latents = rng.standard_normal((4, LENGTH, 8, 16, 16)).astype(np.float16)
+    sequences = SequenceSet("video", latents, [_item()] * 4, np.full(4, 100.0), 1.0)
+    task = DiffusionTask(_Zero(), sequences, sequences)
+    losses = [float(task.loss(rng)) for _ in range(20)]
+    # unit data and unit noise: the v-target has variance 1 at every noise level
+    assert np.mean(losses) == pytest.approx(1.0, abs=0.02)
+
+
+def test_recolouring_turns_grey_into_grey():
+    matrices = random_recolor(5, np.random.default_rng(0))
+    grey = matrices @ np.full(3, 0.5)
+    np.testing.assert_allclose(grey, grey[:, :1].repeat(3, 1), atol=1e-12)
+
+
+def test_a_folder_without_a_table_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"PROVENANCE\.tsv"):
+        read_split(tmp_path, "train")
+
+
+def test_held_out_models_are_never_trained_on_and_no_item_is_a_synchronised_multi_view_video():
+    if not ASSETS.is_dir():
+        pytest.skip("needs the optional folder ../shared/assets")
+    from diffusion2.meshes import load_model
+
+    train = {file for file, _ in read_split(ASSETS, "train")}
+    val = {file for file, _ in read_split(ASSETS, "val")}
+    assert val
+    assert not train & val
+    file = "animated/cute_fish_pack/Koi.glb"
+    model = load_model(ASSETS / file)
+    videos, orbits = plan_videos(model, file), plan_orbits(model, file)
+    # a clip has one camera; two clips of one animation differ in time and angle
+    assert len({(v.clip, v.start, v.azimuth_deg) for v in videos}) == len(videos)
+    # an orbit has one moment; no two orbits share a clip's moment with each other or with a clip
+    assert all(o.duration == 0 for o in orbits)
+    assert len({(o.clip, o.start) for o in orbits}) == len(orbits)
+    assert videos == plan_videos(model, file)
