@@ -108,7 +108,7 @@ def test_the_orbit_starts_at_the_reference_view_and_turns_while_time_runs(
 
 
 def test_an_orbit_video_can_be_looped() -> None:
-    azimuths, times = orbit_path(sequence_seconds=11 / 8, fps=24, seconds=6)
+    azimuths, times = orbit_path(2 * 11 / 8, fps=24, seconds=6, back=True)
     step = azimuths[1] - azimuths[0]
     assert azimuths[0] == 0
     assert azimuths[-1] + step == pytest.approx(360)
@@ -119,8 +119,15 @@ def test_an_orbit_video_can_be_looped() -> None:
     assert 4.5 < len(times) / 24 < 7.5
 
 
-@pytest.mark.parametrize("sequence_seconds", [0.01, 0.125, 100.0])
-def test_any_length_of_sequence_makes_an_orbit(sequence_seconds: float) -> None:
-    azimuths, times = orbit_path(sequence_seconds, fps=24, seconds=6)
+def test_a_motion_that_ends_where_it_begins_is_not_played_backwards() -> None:
+    _, times = orbit_path(12 / 8, fps=24, seconds=6, back=False)
+    assert len(times) == 4 * 36
+    assert times[:37] == [step / 36 for step in range(36)] + [0.0]
+
+
+@pytest.mark.parametrize("back", [True, False])
+@pytest.mark.parametrize("cycle_seconds", [0.01, 0.125, 100.0])
+def test_any_length_of_sequence_makes_an_orbit(cycle_seconds: float, back: bool) -> None:
+    azimuths, times = orbit_path(cycle_seconds, fps=24, seconds=6, back=back)
     assert len(azimuths) == len(times) >= 2
     assert all(0 <= time <= 1 for time in times)

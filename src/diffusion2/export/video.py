@@ -12,7 +12,7 @@ from torch import Tensor
 from diffusion2.errors import ExportError, InputError
 from diffusion2.export.writing import writing
 from diffusion2.gaussians import Asset4D, render
-from diffusion2.viewer.reference import duration, reference_cameras
+from diffusion2.viewer.reference import duration, frames, is_loop, reference_cameras
 
 _QUALITY = {"crf": "16", "preset": "medium"}
 
@@ -63,9 +63,9 @@ def write_orbit_video(
 ) -> None:
     """Write a video in which the camera goes round the object once while the object moves.
 
-    The camera starts at the reference view. The sequence plays at its own speed, forth and back, as often as
-    fits best into the time asked for, so that motion and camera both end where they began and the video can
-    be played in a loop.
+    The camera starts at the reference view. The sequence plays at its own speed, as often as fits best into
+    the time asked for: again and again where it ends about where it begins, forth and back otherwise. So
+    motion and camera both end where they began, and the video can be played in a loop.
 
     Args:
         asset: what to show.
@@ -78,12 +78,14 @@ def write_orbit_video(
     Raises:
         ExportError: when the file can't be written.
     """
-    azimuths, times = orbit_path(duration(asset), fps, seconds)
+    back = not is_loop(asset)
+    cycle = 2 * duration(asset) if back else duration(asset) * frames(asset) / (frames(asset) - 1)
+    azimuths, times = orbit_path(cycle, fps, seconds, back=back)
     cameras = reference_cameras(asset, azimuths.tolist(), size, size)
 
     @cache
     def still(time: float) -> Asset4D:
-        """Give the object as it is at a time; going forth and back meets every time more than once."""
+        """Give the object as it is at a time; every time is met more than once."""
         return Asset4D(asset.at(time))
 
     def pictures() -> Iterator[Tensor]:
@@ -95,20 +97,24 @@ def write_orbit_video(
     write_video(pictures(), path, fps)
 
 
-def orbit_path(sequence_seconds: float, fps: float, seconds: float) -> tuple[np.ndarray, list[float]]:
+def orbit_path(
+    cycle_seconds: float, fps: float, seconds: float, *, back: bool
+) -> tuple[np.ndarray, list[float]]:
     """Choose where the camera stands and which time is shown in every frame of an orbit video.
 
     Args:
-        sequence_seconds: from time 0 to time 1.
+        cycle_seconds: until the motion is where it began, the way back included.
         fps: frames per second of the video.
         seconds: about how long the video is.
+        back: whether the time runs to 1 and back to 0, or to 1 and begins again.
 
     Returns:
-        azimuths (T,) in degrees from 0 to below 360, and T times in [0, 1], forth and back.
+        azimuths (T,) in degrees from 0 to below 360, and T times in [0, 1].
     """
-    period = max(2, round(2 * sequence_seconds * fps))
+    period = max(2, round(cycle_seconds * fps))
     total = period * max(1, round(seconds * fps / period))
-    times = [2 * min(frame % period, period - frame % period) / period for frame in range(total)]
+    steps = [frame % period for frame in range(total)]
+    times = [2 * min(step, period - step) / period if back else step / period for step in steps]
     return 360.0 * np.arange(total) / total, times
 
 
