@@ -183,52 +183,6 @@ class View:
 
 
 @dataclass(frozen=True)
-class Train:
-    """Train a part of the mini pair: vae, then video, then multiview; pack writes them as weights.
-
-    Training goes on from its checkpoint. Ctrl-C ends it after saving.
-    """
-
-    part: Positional[Literal["vae", "video", "multiview", "pack"]]
-    """Which network; pack writes all three as weights for DIFFUSION2_MINI_WEIGHTS."""
-    assets: Path | None = None
-    """Folder of glTF models with PROVENANCE.tsv (columns split, kind, file); not needed to pack."""
-    cache: Path = Path("~/.cache/diffusion2/mini")
-    """Where rendered pictures, latents and checkpoints are kept."""
-    out: Path | None = None
-    """Folder that gets the packed weights."""
-    minutes: float = 60.0
-    """Wall time of this call."""
-    evaluate_minutes: float = 10.0
-    """Time between two measurements on held-out models."""
-    anneal_minutes: float = 0.0
-    """The learning rate falls to zero over so many last minutes; 0 keeps it."""
-    threads: int = 1
-    """Threads of this process."""
-
-    def run(self) -> None:
-        """Train or pack."""
-        from diffusion2.training import mini
-        from diffusion2.training.loop import LoopSettings
-
-        cache = self.cache.expanduser()
-        if self.part == "pack":
-            if self.out is None:
-                raise InputError("train pack needs --out, the folder for the weights")
-            steps = mini.pack(cache, self.out)
-            print(f"wrote {self.out} ({', '.join(f'{part}: {n} steps' for part, n in steps.items())})")
-            return
-        if self.assets is None or not (self.assets / "PROVENANCE.tsv").is_file():
-            raise InputError("training needs --assets, a folder of models with PROVENANCE.tsv")
-        if self.minutes <= 0 or self.threads < 1:
-            raise InputError("minutes must be positive and threads at least 1")
-        loop = LoopSettings(self.minutes, self.evaluate_minutes, self.anneal_minutes)
-        with Terminal() as terminal:
-            settings = mini.TrainSettings(self.part, self.assets, cache, loop, self.threads)
-            print(f"wrote {mini.train(settings, terminal)}")
-
-
-@dataclass(frozen=True)
 class Weights:
     """Show which weights are here and which are missing."""
 
@@ -273,6 +227,12 @@ class Train:
             steps = pack(cache, self.out)
             print(f"wrote {self.out} ({', '.join(f'{part}: {n} steps' for part, n in steps.items())})")
             return
+        if not (self.assets / "PROVENANCE.tsv").is_file():
+            raise InputError(
+                f"there is no {self.assets / 'PROVENANCE.tsv'}: give a folder of models with --assets"
+            )
+        if self.minutes <= 0 or self.threads < 1:
+            raise InputError("minutes must be positive and threads at least 1")
         loop = LoopSettings(self.minutes, self.evaluate_minutes, self.anneal_minutes)
         with Terminal() as terminal:
             checkpoint = train(TrainSettings(self.part, self.assets, cache, loop, self.threads), terminal)
@@ -302,7 +262,6 @@ def command_types(preset: str, reason: str, settings: GenerateSettings) -> Any:
         Annotated[Render, subcommand("render")],
         Annotated[Export, subcommand("export")],
         Annotated[View, subcommand("view")],
-        Annotated[Train, subcommand("train")],
         Annotated[Weights, subcommand("weights")],
         Annotated[Train, subcommand("train")],
         Annotated[Doctor, subcommand("doctor")],

@@ -102,6 +102,11 @@ CALLS = {
     "export no asset": (["export", "{d}/documents", "{d}/a.mp4"], "no asset"),
     "export a broken asset": (["export", "{d}/run", "{d}/a.mp4"], "asset.safetensors"),
     "view no asset": (["view", "{d}/documents"], "no asset"),
+    "train with models that are not there": (["train", "video", "--assets", "{d}/nothing"], "--assets"),
+    "pack what was never trained": (
+        ["train", "pack", "--cache", "{d}/nothing", "--out", "{d}/w"],
+        "train vae` first",
+    ),
     "view at a wrong port": (["view", "{d}/run", "--port", "70000"], "port"),
 }
 
@@ -158,7 +163,9 @@ def test_an_interruption_is_status_130(monkeypatch, capsys):
     assert "--resume" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", [None, "generate", "sample", "reconstruct", "render", "export", "view"])
+@pytest.mark.parametrize(
+    "name", [None, "generate", "sample", "reconstruct", "render", "export", "view", "train"]
+)
 def test_help_says_what_a_command_does(capsys, name):
     assert main(["--help"] if name is None else [name, "--help"]) == 0
     assert "usage: diffusion2" in capsys.readouterr().out
