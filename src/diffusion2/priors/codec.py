@@ -1,8 +1,11 @@
 """Pictures to latents and back."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, AutoencoderKLTemporalDecoder
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
 from torch import Tensor
 
 
@@ -21,20 +24,21 @@ class LatentCodec:
         pixel_unshuffle: int = 1,
         batch_size: int = 16,
     ) -> None:
-        self.vae = vae.eval().requires_grad_(False)
+        self.vae: Any = vae.eval().requires_grad_(False)
         self.pixel_unshuffle = pixel_unshuffle
         self.batch_size = batch_size
-        self.scale = float(vae.config.scaling_factor)
+        self._temporal = isinstance(vae, AutoencoderKLTemporalDecoder)
+        self.scale = float(vae.config["scaling_factor"])
 
     @property
     def factor(self) -> int:
         """Give the number of pixels per latent along a side."""
-        return self.pixel_unshuffle * 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return self.pixel_unshuffle * 2 ** (len(self.vae.config["block_out_channels"]) - 1)
 
     @property
     def channels(self) -> int:
         """Give the number of channels of a latent."""
-        return int(self.vae.config.latent_channels)
+        return int(self.vae.config["latent_channels"])
 
     @torch.no_grad()
     def encode_mode(self, images: Tensor) -> Tensor:
@@ -70,10 +74,7 @@ class LatentCodec:
         latents = latents.to(self.vae.device, self.vae.dtype) / self.scale
         parts = []
         for part in latents.split(self.batch_size):
-            if isinstance(self.vae, AutoencoderKLTemporalDecoder):
-                pixels = self.vae.decode(part, num_frames=len(part)).sample
-            else:
-                pixels = self.vae.decode(part).sample
+            pixels = self.vae.decode(part, **({"num_frames": len(part)} if self._temporal else {})).sample
             pixels = F.pixel_shuffle(pixels.float(), self.pixel_unshuffle)
             parts.append(((pixels + 1) / 2).clamp(0, 1).cpu())
         return torch.cat(parts)

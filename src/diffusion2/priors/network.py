@@ -124,7 +124,7 @@ class _PicturePrior(NetworkPrior):
 
     @property
     def _width(self) -> int:
-        return int(self.network.config.addition_time_embed_dim)
+        return int(self.network.config["addition_time_embed_dim"])
 
 
 def _picture_noise(shape: torch.Size, key: tuple[int, int, int]) -> Tensor:

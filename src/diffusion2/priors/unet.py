@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import UNetSpatioTemporalConditionModel
 from diffusers.models.resnet import SpatioTemporalResBlock
+from diffusers.models.unets.unet_spatio_temporal_condition import UNetSpatioTemporalConditionModel
 from torch import Tensor, nn
 
 from diffusion2.errors import InputError
@@ -27,6 +27,10 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
       networks have 1e-5: it is set after construction, as no configuration holds it;
     - the context is a single token, which makes cross-attention a linear map (see `unet_blocks`).
     """
+
+    down_blocks: Any
+    up_blocks: Any
+    mid_block: Any
 
     # diffusers reads the configuration's fields off this signature: it has to be the wrapped one
     @functools.wraps(UNetSpatioTemporalConditionModel.__init__)
@@ -84,9 +88,9 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
         return F.silu(emb + self.add_embedding(vector.to(dtype)))
 
     def _check(self, sample: Tensor, c_noise: Tensor, context: Tensor, vector: Tensor) -> torch.Size:
-        if sample.ndim != 5 or sample.shape[2] != self.config.in_channels:
+        if sample.ndim != 5 or sample.shape[2] != self.config["in_channels"]:
             raise InputError(
-                f"the network takes (N, T, {self.config.in_channels}, h, w), not {tuple(sample.shape)}"
+                f"the network takes (N, T, {self.config['in_channels']}, h, w), not {tuple(sample.shape)}"
             )
         n, t = sample.shape[:2]
         if c_noise.shape != (n,) or context.ndim != 3 or context.shape[:2] != (n, 1):
@@ -94,7 +98,7 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
                 f"{n} sequences need c_noise ({n},) and context ({n}, 1, D), "
                 f"not {tuple(c_noise.shape)} and {tuple(context.shape)}"
             )
-        width = self.config.projection_class_embeddings_input_dim
+        width = self.config["projection_class_embeddings_input_dim"]
         if tuple(vector.shape) not in ((n, 1, width), (n, t, width)):
             raise InputError(
                 f"{n} sequences of {t} images need an added vector ({n}, {t} or 1, {width}), "
@@ -137,7 +141,7 @@ def multiview_from_video(video: SpatioTemporalUNet, vector_width: int) -> Spatio
         A network with the video network's configuration, its own parameters and the new width.
     """
     config = {**video.config, "projection_class_embeddings_input_dim": vector_width}
-    network = SpatioTemporalUNet.from_config(config)
+    network: Any = SpatioTemporalUNet.from_config(config)
     state = video.state_dict()
     del state["add_embedding.linear_1.weight"]
     missing, unexpected = network.load_state_dict(state, strict=False)

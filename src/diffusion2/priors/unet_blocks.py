@@ -16,13 +16,14 @@ short sequences of small images on a CPU. What was measured there (one core with
 Shapes: N sequences of T images, C channels; an image batch is (N*T, C, h, w).
 """
 
+from typing import Any, TypeAlias
+
 import torch
 import torch.nn.functional as F
-from diffusers.models.attention import BasicTransformerBlock, FeedForward, TemporalBasicTransformerBlock
-from diffusers.models.attention_processor import Attention
-from diffusers.models.resnet import SpatioTemporalResBlock
-from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
-from torch import Tensor, nn
+from torch import Tensor
+
+Parameters: TypeAlias = Any
+"""A module of diffusers, whose submodules a type checker can't know."""
 
 EXPLICIT_UP_TO = 1024
 """Tokens up to which attention on a CPU may be plain products, whose scores are kept in memory."""
@@ -31,11 +32,11 @@ TRANSPOSED_UP_TO = 64
 """Tokens up to which scores are kept transposed, for the sake of the softmax."""
 
 
-def res_block(block: SpatioTemporalResBlock, x: Tensor, emb: Tensor, frames: int) -> Tensor:
+def res_block(block: Parameters, x: Tensor, emb: Tensor, frames: int) -> Tensor:
     """Apply a residual block in space, then one in time, blended by the learned factor.
 
     Args:
-        block: the parameters.
+        block: a `SpatioTemporalResBlock`.
         x: (N*T, C, h, w).
         emb: (N, T or 1, E), the embedding after its SiLU.
         frames: T.
@@ -49,7 +50,7 @@ def res_block(block: SpatioTemporalResBlock, x: Tensor, emb: Tensor, frames: int
     return x + h * (1 - torch.sigmoid(block.time_mixer.mix_factor)).to(h.dtype)
 
 
-def _spatial_res_block(block: nn.Module, x: Tensor, emb: Tensor, frames: int) -> Tensor:
+def _spatial_res_block(block: Parameters, x: Tensor, emb: Tensor, frames: int) -> Tensor:
     h = block.conv1(F.silu(block.norm1(x)))
     shift = block.time_emb_proj(emb).expand(-1, frames, -1)
     h = h + shift.reshape(x.shape[0], -1, 1, 1)
@@ -59,7 +60,7 @@ def _spatial_res_block(block: nn.Module, x: Tensor, emb: Tensor, frames: int) ->
     return x + h
 
 
-def _temporal_residual(block: nn.Module, x: Tensor, emb: Tensor, frames: int) -> Tensor:
+def _temporal_residual(block: Parameters, x: Tensor, emb: Tensor, frames: int) -> Tensor:
     """Give what the temporal block adds to x, (N*T, C, h, w)."""
     h = x.unflatten(0, (-1, frames)).flatten(3).transpose(1, 2).contiguous()  # (N, C, T, h*w)
     h = _conv_over_time(block.conv1, F.silu(block.norm1(h)))
@@ -68,16 +69,16 @@ def _temporal_residual(block: nn.Module, x: Tensor, emb: Tensor, frames: int) ->
     return h.transpose(1, 2).reshape(x.shape)
 
 
-def _conv_over_time(conv: nn.Conv3d, x: Tensor) -> Tensor:
+def _conv_over_time(conv: Parameters, x: Tensor) -> Tensor:
     """Apply a (3, 1, 1) convolution to (N, C, T, pixels)."""
     return F.conv2d(x, conv.weight[..., 0], conv.bias, padding=(1, 0))
 
 
-def transformer(module: TransformerSpatioTemporalModel, x: Tensor, context: Tensor, frames: int) -> Tensor:
+def transformer(module: Parameters, x: Tensor, context: Tensor, frames: int) -> Tensor:
     """Apply attention over the pixels of each image, then over the images at each pixel.
 
     Args:
-        module: the parameters.
+        module: a `TransformerSpatioTemporalModel`.
         x: (N*T, C, h, w).
         context: (N, 1, D), one token per sequence.
         frames: T.
@@ -97,14 +98,14 @@ def transformer(module: TransformerSpatioTemporalModel, x: Tensor, context: Tens
     return x + module.proj_out(tokens).transpose(2, 3).reshape(x.shape)
 
 
-def _spatial_transformer_block(block: BasicTransformerBlock, x: Tensor, context: Tensor) -> Tensor:
+def _spatial_transformer_block(block: Parameters, x: Tensor, context: Tensor) -> Tensor:
     """Apply a block to tokens (N, T, pixels, C)."""
     x = x + self_attention(block.attn1, block.norm1(x).flatten(0, 1)).view_as(x)
     x = x + one_token_attention(block.attn2, context)[:, None]
     return x + feed_forward(block.ff, block.norm3(x))
 
 
-def _temporal_transformer_block(block: TemporalBasicTransformerBlock, x: Tensor, context: Tensor) -> Tensor:
+def _temporal_transformer_block(block: Parameters, x: Tensor, context: Tensor) -> Tensor:
     """Apply a block to tokens (N, T, pixels, C)."""
     h = feed_forward(block.ff_in, block.norm_in(x))
     x = x + h if block.is_res else h
@@ -116,11 +117,11 @@ def _temporal_transformer_block(block: TemporalBasicTransformerBlock, x: Tensor,
     return x + h if block.is_res else h
 
 
-def self_attention(attn: Attention, x: Tensor) -> Tensor:
+def self_attention(attn: Parameters, x: Tensor) -> Tensor:
     """Attend from every token of a sequence to every other.
 
     Args:
-        attn: the parameters.
+        attn: an `Attention`.
         x: (B, L, C).
 
     Returns:
@@ -150,11 +151,11 @@ def _attend_explicitly(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.softmax(q @ k.transpose(-2, -1), dim=-1) @ v
 
 
-def one_token_attention(attn: Attention, context: Tensor) -> Tensor:
+def one_token_attention(attn: Parameters, context: Tensor) -> Tensor:
     """Attend to a single token, which every query takes as it is.
 
     Args:
-        attn: the parameters; `to_q`, `to_k` and the norm before them can't matter.
+        attn: an `Attention`; `to_q`, `to_k` and the norm before them can't matter.
         context: (N, 1, D).
 
     Returns:
@@ -163,8 +164,8 @@ def one_token_attention(attn: Attention, context: Tensor) -> Tensor:
     return attn.to_out[0](attn.to_v(context))
 
 
-def feed_forward(ff: FeedForward, x: Tensor) -> Tensor:
-    """Apply a gated feed-forward layer to (..., C)."""
+def feed_forward(ff: Parameters, x: Tensor) -> Tensor:
+    """Apply a gated `FeedForward` to (..., C)."""
     project = ff.net[0].proj
     (value, gate), (value_bias, gate_bias) = project.weight.chunk(2), project.bias.chunk(2)
     return ff.net[2](F.linear(x, value, value_bias) * F.gelu(F.linear(x, gate, gate_bias)))
