@@ -45,6 +45,9 @@ HOMES = {
 LIGHT = {"errors", "events", "config", "terminal", "commands", "cli", "weights", "__main__", "__init__"}
 HEAVY = {"torch", "numpy", "PIL", "safetensors", *HOMES} - {"tyro"}
 
+# What sampling may know of the priors: what they promise, and how strongly conditions act.
+PROTOCOLS = {"diffusion2.priors.prior", "diffusion2.priors.guidance"}
+
 PUBLIC = {
     "Asset4D",
     "AssetFormatError",
@@ -132,7 +135,7 @@ def test_sampling_knows_no_network():
             for imported in imports_of(path):
                 assert not imported.startswith(("diffusion2.gaussians", "diffusion2.meshes")), name
                 if imported.startswith("diffusion2.priors"):
-                    assert imported in {"diffusion2.priors", "diffusion2.priors.prior"}, (name, imported)
+                    assert imported in PROTOCOLS, (name, imported)
 
 
 def test_reconstruction_knows_no_prior():
