@@ -37,7 +37,7 @@ class Stage1:
             WeightsError: they are missing or damaged.
             InputError: the settings' picture size does not fit them.
         """
-        pair = load_pair("mini", mini_folder())
+        pair = load_pair("mini", mini_folder(), precision=settings.sampling.precision)
         if settings.size % pair.codec.factor:
             raise InputError(f"size must be a multiple of {pair.codec.factor}, not {settings.size}")
         return cls(pair)
