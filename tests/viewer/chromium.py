@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -56,6 +57,7 @@ class Chromium:
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=os.environ | {"TMPDIR": self.profile.name},  # so that nothing it leaves outlives the test
         )
         self.requests: list[str] = []
         self.errors: list[str] = []
