@@ -105,7 +105,9 @@ def test_sequences_do_not_see_each_other() -> None:
 
 
 def res_block_eps(network: torch.nn.Module) -> set[float]:
-    return {m.eps for n, m in network.named_modules() if "res_block" in n and isinstance(m, torch.nn.GroupNorm)}
+    return {
+        m.eps for n, m in network.named_modules() if "res_block" in n and isinstance(m, torch.nn.GroupNorm)
+    }
 
 
 def test_the_released_epsilon_survives_construction_and_loading(tmp_path) -> None:

@@ -19,9 +19,8 @@ def linear_scale(length: int, first: float, last: float) -> Tensor:
 
 def triangle_scale(length: int, low: float, high: float) -> Tensor:
     """Give scales that rise to the middle of an orbit and fall again, (length,): SV3D's 1, 2.5, 1."""
-    middle = (length - 1) // 2
-    rise = torch.linspace(low, high, middle + 1)
-    return torch.cat([rise, torch.linspace(high, low, length - middle)[1:]]) if length > 1 else rise
+    rise = 1 - (2 * torch.linspace(0, 1, length) - 1).abs()
+    return low + (high - low) * rise
 
 
 @dataclass(frozen=True)

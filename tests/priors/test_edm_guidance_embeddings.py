@@ -1,0 +1,80 @@
+"""The small formulas around the network."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffusion2.priors.edm import scalings
+from diffusion2.priors.embeddings import orbit_vector, sinusoids, video_vector
+from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
+
+
+@given(st.floats(1e-3, 1e3))
+def test_scalings_give_unit_variance_to_the_input_and_to_what_the_network_learns(sigma: float) -> None:
+    c_skip, c_out, c_in, c_noise = (float(s) for s in scalings(torch.tensor(sigma, dtype=torch.float64)))
+    assert math.isclose(c_in**2 * (1 + sigma**2), 1, rel_tol=1e-9)
+    # the target (x0 - c_skip·(x0 + sigma·n)) / c_out has variance 1 where x0 and n have
+    variance = ((1 - c_skip) ** 2 + (c_skip * sigma) ** 2) / c_out**2
+    assert math.isclose(variance, 1, rel_tol=1e-9)
+    assert math.isclose(c_noise, math.log(sigma) / 4, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def test_scalings_are_those_of_v_prediction() -> None:
+    c_skip, c_out, _, _ = scalings(torch.tensor([0.5, 2.0]))
+    assert torch.allclose(c_skip, torch.tensor([0.8, 0.2]))
+    assert torch.allclose(c_out, torch.tensor([-0.5, -2.0]) / torch.tensor([1.25, 5.0]).sqrt())
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 12, 21])
+def test_scales_have_the_length_ends_and_top_they_should(length: int) -> None:
+    assert linear_scale(length, 1.5, 3.0)[0] == 1.5
+    assert linear_scale(length, 1.5, 3.0).shape == constant_scale(length, 2.0).shape == (length,)
+    triangle = triangle_scale(length, 1.0, 2.5)
+    assert triangle.shape == (length,)
+    assert torch.allclose(triangle, triangle.flip(0))
+    assert triangle.min() >= 1
+    assert triangle.max() <= 2.5
+    if length % 2 and length > 1:
+        assert triangle[length // 2] == 2.5
+        assert triangle[0] == 1
+
+
+def test_guidance_moves_each_image_by_its_own_scale() -> None:
+    conditional, unconditional = torch.randn(2, 3, 1, 2, 2), torch.randn(2, 3, 1, 2, 2)
+    guided = Guidance(torch.tensor([0.0, 1.0, 2.0])).combine(conditional, unconditional)
+    assert torch.allclose(guided[:, 0], unconditional[:, 0])
+    assert torch.allclose(guided[:, 1], conditional[:, 1])
+    assert torch.allclose(guided[:, 2], 2 * conditional[:, 2] - unconditional[:, 2])
+
+
+def test_guidance_is_left_out_where_it_changes_nothing() -> None:
+    assert not Guidance(torch.ones(4)).acts_at(1.0)
+    assert Guidance(torch.tensor([1.0, 1.1])).acts_at(1.0)
+    limited = Guidance(torch.full((4,), 2.0), sigma_low=0.5, sigma_high=10)
+    assert [limited.acts_at(sigma) for sigma in (0.1, 0.5, 3.0, 10.0, 11.0)] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_sinusoids_are_cosines_then_sines() -> None:
+    embedded = sinusoids(torch.tensor([0.0, 2.0]), 4)
+    assert torch.allclose(embedded[0], torch.tensor([1.0, 1.0, 0.0, 0.0]))
+    expected = [math.cos(2), math.cos(0.02), math.sin(2), math.sin(0.02)]
+    assert torch.allclose(embedded[1], torch.tensor(expected))
+
+
+@pytest.mark.parametrize("width", [64, 256])
+def test_vectors_have_any_width(width: int) -> None:
+    assert video_vector(24, 127, 0.02, width).shape == (1, 3 * width)
+    angles = torch.linspace(0, 6, 7)
+    vector = orbit_vector(angles, angles, 1e-5, width)
+    assert vector.shape == (7, 5 * width)
+    assert torch.equal(vector[:, :width], vector[:1, :width].expand(7, -1))
+    assert not torch.equal(vector[0], vector[1])
