@@ -5,7 +5,7 @@ Each `run` imports what it needs when it is called: `--help` must not wait for t
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from tyro import MISSING
 from tyro.conf import Positional, Suppress, arg, subcommand
@@ -13,6 +13,9 @@ from tyro.conf import Positional, Suppress, arg, subcommand
 from diffusion2.config import GenerateSettings, ReconstructionSettings
 from diffusion2.errors import InputError
 from diffusion2.terminal import Terminal
+
+if TYPE_CHECKING:
+    from diffusion2.run_folder import RunFolder
 
 PresetName = Literal["mini", "paper", "released"]
 
@@ -36,13 +39,14 @@ class Generate:
 
     def run(self) -> None:
         """Run both stages."""
-        self._start(stage1_only=False)
+        run = self._start(stage1_only=False)
+        print(f"open {run.viewer_path} in a browser: turn it with the mouse, scrub the time")
 
-    def _start(self, *, stage1_only: bool) -> None:
+    def _start(self, *, stage1_only: bool) -> "RunFolder":
         from diffusion2.pipeline import generate
 
         with Terminal() as terminal:
-            generate(
+            return generate(
                 self.input,
                 self.out,
                 self.preset,
