@@ -31,14 +31,12 @@ LAYERS = [
 
 # Where each heavy library may be imported: a room, or a module.
 HOMES = {
-    "diffusers": {"priors", "training"},
+    "diffusers": {"priors"},
     "transformers": {"priors"},
     "numba": {"gaussians.rasterize"},
     "av": {"export.video", "evaluation"},
     "viser": {"viewer"},
     "moderngl": {"meshes"},
-    "trimesh": {"meshes"},
-    "pygltflib": {"meshes"},
     "tyro": {"cli", "commands"},
     "rich": {"terminal", "viewer.scene"},  # viser prints through rich; the viewer keeps it quiet
 }
