@@ -1,0 +1,113 @@
+"""References and matrix from a picture, with priors in closed form behind the networks' face."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion2.config import GenerateSettings, SamplingSettings
+from diffusion2.errors import InputError
+from diffusion2.events import Event, StageFinished, StageProgress, StageStarted
+from diffusion2.image_matrix import Conditions
+from diffusion2.priors.prior import PriorPair
+from diffusion2.sampling import decode_matrix, sample_matrix, sample_references
+
+SETTINGS = GenerateSettings(
+    seed=3, views=4, frames=5, size=16, sampling=SamplingSettings(steps=6, rollback_steps=2, threads=1)
+)
+
+
+@pytest.fixture
+def picture() -> Tensor:
+    return torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def conditions(gaussian_pair: PriorPair, picture: Tensor) -> Conditions:
+    return sample_references(gaussian_pair, Conditions(picture), SETTINGS)
+
+
+def test_references_have_the_shapes_of_the_matrix_and_follow_the_picture(
+    conditions: Conditions, picture: Tensor
+) -> None:
+    assert conditions.video.shape == (5, 3, 16, 16)
+    assert conditions.views.shape == (4, 3, 16, 16)
+    assert 0 < (conditions.video[0] - picture).abs().mean() < 0.3  # standard deviation 0.2 around it
+    # the two references are drawn independently
+    assert (conditions.video[:4] - conditions.views).abs().mean() > 0.05
+
+
+def test_known_references_are_kept(gaussian_pair: PriorPair, picture: Tensor, conditions: Conditions) -> None:
+    video = torch.rand(5, 3, 16, 16)
+    got = sample_references(gaussian_pair, Conditions(picture, video=video), SETTINGS)
+    assert got.video is video
+    assert torch.equal(got.views, conditions.views)
+    whole = replace(got, views=conditions.views)
+    assert sample_references(gaussian_pair, whole, SETTINGS) == whole
+
+
+def test_the_same_seed_gives_the_same_matrix_and_another_seed_another(
+    gaussian_pair: PriorPair, conditions: Conditions
+) -> None:
+    latents = sample_matrix(gaussian_pair, conditions, SETTINGS)
+    assert latents.shape == (4, 5, 3, 16, 16)
+    assert latents.dtype == torch.float32
+    assert torch.equal(latents, sample_matrix(gaussian_pair, conditions, SETTINGS))
+    assert not torch.equal(latents, sample_matrix(gaussian_pair, conditions, replace(SETTINGS, seed=4)))
+
+
+def test_rows_follow_the_views_and_columns_the_video(gaussian_pair: PriorPair, picture: Tensor) -> None:
+    video = torch.arange(5.0)[:, None, None, None].expand(-1, 3, 16, 16)
+    views = 10 * torch.arange(4.0)[:, None, None, None].expand(-1, 3, 16, 16)
+    conditions = Conditions(picture, video, views)
+
+    def means(weight: float) -> Tensor:
+        sampling = replace(SETTINGS.sampling, multiview_weight=weight)
+        latents = sample_matrix(gaussian_pair, conditions, replace(SETTINGS, sampling=sampling))
+        return latents.mean((2, 3, 4)).round()
+
+    assert torch.equal(means(0.0), 10 * torch.arange(4.0)[:, None].expand(4, 5))
+    assert torch.equal(means(1.0), torch.arange(5.0)[None].expand(4, 5))
+
+
+def test_a_run_goes_on_from_its_checkpoint_to_the_same_result(
+    gaussian_pair: PriorPair, conditions: Conditions
+) -> None:
+    settings = replace(SETTINGS, sampling=replace(SETTINGS.sampling, checkpoint_every=2))
+    kept: dict[int, dict[str, Tensor]] = {}
+    whole = sample_matrix(gaussian_pair, conditions, settings, on_checkpoint=kept.__setitem__)
+    assert sorted(kept) == [2, 4]
+    for start in kept.items():
+        assert torch.equal(sample_matrix(gaussian_pair, conditions, settings, start=start), whole)
+
+
+def test_stages_are_reported_with_their_units(gaussian_pair: PriorPair, conditions: Conditions) -> None:
+    events: list[Event] = []
+    latents = sample_matrix(gaussian_pair, conditions, SETTINGS, events.append)
+    decode_matrix(gaussian_pair, latents, events.append)
+    stages = [event.stage for event in events if isinstance(event, StageStarted)]
+    assert stages == ["matrix", "decode"]
+    assert [e.stage for e in events if isinstance(e, StageFinished)] == stages
+    progress = [e for e in events if isinstance(e, StageProgress) and e.stage == "matrix"]
+    assert [(e.done, e.total) for e in progress] == [(k, 8) for k in range(9)]
+    assert progress[0].eta is None
+    assert progress[-1].eta == 0
+    assert progress[3].detail.startswith("sigma ")
+
+
+def test_decoding_gives_images(gaussian_pair: PriorPair, conditions: Conditions) -> None:
+    latents = sample_matrix(gaussian_pair, conditions, SETTINGS)
+    images = decode_matrix(gaussian_pair, latents, threads=2)
+    assert torch.equal(images, latents.clamp(0, 1))
+
+
+@pytest.mark.parametrize("missing", ["video", "views"])
+def test_incomplete_conditions_are_refused(
+    missing: str, gaussian_pair: PriorPair, conditions: Conditions
+) -> None:
+    with pytest.raises(InputError, match=f"reference {missing}, there are none"):
+        sample_matrix(gaussian_pair, replace(conditions, **{missing: None}), SETTINGS)
+    short = replace(conditions, **{missing: getattr(conditions, missing)[:3]})
+    with pytest.raises(InputError, match="there are 3"):
+        sample_matrix(gaussian_pair, short, SETTINGS)
