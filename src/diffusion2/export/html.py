@@ -35,7 +35,7 @@ _HEAD = """
       }
     </script>
     <style>
-      .mantine-Notifications-root { display: none; } /* it would lie over the object */
+      #webgl-software-rendering { display: none; } /* it would lie over the object; other warnings stay */
       #hint { position: fixed; left: 1em; top: .8em; z-index: 1; font: 13px sans-serif; color: #888;
               pointer-events: none; }
     </style>"""
