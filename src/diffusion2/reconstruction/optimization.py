@@ -1,5 +1,6 @@
 """The two phases of section 3.4: static Gaussians, then their motion."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -145,7 +146,8 @@ def warm_up(
         loss = _losses(canonical.gaussians, None, targets, cells, settings).mean()
         loss.backward()
         canonical.step()
-        _check_finite(step, loss, canonical.parameters)
+        loss = loss.detach()
+        _check_finite(step, loss, *canonical.parameters.values())
         if settings.relocate_every and (step + 1) % settings.relocate_every == 0 and step < 0.8 * steps:
             canonical.relocate_dead(generator)
         if (step + 1) % 10 == 0:
@@ -172,18 +174,20 @@ def train_dynamics(
     schedule = _falling(optimizer, steps, settings.last_deformation_rate / settings.deformation_rate)
     best = Best()
     for step in range(steps):
-        cells = _draw_cells(targets, settings, generator)
+        shown = _frames_shown(step, targets.frames, settings)
+        cells = _draw_cells(targets, shown, settings, generator)
         weights = targets.weights[cells.views, cells.frames[cells.of_picture]]
         losses = _losses(canonical.gaussians, field, targets, cells, settings, weights)
         (weights * losses).mean().backward()
-        best.offer(float(losses.detach().mean()), canonical.parameters, field.state_dict())
+        losses = losses.detach()
+        best.offer(float(losses.mean()), canonical.parameters, field.state_dict())
         canonical.step()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
-        _check_finite(before + step, losses, canonical.parameters)
+        _check_finite(before + step, losses, *canonical.parameters.values(), *field.parameters())
         if (step + 1) % 10 == 0:
-            progress(before + step + 1, before + steps, f"dynamics, loss {float(losses.detach().mean()):.4f}")
+            progress(before + step + 1, before + steps, f"dynamics, loss {float(losses.mean()):.4f}")
     if best.state:
         canonical_state, field_state = best.state
         field.load_state_dict(field_state)
@@ -232,10 +236,18 @@ def _losses(
     return losses
 
 
-def _draw_cells(targets: Targets, settings: ReconstructionSettings, generator: torch.Generator) -> Cells:
-    """Draw some frames, and for each of them some views."""
-    times = min(settings.times_per_step, targets.frames)
-    frames = torch.randperm(targets.frames, generator=generator)[:times]
+def _frames_shown(step: int, frames: int, settings: ReconstructionSettings) -> int:
+    """Give how many of the first frames a step may look at: motion is easiest to follow frame by frame."""
+    steps = settings.curriculum * settings.joint_iterations
+    return frames if step >= steps else min(frames, 2 + int((frames - 1) * step / steps))
+
+
+def _draw_cells(
+    targets: Targets, shown: int, settings: ReconstructionSettings, generator: torch.Generator
+) -> Cells:
+    """Draw some of the frames shown so far, and for each of them some views."""
+    times = min(settings.times_per_step, shown)
+    frames = torch.randperm(shown, generator=generator)[:times]
     count = min(settings.views_per_step, targets.views)
     views = [torch.randperm(targets.views, generator=generator)[:count] for _ in range(times)]
     return Cells(torch.cat(views), frames, torch.arange(times).repeat_interleave(count))
@@ -258,9 +270,8 @@ def _falling(optimizer: torch.optim.Optimizer, steps: int, last: float = _LAST_R
     return ExponentialLR(optimizer, gamma)
 
 
-def _check_finite(step: int, losses: Tensor, parameters: dict[str, Tensor]) -> None:
-    total = losses.detach().sum() + sum(tensor.detach().sum() for tensor in parameters.values())
-    if not bool(torch.isfinite(total)):
+def _check_finite(step: int, *tensors: Tensor) -> None:
+    if not math.isfinite(sum(float(tensor.detach().sum()) for tensor in tensors)):
         raise NumericalError("reconstruction", step, hint="lower gaussians_rate or deformation_rate")
 
 

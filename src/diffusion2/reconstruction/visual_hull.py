@@ -26,7 +26,7 @@ class VisualHull:
         centres: (M, 3) of the cells, world units.
         cell: their side, world units.
         ignored_views: so many views may contradict each cell.
-        covered: share of the masks' pixels that the hull projects onto.
+        covered: share of the masks that the hull projects onto, without the worst of them.
     """
 
     centres: Tensor
@@ -62,7 +62,7 @@ def carve(masks: Tensor, cameras: Cameras) -> VisualHull:
     best: VisualHull | None = None
     for ignored in range(1 + len(seen) // 4):
         chosen = centres[inside >= len(seen) - ignored]
-        covered = _coverage(chosen, masks, cameras, seen)
+        covered = _coverage(chosen, masks, cameras, seen, ignored)
         if best is None or covered > best.covered + 0.01:
             best = VisualHull(chosen, side / GRID, ignored, covered)
         if best.covered >= _COVERED:
@@ -120,8 +120,8 @@ def sample(picture: Tensor, pixels: Tensor) -> Tensor:
     return values[0, :, 0].T
 
 
-def _coverage(points: Tensor, masks: Tensor, cameras: Cameras, seen: list[int]) -> float:
-    """Give the share of the masks, at the resolution of the grid, onto which the points project."""
+def _coverage(points: Tensor, masks: Tensor, cameras: Cameras, seen: list[int], ignored: int) -> float:
+    """Give the share of the masks, but of the worst ones, onto which the points project."""
     if not len(points):
         return 0.0
     shares = []
@@ -133,7 +133,8 @@ def _coverage(points: Tensor, masks: Tensor, cameras: Cameras, seen: list[int]) 
         hit = torch.zeros(GRID // 2, GRID // 2, dtype=torch.bool)
         hit[cells[:, 1], cells[:, 0]] = True
         shares.append(float((hit & mask).sum() / mask.sum().clamp(min=1)))
-    return sum(shares) / len(shares)
+    counted = sorted(shares)[ignored:]
+    return sum(counted) / len(counted)
 
 
 def _is_near_surface(hull: VisualHull) -> Tensor:

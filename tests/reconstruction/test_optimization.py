@@ -1,0 +1,138 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from diffusion2.cameras import orbit
+from diffusion2.config import ReconstructionSettings
+from diffusion2.errors import NumericalError
+from diffusion2.gaussians import DeformationField, DeformationSettings, Gaussians
+from diffusion2.gaussians.rasterize import rasterize
+from diffusion2.reconstruction.optimization import (
+    Best,
+    Canonical,
+    Cells,
+    _draw_cells,
+    _frames_shown,
+    _losses,
+    train_dynamics,
+    warm_up,
+)
+from diffusion2.reconstruction.targets import prepare_targets
+
+SMALL = replace(
+    ReconstructionSettings(),
+    warmup_iterations=4,
+    joint_iterations=4,
+    gaussians=50,
+    deformation_depth=2,
+    deformation_width=8,
+)
+
+
+def ignore_progress(done: int, total: int, detail: str = "") -> None:
+    pass
+
+
+def some_gaussians(count=50, seed=0) -> Gaussians:
+    generator = torch.Generator().manual_seed(seed)
+    means = 0.15 * torch.randn(count, 3, generator=generator)
+    quats = torch.randn(count, 4, generator=generator)
+    logits = torch.randn(count, generator=generator)
+    sh0 = torch.randn(count, 1, 3, generator=generator)
+    return Gaussians(means, quats, torch.full((count, 3), -3.0), logits, sh0)
+
+
+@pytest.fixture(scope="module")
+def targets(moon_matrix):
+    return prepare_targets(moon_matrix(orbit(4, height=32), 3), 0.1)
+
+
+def test_weights_hold_for_the_gaussians_and_not_for_their_motion(targets):
+    """With weights w, the Gaussians' gradient is that of w L and the motion's that of L."""
+    cells = Cells(torch.tensor([1, 2]), torch.tensor([0, 2]), torch.tensor([0, 1]))
+    weights = torch.tensor([0.25, 0.5])
+
+    def gradients(loss_weights, given):
+        parameters = {k: v.clone().requires_grad_() for k, v in some_gaussians().tensors().items()}
+        torch.manual_seed(0)
+        field = DeformationField(DeformationSettings(2, 8, 2, 2))
+        torch.nn.init.normal_(field.head.weight, std=0.05)
+        losses = _losses(Gaussians(**parameters), field, targets, cells, SMALL, given)
+        (loss_weights * losses).sum().backward()
+        return [v.grad for v in parameters.values()], [p.grad for p in field.parameters()]
+
+    still, moving = gradients(weights, weights)
+    weighted, _ = gradients(weights, None)
+    _, plain = gradients(torch.ones(2), None)
+    # float32 sums in another order.
+    for found, wanted in [*zip(still, weighted, strict=True), *zip(moving, plain, strict=True)]:
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-6)
+
+
+def test_moving_unseen_gaussians_keeps_their_number_and_the_picture():
+    gaussians = some_gaussians()
+    gaussians.opacity_logits[:10] = -8.0
+    canonical = Canonical(gaussians, 1.0, 10)
+    for parameter in canonical.parameters.values():
+        parameter.grad = torch.zeros_like(parameter)
+    canonical.step()  # so that Adam has moments to forget
+    cameras = orbit(1, height=32)
+
+    def draw(g: Gaussians) -> torch.Tensor:
+        viewmats, Ks = (torch.as_tensor(x).float() for x in (cameras.viewmats, cameras.Ks))
+        with torch.no_grad():
+            return rasterize(g.means, g.quats, g.scales, g.opacities, g.colors, viewmats, Ks, 32, 32).rgb
+
+    before = draw(canonical.gaussians)
+    canonical.relocate_dead(torch.Generator().manual_seed(0))
+    assert len(canonical.gaussians) == 50
+    assert int((canonical.gaussians.opacities < 0.005).sum()) == 0
+    # A copy may land a standard deviation away, which softens the picture a little.
+    assert float((draw(canonical.gaussians) - before).abs().mean()) < 0.03
+
+
+def test_colours_stay_colours(targets):
+    canonical = Canonical(some_gaussians(), 1000.0, 10)
+    for _ in range(3):
+        canonical.parameters["sh0"].grad = -torch.ones_like(canonical.parameters["sh0"])
+        canonical.step()
+    # All overshot; a clamp in the parameters themselves keeps their gradients alive.
+    torch.testing.assert_close(canonical.gaussians.colors, torch.ones(50, 3))
+
+
+def test_a_step_looks_at_some_views_of_some_frames(targets):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        cells = _draw_cells(targets, 3, SMALL, generator)
+        assert len(set(cells.frames.tolist())) == 2
+        assert cells.of_picture.tolist() == [0, 0, 1, 1]
+        assert all(len(set(pair.tolist())) == 2 for pair in cells.views.split(2))
+
+
+def test_frames_join_one_after_the_other():
+    settings = replace(SMALL, joint_iterations=100, curriculum=0.5)
+    shown = [_frames_shown(step, 12, settings) for step in range(100)]
+    assert shown[0] == 2
+    assert shown == sorted(shown)
+    assert shown[50] == shown[-1] == 12
+    assert [_frames_shown(0, 12, replace(settings, curriculum=0.0)), _frames_shown(0, 1, settings)] == [12, 1]
+
+
+def test_the_best_state_is_kept():
+    best, value = Best(), torch.zeros(1)
+    for window, loss in enumerate([3.0, 1.0, 2.0]):
+        value.fill_(window)
+        for _ in range(25):
+            best.offer(loss, {"value": value})
+    assert best.loss == 1.0
+    assert float(best.state[0]["value"]) == 1
+
+
+def test_divergence_is_reported_with_its_step(targets):
+    broken = replace(targets, images=targets.images * float("nan"))
+    generator = torch.Generator().manual_seed(0)
+    with pytest.raises(NumericalError, match="reconstruction gave values that are not finite at step 0"):
+        warm_up(some_gaussians(), broken, SMALL, generator, ignore_progress)
+    with pytest.raises(NumericalError, match="not finite at step 4"):
+        train_dynamics(some_gaussians(), broken, SMALL, generator, ignore_progress)

@@ -1,0 +1,117 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from diffusion2.cameras import make_cameras, orbit
+from diffusion2.config import ReconstructionSettings
+from diffusion2.errors import InputError
+from diffusion2.events import StageFinished, StageProgress, StageStarted, Warned
+from diffusion2.gaussians import render
+from diffusion2.image_matrix import ImageMatrix
+from diffusion2.reconstruction import reconstruct
+
+QUICK = replace(ReconstructionSettings(), warmup_iterations=100, joint_iterations=200, gaussians=800)
+TINY = replace(QUICK, warmup_iterations=3, joint_iterations=3, gaussians=60)
+
+
+def psnr(asset, matrix: ImageMatrix) -> float:
+    errors = []
+    for frame, time in enumerate(matrix.times.tolist()):
+        pictures = render(asset, matrix.cameras, time).rgb.permute(0, 3, 1, 2)
+        errors.append((pictures - matrix.images[:, frame]).square().mean())
+    return float(-10 * torch.log10(torch.stack(errors).mean()))
+
+
+@pytest.fixture(scope="module")
+def matrix(moon_matrix):
+    return moon_matrix(orbit(8, 10.0, height=64), 5)
+
+
+@pytest.fixture(scope="module")
+def between(moon_matrix):
+    """The scene from azimuths halfway between the views, at twice as many times."""
+    return moon_matrix(make_cameras(45.0 * torch.arange(8).numpy() + 22.5, 10.0, height=64), 9)
+
+
+@pytest.fixture(scope="module")
+def moving(matrix):
+    return reconstruct(matrix, QUICK)
+
+
+@pytest.fixture(scope="module")
+def standing(matrix):
+    return reconstruct(matrix, replace(QUICK, joint_iterations=0))
+
+
+def test_reconstruction_looks_like_the_matrix(moving, matrix):
+    assert psnr(moving, matrix) > 30
+
+
+def test_reconstruction_holds_between_the_views_and_the_frames(moving, between):
+    assert psnr(moving, between) > 28
+
+
+def test_reconstruction_follows_the_motion(moving, standing, matrix, between):
+    assert psnr(moving, matrix) > psnr(standing, matrix) + 5
+    assert psnr(moving, between) > psnr(standing, between) + 4
+
+
+def test_reconstruction_is_solid_in_the_middle_and_empty_around(moving, matrix):
+    alpha = render(moving, matrix.cameras, 0.5).alpha
+    assert float(alpha[:, 32, 32].min()) > 0.95
+    assert float(alpha[:, :5].max()) < 0.02
+
+
+def test_asset_knows_its_sequence_and_reference_camera(moving):
+    wanted = {"fps": 8.0, "frames": 5, "views": 8, "azimuth_deg": 0.0, "elevation_deg": 10.0, "radius": 2.0}
+    assert {key: moving.metadata[key] for key in wanted} == wanted
+    assert not any(tensor.requires_grad for tensor in moving.gaussians.tensors().values())
+    assert not any(parameter.requires_grad for parameter in moving.deformation.parameters())
+
+
+def test_same_seed_gives_the_same_asset(matrix):
+    first, second, other = (reconstruct(matrix, TINY, seed=seed) for seed in (3, 3, 4))
+    for name, tensor in first.gaussians.tensors().items():
+        # Threads add gradients in any order, and Adam makes much of small differences.
+        torch.testing.assert_close(tensor, second.gaussians.tensors()[name], atol=1e-3, rtol=1e-3)
+    assert not torch.allclose(first.gaussians.means, other.gaussians.means, atol=1e-3)
+
+
+def test_reconstruction_reports_its_progress(matrix):
+    events = []
+    reconstruct(matrix, replace(TINY, warmup_iterations=10, joint_iterations=20), events.append)
+    assert isinstance(events[0], StageStarted)
+    assert isinstance(events[-1], StageFinished)
+    done = [event.done for event in events if isinstance(event, StageProgress)]
+    assert done == [0, 10, 20, 30]
+    assert all(event.total == 30 for event in events if isinstance(event, StageProgress))
+    assert "dynamics, loss" in events[-2].detail
+
+
+@pytest.mark.parametrize(("views", "frames"), [(1, 1), (1, 4), (3, 1), (2, 2)])
+def test_small_matrices_can_be_reconstructed(moon_matrix, views, frames):
+    asset = reconstruct(moon_matrix(orbit(views, height=40, width=56), frames), TINY)
+    assert (asset.deformation is None) == (frames == 1)
+    assert torch.isfinite(asset.at(1.0).means).all()
+
+
+def test_known_alphas_are_followed(moon_matrix):
+    matrix = moon_matrix(orbit(4, height=32), 2, with_alpha=True)
+    assert len(reconstruct(matrix, TINY).gaussians) > 0
+
+
+def test_views_that_do_not_belong_together_are_warned_of(moon_matrix):
+    matrix = moon_matrix(orbit(6, height=48), 1)
+    images = matrix.images.clone()
+    images[::2] = images[::2].roll(4, dims=-2)
+    images[1::2] = images[1::2].roll(-4, dims=-2)
+    events = []
+    reconstruct(ImageMatrix(images, matrix.cameras, matrix.times, 8.0), TINY, events.append)
+    assert any(isinstance(event, Warned) and "silhouettes" in event.message for event in events)
+
+
+def test_all_white_matrix_is_refused(matrix):
+    white = ImageMatrix(torch.ones_like(matrix.images), matrix.cameras, matrix.times, 8.0)
+    with pytest.raises(InputError, match="white"):
+        reconstruct(white, TINY)
