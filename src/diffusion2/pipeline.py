@@ -87,11 +87,16 @@ def generate(
     if settings.priors == "mini":
         report(Warned(MINI_DOMAIN))
 
-    if sample is not None:
-        sample(run, conditions, settings, report)
-        report(ResultWritten("matrix", run.path / "matrix"))
-    if not stage1_only:
-        _finish(run, settings.reconstruction, settings.seed, report)
+    try:
+        if sample is not None:
+            sample(run, conditions, settings, report)
+            report(ResultWritten("matrix", run.path / "matrix"))
+        if not stage1_only:
+            _finish(run, settings.reconstruction, settings.seed, report)
+    except BaseException:
+        if run.previous_path.is_dir():
+            report(Warned(f"the run that was there before is kept in {run.previous_path}"))
+        raise
     run.complete()
     report(RunFinished(time.perf_counter() - began))
     return run

@@ -87,6 +87,11 @@ class RunFolder:
         return self.path / "conditions" / "views"
 
     @property
+    def previous_path(self) -> Path:
+        """Where a run that is being replaced is kept until the new one is complete."""
+        return self.path / PREVIOUS
+
+    @property
     def has_matrix(self) -> bool:
         """Whether stage 1 is complete: `cameras.json` is written last."""
         return (self.path / "cameras.json").is_file() and (self.path / "matrix").is_dir()
@@ -152,7 +157,7 @@ class RunFolder:
     def start(self, config: dict[str, Any]) -> None:
         """Begin a new run. A run that was there is set aside in `.previous` until `complete`."""
         self.path.mkdir(parents=True, exist_ok=True)
-        previous = self.path / PREVIOUS
+        previous = self.previous_path
         if self.holds_run() and not previous.exists():
             previous.mkdir()
             for name in ENTRIES:
@@ -164,7 +169,7 @@ class RunFolder:
 
     def complete(self) -> None:
         """Remove what is not needed once all results are there: the run that was replaced."""
-        remove(self.path / PREVIOUS)
+        remove(self.previous_path)
 
     # -- settings -------------------------------------------------------------------------------
 

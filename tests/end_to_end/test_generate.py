@@ -114,6 +114,18 @@ def test_an_interrupted_run_resumes_to_the_identical_result(made, tmp_path, done
     assert matrix_bytes(tmp_path / "run") == matrix_bytes(made / "run")
 
 
+def test_an_interrupted_replacement_keeps_the_old_run(made, tmp_path, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    shutil.copytree(made / "run", run)
+    monkeypatch.setattr("diffusion2.stage1.sample_matrix", interrupt)
+    assert main(["sample", str(made / "box.png"), "--out", str(run), *SETTINGS, "--overwrite"]) == 130
+    assert f"kept in {run / '.previous'}" in capsys.readouterr().out
+    assert matrix_bytes(run / ".previous") == matrix_bytes(made / "run")
+
+
 def test_a_run_is_resumed_at_the_stage_that_is_missing(made, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(made / "run", run)
