@@ -20,7 +20,7 @@ LAYERS = [
     {"run_folder"},
     {"gaussians", "priors", "meshes"},
     {"inputs", "sampling", "reconstruction", "viewer", "evaluation"},
-    {"export", "training"},
+    {"exporters", "training"},
     {"stage1", "render_files"},
     {"pipeline", "doctor"},
     {"terminal"},
@@ -34,7 +34,7 @@ HOMES = {
     "diffusers": {"priors"},
     "transformers": {"priors"},
     "numba": {"gaussians.rasterize"},
-    "av": {"export.video", "evaluation"},
+    "av": {"exporters.video", "evaluation"},
     "viser": {"viewer"},
     "moderngl": {"meshes"},
     "tyro": {"cli", "commands"},
@@ -159,6 +159,11 @@ def test_importing_the_command_line_loads_no_torch():
 def test_the_public_names_are_locked():
     assert set(diffusion2.__all__) == PUBLIC
     assert set(diffusion2._HOMES) == PUBLIC
+
+
+def test_no_room_or_module_has_a_public_name():
+    """Importing a module `diffusion2.x` would put it in the place of the function `diffusion2.x`."""
+    assert not PUBLIC & {name.partition(".")[0] for name, _ in modules()}
 
 
 @pytest.mark.parametrize("name", sorted(PUBLIC))

@@ -11,7 +11,7 @@ from pathlib import Path
 from diffusion2.config import PRESETS, GenerateSettings, ReconstructionSettings
 from diffusion2.errors import AssetFormatError, ExportError, InputError
 from diffusion2.events import Event, Report, ResultWritten, RunFinished, RunStarted, Warned, ignore, stage
-from diffusion2.export import write_orbit_video, write_viewer
+from diffusion2.exporters import write_orbit_video, write_viewer
 from diffusion2.gaussians import Asset4D
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.inputs import read_conditions

@@ -9,7 +9,7 @@ import torch
 from diffusion2.atomic_files import atomic_path
 from diffusion2.cameras import Cameras
 from diffusion2.errors import ExportError, InputError
-from diffusion2.export import write_video
+from diffusion2.exporters import write_video
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.gaussians.rasterize import Rendering
 from diffusion2.matrix_files import write_picture

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from diffusion2.errors import AssetFormatError
 from diffusion2.gaussians import Asset4D, DeformationOutput, Gaussians
 from diffusion2.viewer.reference import duration, is_loop, reference_cameras
 
@@ -53,3 +54,9 @@ def test_the_reference_camera_is_the_one_of_the_asset() -> None:
     camera = reference_cameras(asset(1.0, elevation_deg=30.0, radius=3.0, fov_deg=40.0), [0.0], 64, 96)
     assert camera.positions[0].tolist() == pytest.approx([3 * math.cos(math.pi / 6), 0, 1.5])
     assert (camera.fov_deg, camera.height, camera.width) == (40.0, 64, 96)
+
+
+@pytest.mark.parametrize("fps", [0, -8, math.nan, math.inf, "8", None, [8]])
+def test_metadata_that_make_no_sense_are_named(fps: object) -> None:
+    with pytest.raises(AssetFormatError, match="fps"):
+        duration(asset(1.0, fps=fps))  # type: ignore[arg-type]

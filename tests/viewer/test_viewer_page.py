@@ -5,7 +5,7 @@ import pytest
 from chromium import Chromium
 from pages import blue, canvas_size, center_x, red, scene, still_scene, wait_for_object
 
-from diffusion2.export import write_viewer
+from diffusion2.exporters import write_viewer
 from diffusion2.gaussians import Asset4D
 from diffusion2.viewer.reference import reference_cameras
 

@@ -1,4 +1,4 @@
-"""The live viewer, and what it shares with the web page that `export` writes."""
+"""The live viewer, and what it shares with the web page that `exporters` writes."""
 
 from diffusion2.viewer.live import LiveViewer, serve
 

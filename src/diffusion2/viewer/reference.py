@@ -1,4 +1,8 @@
-"""How an asset is shown unless asked otherwise: its reference camera and its own speed."""
+"""How an asset is shown unless asked otherwise: its reference camera and its own speed.
+
+Both come from the asset's metadata, which another program may have written: a value that makes no sense
+raises `AssetFormatError`, one that is missing has a default.
+"""
 
 import torch
 
@@ -9,6 +13,7 @@ from diffusion2.cameras import (
     Cameras,
     make_cameras,
 )
+from diffusion2.errors import AssetFormatError
 from diffusion2.gaussians import Asset4D
 from diffusion2.image_matrix import frame_times
 
@@ -18,12 +23,12 @@ DEFAULT_FRAMES = 12
 
 def frames(asset: Asset4D) -> int:
     """Give the number of frames the asset was made from."""
-    return int(asset.metadata.get("frames", DEFAULT_FRAMES))
+    return int(_number(asset, "frames", DEFAULT_FRAMES, 1, 100_000))
 
 
 def duration(asset: Asset4D) -> float:
     """Give the seconds from time 0 to time 1, by the asset's own frame rate."""
-    return max(frames(asset) - 1, 1) / float(asset.metadata.get("fps", DEFAULT_FPS))
+    return max(frames(asset) - 1, 1) / _number(asset, "fps", DEFAULT_FPS, 1e-3, 1e4)
 
 
 def is_loop(asset: Asset4D) -> bool:
@@ -44,9 +49,16 @@ def reference_cameras(asset: Asset4D, azimuths_deg: list[float], height: int, wi
     """Make cameras at these azimuths, otherwise like the asset's reference camera."""
     return make_cameras(
         azimuths_deg,
-        float(asset.metadata.get("elevation_deg", DEFAULT_ELEVATION_DEG)),
-        radius=float(asset.metadata.get("radius", DEFAULT_RADIUS)),
-        fov_deg=float(asset.metadata.get("fov_deg", DEFAULT_FOV_DEG)),
+        _number(asset, "elevation_deg", DEFAULT_ELEVATION_DEG, -90, 90),
+        radius=_number(asset, "radius", DEFAULT_RADIUS, 1e-3, 1e6),
+        fov_deg=_number(asset, "fov_deg", DEFAULT_FOV_DEG, 0.1, 179),
         height=height,
         width=width,
     )
+
+
+def _number(asset: Asset4D, name: str, default: float, low: float, high: float) -> float:
+    value = asset.metadata.get(name, default)
+    if not isinstance(value, int | float) or not low <= value <= high:
+        raise AssetFormatError(f"the asset's metadata says {name} {value!r}: expected {low:g} to {high:g}")
+    return float(value)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from diffusion2.errors import ExportError
-from diffusion2.export import write_viewer
-from diffusion2.export.html import MAX_SPLATS, default_moments
+from diffusion2.exporters import write_viewer
+from diffusion2.exporters.html import MAX_SPLATS, default_moments
 from diffusion2.gaussians import Asset4D
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from diffusion2.errors import ExportError, InputError
-from diffusion2.export.writing import writing
+from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.viewer.reference import duration, frames, is_loop, reference_cameras
 

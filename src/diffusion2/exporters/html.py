@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from diffusion2.export.writing import writing
+from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Asset4D
 from diffusion2.viewer.reference import duration
 from diffusion2.viewer.scene import add_splats, move_splats, open_server, splats_over

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from diffusion2.errors import ExportError, InputError
-from diffusion2.export import write_contact_sheet
+from diffusion2.exporters import write_contact_sheet
 
 
 def test_a_row_is_a_view_and_a_column_a_frame(tmp_path: Path) -> None:

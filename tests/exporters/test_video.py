@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from diffusion2.errors import ExportError, InputError
-from diffusion2.export import write_orbit_video, write_video
-from diffusion2.export.video import orbit_path
+from diffusion2.exporters import write_orbit_video, write_video
+from diffusion2.exporters.video import orbit_path
 from diffusion2.gaussians import Asset4D
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from diffusion2.errors import InputError
-from diffusion2.export.writing import writing
+from diffusion2.exporters.writing import writing
 
 LINE = 208
 """Grey value of the lines between the cells."""

@@ -1,7 +1,0 @@
-"""Results as files that other programs open: video, web page, contact sheet."""
-
-from diffusion2.export.contact_sheet import write_contact_sheet
-from diffusion2.export.html import write_viewer
-from diffusion2.export.video import write_orbit_video, write_video
-
-__all__ = ["write_contact_sheet", "write_orbit_video", "write_video", "write_viewer"]
