@@ -57,3 +57,16 @@ def test_deformation_has_gradients_everywhere():
     assert means.grad is not None
     assert means.grad.abs().sum() > 0
     assert all(parameter.grad is not None for parameter in field.parameters())
+
+
+def test_a_constant_output_is_a_rigid_motion():
+    """With the head's bias alone, all Gaussians turn by 90 deg about z and are lifted by 0.3."""
+    field, means = DeformationField(SMALL), torch.randn(7, 3)
+    with torch.no_grad():
+        field.head.bias.copy_(torch.tensor([0, 0, 0.3, 0, 0, 1.0]))
+    motion = field(means, torch.tensor([0.5]))
+    moved = (means + motion.translations)[0]
+    wanted = torch.stack([-means[:, 1], means[:, 0], means[:, 2] + 0.3], dim=1)
+    torch.testing.assert_close(moved, wanted, atol=1e-6, rtol=0)
+    half = 0.5**0.5
+    torch.testing.assert_close(motion.rotations[0], torch.tensor([half, 0, 0, half]).expand(7, 4))

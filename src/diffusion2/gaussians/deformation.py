@@ -17,7 +17,7 @@ class DeformationOutput(NamedTuple):
     """How N Gaussians move at T times.
 
     Attributes:
-        translations: (T, N, 3) in world units, added to the means.
+        translations: (T, N, 3) in world units, added to the means; what the rotations move is included.
         rotations: (T, N, 4) unit quaternions wxyz, applied after the Gaussians' own rotations.
     """
 
@@ -66,8 +66,9 @@ class DeformationField(nn.Module):
 
     Section 3.4 of the paper. The encodings of position and time enter through separate matrices, which
     is the same network as one matrix on their concatenation, but the part of the positions is computed
-    once for all times. The rotation is given by three numbers r as the quaternion (1, r) / |(1, r)|, which
-    is smooth everywhere and stays under half a turn.
+    once for all times. Three of its six outputs are a shift, three a rotation r as the quaternion
+    (1, r) / |(1, r)|, smooth everywhere and under half a turn. The rotation turns both the Gaussian and,
+    about the origin, its mean: a swinging limb is then one constant output, and its Gaussians turn with it.
     """
 
     def __init__(self, settings: DeformationSettings | None = None) -> None:
@@ -108,9 +109,12 @@ class DeformationField(nn.Module):
             if index == SKIP_AFTER - 1:
                 x = x + self._enter(1, positions, moments)
             x = torch.relu_(x)
-        translations, r = self.head(x).split(3, dim=-1)
-        norm = torch.rsqrt(1 + r.square().sum(-1, keepdim=True))
-        return DeformationOutput(translations, torch.cat([norm, r * norm], dim=-1))
+        shifts, r = self.head(x).split(3, dim=-1)
+        w = torch.rsqrt(1 + r.square().sum(-1, keepdim=True))
+        v = r * w
+        # R x - x for the quaternion (w, v) is 2 v × (v × x + w x).
+        turned = 2 * torch.linalg.cross(v, torch.linalg.cross(v, means.expand_as(v)) + w * means)
+        return DeformationOutput(turned + shifts, torch.cat([w, v], dim=-1))
 
     def _enter(self, index: int, positions: Tensor, moments: Tensor) -> Tensor:
         """Bring (N, P) positions and (T, M) moments into (T, N, width)."""

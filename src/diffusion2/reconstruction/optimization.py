@@ -180,7 +180,8 @@ def train_dynamics(
         losses = _losses(canonical.gaussians, field, targets, cells, settings, weights)
         (weights * losses).mean().backward()
         losses = losses.detach()
-        best.offer(float(losses.mean()), canonical.parameters, field.state_dict())
+        if shown == targets.frames:  # the loss of a few frames doesn't compare with that of all
+            best.offer(float(losses.mean()), canonical.parameters, field.state_dict())
         canonical.step()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
