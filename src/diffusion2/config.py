@@ -53,7 +53,7 @@ class SamplingSettings:
     """Noise on the multi-view prior's condition pictures."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """What the networks compute in; the sampler's state is float32. auto: bfloat16 where it is fast."""
-    batch_size: int = 1
+    batch_size: int = 2
     """Rows or columns that a network sees at once."""
     threads: int = 0
     """Rows or columns that are worked on at once; 0: one per core on a CPU."""
@@ -214,6 +214,7 @@ _FULL_SAMPLING = SamplingSettings(
     video_guidance=1.5,
     last_video_guidance=3.0,
     views_guidance=2.5,
+    batch_size=1,
 )
 """Section 4 of the paper, with the guidance of the released networks."""
 

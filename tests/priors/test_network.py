@@ -11,7 +11,6 @@ from diffusion2.cameras import orbit
 from diffusion2.priors.embeddings import orbit_vector
 from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.mini import load_pair
-from diffusion2.priors.network import NetworkPrior
 from diffusion2.priors.prior import PriorPair
 
 
@@ -70,21 +69,23 @@ def test_unconditional_estimate_sees_no_picture_but_the_same_vector(
     assert (without - pair.video.denoise(latents, 2.0, faster)).abs().max() > 1e-4
 
 
-def test_scale_one_asks_the_network_once(
+def test_scale_one_leaves_the_unconditional_half_out(
     pair: PriorPair, pictures: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
-    estimate = NetworkPrior._estimate
-    monkeypatch.setattr(NetworkPrior, "_estimate", lambda *args: calls.append(1) or estimate(*args))
+    asked: list[int] = []
+    forward = pair.video.network.forward
+    monkeypatch.setattr(
+        pair.video.network,
+        "forward",
+        lambda sample, *rest: asked.append(len(sample)) or forward(sample, *rest),
+    )
     latents = torch.randn(3, 4, 4, 8, 8)
     condition = pair.video.prepare(pictures, guided(1))
     pair.video.denoise(latents, 2.0, condition)
-    assert len(calls) == 1
     condition = replace(condition, guidance=replace(guided(2), sigma_high=1.0))
     pair.video.denoise(latents, 2.0, condition)
-    assert len(calls) == 2
     pair.video.denoise(latents, 0.5, condition)
-    assert len(calls) == 4
+    assert asked == [3, 3, 6]
 
 
 def test_estimate_is_nearly_the_input_where_there_is_hardly_noise(pair: PriorPair, pictures: Tensor) -> None:

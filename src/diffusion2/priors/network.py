@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion2.cameras import Cameras
 from diffusion2.priors.codec import LatentCodec
@@ -50,12 +50,16 @@ class NetworkPrior:
 
     Args:
         network: predicts v, in the preconditioning of `edm.scalings`.
-        dtype: the network computes in it by autocast; what comes in and goes out is float32.
+        dtype: the network computes in it by autocast, and its matrices and kernels are turned into it once;
+            norms keep float32, as does what comes in and goes out.
     """
 
     def __init__(self, network: SpatioTemporalUNet, dtype: torch.dtype = torch.float32) -> None:
         self.network = network.eval().requires_grad_(False)
         self.dtype = dtype
+        for module in self.network.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
+                module.to(dtype)
 
     @torch.no_grad()
     def denoise(self, latents: Tensor, sigma: float, condition: SequenceCondition) -> Tensor:
@@ -64,27 +68,29 @@ class NetworkPrior:
         The unconditional estimate has a condition latent and a context of zeros and the same added vector. It
         is left out where no image's scale differs from 1.
         """
-        conditional = self._estimate(latents, sigma, condition)
         guidance = condition.guidance
         if not guidance.acts_at(sigma):
-            return conditional
-        nothing = replace(
-            condition,
-            latents=torch.zeros_like(condition.latents),
-            context=torch.zeros_like(condition.context),
+            return self._estimate(latents, sigma, condition.latents, condition.context, condition.vector)
+        both = self._estimate(
+            latents.repeat(2, 1, 1, 1, 1),
+            sigma,
+            torch.cat([condition.latents, torch.zeros_like(condition.latents)]),
+            torch.cat([condition.context, torch.zeros_like(condition.context)]),
+            condition.vector.repeat(2, 1, 1),
         )
-        return guidance.combine(conditional, self._estimate(latents, sigma, nothing))
+        return guidance.combine(*both.chunk(2))
 
-    def _estimate(self, latents: Tensor, sigma: float, condition: SequenceCondition) -> Tensor:
-        sequences, frames = latents.shape[:2]
+    def _estimate(
+        self, latents: Tensor, sigma: float, pictures: Tensor, context: Tensor, vector: Tensor
+    ) -> Tensor:
         c_skip, c_out, c_in, c_noise = scalings(torch.tensor(sigma, dtype=torch.float32))
-        picture = condition.latents[:, None].expand(-1, frames, -1, -1, -1)
+        pictures = pictures[:, None].expand(-1, latents.shape[1], -1, -1, -1)
         with torch.autocast(latents.device.type, self.dtype, enabled=self.dtype != torch.float32):
             raw = self.network(
-                torch.cat([latents * c_in, picture], dim=2),
-                c_noise.to(latents.device).expand(sequences),
-                condition.context,
-                condition.vector,
+                torch.cat([latents * c_in, pictures], dim=2),
+                c_noise.to(latents.device).expand(len(latents)),
+                context,
+                vector,
             )
         return c_skip * latents + c_out * raw.float()
 

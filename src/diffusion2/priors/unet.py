@@ -10,7 +10,7 @@ from diffusers.models.unets.unet_spatio_temporal_condition import UNetSpatioTemp
 from torch import Tensor, nn
 
 from diffusion2.errors import InputError
-from diffusion2.priors.unet_blocks import res_block, transformer
+from diffusion2.priors.unet_blocks import norm_silu, res_block, transformer
 
 RES_BLOCK_EPS = 1e-5
 """Epsilon of the residual blocks' group norms in the released networks (attention keeps 1e-6)."""
@@ -78,7 +78,7 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
                 x = F.interpolate(x, size=skips[-1].shape[-2:], mode="nearest")
                 x = upsampler.conv(x)
 
-        x = self.conv_out(F.silu(self.conv_norm_out(x)))
+        x = self.conv_out(norm_silu(self.conv_norm_out, x))
         return x.reshape(sequences, frames, -1, height, width)
 
     def _embed(self, c_noise: Tensor, vector: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ short sequences of small images on a CPU. What was measured there (one core with
   kept transposed;
 - gate and value of the feed-forward as two products instead of one that is cut in halves: 20 % less;
 - the context is a single token, over which a softmax is 1: cross-attention is a linear map of it;
+- sums are taken in place where the backward pass does not need what they overwrite;
 - the backward of the fused attention kernel is slow on short sequences, its forward is faster in float32
   and slower in bfloat16 than plain products.
 
@@ -51,22 +52,26 @@ def res_block(block: Parameters, x: Tensor, emb: Tensor, frames: int) -> Tensor:
 
 
 def _spatial_res_block(block: Parameters, x: Tensor, emb: Tensor, frames: int) -> Tensor:
-    h = block.conv1(F.silu(block.norm1(x)))
-    shift = block.time_emb_proj(emb).expand(-1, frames, -1)
-    h = h + shift.reshape(x.shape[0], -1, 1, 1)
-    h = block.conv2(F.silu(block.norm2(h)))
+    h = block.conv1(norm_silu(block.norm1, x))
+    h += block.time_emb_proj(emb).expand(-1, frames, -1).reshape(x.shape[0], -1, 1, 1)
+    h = block.conv2(norm_silu(block.norm2, h))
     if block.conv_shortcut is not None:
         x = block.conv_shortcut(x)
-    return x + h
+    return h.add_(x)
 
 
 def _temporal_residual(block: Parameters, x: Tensor, emb: Tensor, frames: int) -> Tensor:
     """Give what the temporal block adds to x, (N*T, C, h, w)."""
     h = x.unflatten(0, (-1, frames)).flatten(3).transpose(1, 2).contiguous()  # (N, C, T, h*w)
-    h = _conv_over_time(block.conv1, F.silu(block.norm1(h)))
-    h = h + block.time_emb_proj(emb).transpose(1, 2)[..., None]
-    h = _conv_over_time(block.conv2, F.silu(block.norm2(h)))
+    h = _conv_over_time(block.conv1, norm_silu(block.norm1, h))
+    h += block.time_emb_proj(emb).transpose(1, 2)[..., None]
+    h = _conv_over_time(block.conv2, norm_silu(block.norm2, h))
     return h.transpose(1, 2).reshape(x.shape)
+
+
+def norm_silu(norm: Parameters, x: Tensor) -> Tensor:
+    """Normalise, then apply SiLU; in place where nothing has to be kept for a backward pass."""
+    return F.silu(norm(x), inplace=not torch.is_grad_enabled())
 
 
 def _conv_over_time(conv: Parameters, x: Tensor) -> Tensor:
@@ -94,27 +99,27 @@ def transformer(module: Parameters, x: Tensor, context: Tensor, frames: int) -> 
     for spatial, temporal in zip(module.transformer_blocks, module.temporal_transformer_blocks, strict=True):
         tokens = _spatial_transformer_block(spatial, tokens, context)
         mixed = _temporal_transformer_block(temporal, tokens + position, context)
-        tokens = mixed + alpha * (tokens - mixed)
+        tokens = torch.lerp(mixed, tokens, alpha)
     return x + module.proj_out(tokens).transpose(2, 3).reshape(x.shape)
 
 
 def _spatial_transformer_block(block: Parameters, x: Tensor, context: Tensor) -> Tensor:
     """Apply a block to tokens (N, T, pixels, C)."""
-    x = x + self_attention(block.attn1, block.norm1(x).flatten(0, 1)).view_as(x)
-    x = x + one_token_attention(block.attn2, context)[:, None]
-    return x + feed_forward(block.ff, block.norm3(x))
+    x = self_attention(block.attn1, block.norm1(x).flatten(0, 1)).view_as(x).add_(x)
+    x += one_token_attention(block.attn2, context)[:, None]
+    return feed_forward(block.ff, block.norm3(x)).add_(x)
 
 
 def _temporal_transformer_block(block: Parameters, x: Tensor, context: Tensor) -> Tensor:
     """Apply a block to tokens (N, T, pixels, C)."""
     h = feed_forward(block.ff_in, block.norm_in(x))
-    x = x + h if block.is_res else h
+    x = h.add_(x) if block.is_res else h
     sequence = block.norm1(x).transpose(1, 2)
     attended = self_attention(block.attn1, sequence.flatten(0, 1)).view(sequence.shape).transpose(1, 2)
     x = x + attended
-    x = x + one_token_attention(block.attn2, context)[:, None]
+    x += one_token_attention(block.attn2, context)[:, None]
     h = feed_forward(block.ff, block.norm3(x))
-    return x + h if block.is_res else h
+    return h.add_(x) if block.is_res else h
 
 
 def self_attention(attn: Parameters, x: Tensor) -> Tensor:
