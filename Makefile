@@ -21,8 +21,10 @@ $(VENV)/.torch: constraints.txt | $(BIN)/python
 	$(PIP) torch
 	@touch $@
 
+# doctor says what this machine has, and compiles the rasteriser once and for all.
 $(VENV)/.core: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) -e .
+	$(BIN)/diffusion2 doctor
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.torch

@@ -3,10 +3,13 @@
 import os
 import platform
 import shutil
+import time
 from importlib import metadata
 
 import torch
 
+from diffusion2.cameras import make_cameras
+from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.run_folder import VERSIONED
 from diffusion2.weights import WeightsEntry, choose_preset, list_weights
 
@@ -24,7 +27,7 @@ def machine_lines() -> list[str]:
         f"cpu        {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads{_memory()}",
         f"gpu        {_gpu()}",
         f"disk       {shutil.disk_usage('.').free / 1e9:.0f} GB free here",
-        "rasteriser cpu (Numba)",
+        f"rasteriser {_rasteriser()}",
         f"preset     {preset} ({reason})",
     ]
     lines += [f"version    {name} {_version(name)}" for name in VERSIONED]
@@ -42,6 +45,29 @@ def _gpu() -> str:
         return "none that torch can use; not needed for the preset mini"
     properties = torch.cuda.get_device_properties(0)
     return f"{properties.name}, {properties.total_memory / 1e9:.0f} GB; this version runs on the CPU"
+
+
+def _rasteriser() -> str:
+    """Draw one Gaussian and go backward: compiles the kernels, which later runs find compiled."""
+    start = time.perf_counter()
+    camera = make_cameras([0.0], height=16)
+    means = torch.zeros(1, 3, requires_grad=True)
+    try:
+        rendering = rasterize(
+            means,
+            torch.tensor([[1.0, 0, 0, 0]]),
+            torch.full((1, 3), 0.1),
+            torch.tensor([0.9]),
+            torch.ones(1, 3),
+            torch.as_tensor(camera.viewmats, dtype=torch.float32),
+            torch.as_tensor(camera.Ks, dtype=torch.float32),
+            camera.width,
+            camera.height,
+        )
+        (rendering.rgb.square().sum() + rendering.alpha.sum()).backward()
+    except Exception as error:  # this report must say what is wrong and go on
+        return f"does not work: {type(error).__name__}: {' '.join(str(error).split())}"
+    return f"cpu (Numba), ready in {time.perf_counter() - start:.1f} s"
 
 
 def _memory() -> str:

@@ -178,7 +178,9 @@ def test_the_help_of_a_preset_shows_its_defaults(capsys):
 
 def test_doctor_and_weights_answer(capsys):
     assert main(["doctor"]) == 0
-    assert "preset     mini" in capsys.readouterr().out
+    report = capsys.readouterr().out
+    assert "preset     mini" in report
+    assert "rasteriser cpu (Numba), ready" in report
     assert main(["weights", "list"]) == 0
     assert "svd-sv3d multiview (SV3D_p): missing" in capsys.readouterr().out
 
