@@ -1,5 +1,6 @@
 """A pair of Gaussian priors in closed form, behind the same face as networks."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +11,15 @@ from diffusion2.cameras import Cameras
 from diffusion2.priors.gaussian import GaussianPrior
 from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.prior import PriorPair
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several threads would mostly wait for each other on arrays this small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class PictureGaussianPrior(GaussianPrior):
