@@ -66,7 +66,7 @@ def test_the_config_says_how_the_run_was_made(made):
 def test_the_events_have_the_time_of_every_stage(made):
     records = [json.loads(line) for line in (made / "run" / "events.jsonl").read_text().splitlines()]
     seconds = {r["stage"]: r["seconds"] for r in records if r["event"] == "StageFinished"}
-    assert {"reference video", "reference views", "matrix", "decode", "reconstruction"} <= set(seconds)
+    assert {"references", "matrix", "decode", "reconstruction"} <= set(seconds)
     assert all(s >= 0 for s in seconds.values())
     assert any("toy creatures" in r.get("message", "") for r in records)
     assert records[-1]["event"] == "RunFinished"

@@ -38,6 +38,15 @@ def test_references_have_the_shapes_of_the_matrix_and_follow_the_picture(
     assert (conditions.video[:4] - conditions.views).abs().mean() > 0.05
 
 
+def test_references_side_by_side_are_those_one_after_the_other(
+    gaussian_pair: PriorPair, conditions: Conditions, picture: Tensor
+) -> None:
+    settings = replace(SETTINGS, sampling=replace(SETTINGS.sampling, threads=2))
+    got = sample_references(gaussian_pair, Conditions(picture), settings)
+    assert torch.equal(got.video, conditions.video)
+    assert torch.equal(got.views, conditions.views)
+
+
 def test_known_references_are_kept(gaussian_pair: PriorPair, picture: Tensor, conditions: Conditions) -> None:
     video = torch.rand(5, 3, 16, 16)
     got = sample_references(gaussian_pair, Conditions(picture, video=video), SETTINGS)
@@ -84,10 +93,14 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_same_result(
 
 def test_stages_are_reported_with_their_units(gaussian_pair: PriorPair, conditions: Conditions) -> None:
     events: list[Event] = []
+    sample_references(gaussian_pair, Conditions(conditions.picture), SETTINGS, events.append)
+    progress = [e for e in events if isinstance(e, StageProgress)]
+    assert (progress[0].done, progress[-1].done) == (0, 12)
+    assert {e.total for e in progress} == {12}
     latents = sample_matrix(gaussian_pair, conditions, SETTINGS, events.append)
     decode_matrix(gaussian_pair, latents, events.append)
     stages = [event.stage for event in events if isinstance(event, StageStarted)]
-    assert stages == ["matrix", "decode"]
+    assert stages == ["references", "matrix", "decode"]
     assert [e.stage for e in events if isinstance(e, StageFinished)] == stages
     progress = [e for e in events if isinstance(e, StageProgress) and e.stage == "matrix"]
     assert [(e.done, e.total) for e in progress] == [(k, 8) for k in range(9)]

@@ -1,7 +1,8 @@
 """Stage 1: from a picture, or known references, to the latents of the matrix and its images."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -14,9 +15,9 @@ from diffusion2.image_matrix import Conditions
 from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.composition import multiview_weights
-from diffusion2.sampling.joint import JointSchedule, sample_joint
+from diffusion2.sampling.joint import JointSchedule, Progress, sample_joint
 from diffusion2.sampling.noise import MATRIX, REFERENCE_VIDEO, REFERENCE_VIEWS, CellNoise
-from diffusion2.sampling.parallel import Sequences, Workers
+from diffusion2.sampling.parallel import Sequences, Workers, available_cores
 from diffusion2.sampling.schedule import karras_sigmas
 
 OnCheckpoint = Callable[[int, dict[str, Tensor]], None]
@@ -28,13 +29,13 @@ def sample_references(
     """Generate the reference video and the reference views where they are not known.
 
     Each is a matrix of one row, or one column, sampled by one prior alone and without rollbacks, as nothing
-    has to be reconciled.
+    has to be reconciled. They do not depend on each other and are sampled side by side.
 
     Args:
         pair: the priors.
         conditions: the picture, and what else is known.
         settings: V, F, the elevation, the seed and how to sample.
-        report: hears of the stages "reference video" and "reference views".
+        report: hears of the stage "references", whose units are steps of either.
 
     Returns:
         The conditions with video (F, 3, H, W) and views (V, 3, H, W), float32 in [0, 1].
@@ -43,18 +44,25 @@ def sample_references(
         InputError: the picture's size does not fit the priors.
         NumericalError: an estimate isn't finite.
     """
-    picture = conditions.picture[None]
+    picture = conditions.picture
+    jobs: dict[str, _Reference] = {}
     if conditions.video is None:
-        rows = video_sequences(pair, picture, settings)
-        noise = _noise(pair, (1, settings.frames), conditions.picture, settings.seed, REFERENCE_VIDEO)
-        latents = _sample_one(rows, None, noise, settings, report)
-        conditions = replace(conditions, video=pair.codec.decode(latents[0]))
+        noise = _noise(pair, (1, settings.frames), picture, settings.seed, REFERENCE_VIDEO)
+        jobs["video"] = _Reference(video_sequences(pair, picture[None], settings), None, noise)
     if conditions.views is None:
-        columns = view_sequences(pair, picture, settings)
-        noise = _noise(pair, (settings.views, 1), conditions.picture, settings.seed, REFERENCE_VIEWS)
-        latents = _sample_one(None, columns, noise, settings, report)
-        conditions = replace(conditions, views=pair.codec.decode(latents[:, 0]))
-    return conditions
+        noise = _noise(pair, (settings.views, 1), picture, settings.seed, REFERENCE_VIEWS)
+        jobs["views"] = _Reference(None, view_sequences(pair, picture[None], settings), noise)
+    if not jobs:
+        return conditions
+    threads = min(settings.sampling.threads or available_cores(), len(jobs))
+    with stage(report, "references") as progress, Workers(1, threads) as workers:
+        listeners = _share(progress, len(jobs))
+
+        def run(job: tuple[_Reference, Progress]) -> Tensor:
+            return pair.codec.decode(job[0].sample(settings.sampling, job[1]))
+
+        images = list(workers.map(run, zip(jobs.values(), listeners, strict=True)))
+    return replace(conditions, **dict(zip(jobs, images, strict=True)))
 
 
 def sample_matrix(
@@ -186,20 +194,34 @@ def _noise(pair: PriorPair, cells: tuple[int, int], picture: Tensor, seed: int, 
     return CellNoise(seed, (*cells, pair.codec.channels, height // factor, width // factor), stream)
 
 
-def _sample_one(
-    rows: Sequences | None,
-    columns: Sequences | None,
-    noise: CellNoise,
-    settings: GenerateSettings,
-    report: Report,
-) -> Tensor:
-    """Sample one row or one column by its prior alone."""
-    sampling = settings.sampling
-    weights = torch.full((sampling.steps, noise.shape[0]), 0.0 if columns is None else 1.0)
-    name = "reference views" if rows is None else "reference video"
-    schedule = JointSchedule(_sigmas(sampling), weights)
-    with stage(report, name) as progress, _workers(settings) as workers:
-        return sample_joint(rows, columns, noise, schedule, workers, progress)
+@dataclass(frozen=True)
+class _Reference:
+    """One row, or one column, that its prior samples alone."""
+
+    rows: Sequences | None
+    columns: Sequences | None
+    noise: CellNoise
+
+    def sample(self, sampling: SamplingSettings, progress: Progress) -> Tensor:
+        """Give its latents, (T, C, h, w)."""
+        weights = torch.full((sampling.steps, self.noise.shape[0]), 0.0 if self.columns is None else 1.0)
+        schedule = JointSchedule(_sigmas(sampling), weights)
+        return sample_joint(self.rows, self.columns, self.noise, schedule, Workers(), progress).flatten(0, 1)
+
+
+def _share(progress: Progress, jobs: int) -> list[Progress]:
+    """Make listeners for jobs that run side by side; what they did is added up for one listener."""
+    counts, lock = [0] * jobs, Lock()
+
+    def listener(job: int) -> Progress:
+        def told(done: int, total: int, detail: str) -> None:
+            with lock:
+                counts[job] = done
+                progress(sum(counts), jobs * total, detail)
+
+        return told
+
+    return [listener(job) for job in range(jobs)]
 
 
 def _check(conditions: Conditions, settings: GenerateSettings) -> None:

@@ -10,6 +10,9 @@ from diffusion2.errors import InputError, NumericalError
 from diffusion2.sampling.parallel import Sequences, Workers
 
 OnStep = Callable[[int, Tensor], None]
+"""Told (steps done, latents)."""
+Progress = Callable[[int, int, str], None]
+"""Told (evaluations done, in all, what was done last)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def sample_joint(
     noise: Callable[[int], Tensor],
     schedule: JointSchedule,
     workers: Workers,
-    progress: Callable[[int, int, str], None] = lambda done, total, detail: None,
+    progress: Progress = lambda done, total, detail: None,
     on_step: OnStep = lambda step, latents: None,
     start: tuple[int, Tensor] | None = None,
 ) -> Tensor:
