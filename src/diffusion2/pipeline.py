@@ -60,13 +60,13 @@ def generate(
     """
     began = time.perf_counter()
     source, run = Path(source), RunFolder(Path(out))
-    if preset is None:
-        preset, reason = choose_preset()
-    if preset not in PRESETS:
+    if preset is not None and preset not in PRESETS:
         raise InputError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
     run.check(overwrite=overwrite, resume=resume)
     if resume:
-        settings = _resumed_settings(run, source, settings)
+        preset, settings = _resumed_settings(run, source, preset, settings)
+    if preset is None:
+        preset, reason = choose_preset()
     settings = settings or PRESETS[preset]
     conditions = read_conditions(source, size=settings.size, object_size=settings.object_size)
     check_available(settings.priors)
@@ -190,17 +190,21 @@ def _finish(
         report(ResultWritten("viewer", run.viewer_path))
 
 
-def _resumed_settings(run: RunFolder, source: Path, given: GenerateSettings | None) -> GenerateSettings:
-    began_with = run.read_settings()
-    if given is not None and given != began_with:
+def _resumed_settings(
+    run: RunFolder, source: Path, preset: str | None, settings: GenerateSettings | None
+) -> tuple[str, GenerateSettings]:
+    """Give the preset and settings that a run began with; refuse others, and another input."""
+    config, began_with = run.read_config(), run.read_settings()
+    began_preset = str(config.get("preset"))
+    if preset not in (None, began_preset) or settings not in (None, began_with):
         raise InputError(
             f"the run in {run.path} was begun with other settings: resume it without options, or start again "
             "with --overwrite"
         )
-    recorded = run.read_config().get("input", {}).get("sha256")
-    if source.is_file() and recorded != sha256(source):
+    recorded = config.get("input")
+    if source.is_file() and not (isinstance(recorded, dict) and recorded.get("sha256") == sha256(source)):
         raise InputError(f"{source} is not the input that the run in {run.path} was begun with")
-    return began_with
+    return began_preset, began_with
 
 
 def _both(first: Report, second: Report) -> Report:

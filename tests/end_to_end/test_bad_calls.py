@@ -89,6 +89,10 @@ CALLS = {
         ["generate", "{d}/good.png", "--out", "{d}/run", "--resume", "--seed", "2"],
         "other settings",
     ),
+    "resume with another preset": (
+        ["generate", "{d}/good.png", "--out", "{d}/run", "--resume", "--preset", "paper"],
+        "other settings",
+    ),
     "reconstruct nothing": (["reconstruct", "{d}/nothing"], "no folder"),
     "reconstruct without a matrix": (["reconstruct", "{d}/documents"], "view_000"),
     "reconstruct over an asset": (["reconstruct", "{d}/run"], "--overwrite"),
