@@ -1,5 +1,6 @@
 import socket
 import threading
+import time
 import urllib.request
 
 import numpy as np
@@ -31,7 +32,10 @@ def test_it_shows_the_moving_object(browser: Chromium, sliding_asset: Asset4D) -
     with LiveViewer(sliding_asset, port=0) as viewer:
         browser.open(viewer.url)
         wait_for_object(browser)
-        places = [center_x(red(scene(browser))) for _ in range(6)]
+        places = [center_x(red(scene(browser)))]
+        until = time.monotonic() + 60  # a busy machine shows a new moment only now and then
+        while max(places) - min(places) <= 3 and time.monotonic() < until:
+            places.append(center_x(red(scene(browser))))
         assert max(places) - min(places) > 3
         assert "Share" not in browser.evaluate("document.body.innerText")
         browser.open("about:blank")
