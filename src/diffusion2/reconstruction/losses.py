@@ -1,5 +1,7 @@
 """What the reconstruction minimises."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,14 +21,36 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         (B,) means over pixels and channels; 1 for equal pictures. Outside the pictures both count as 0.
     """
-    with torch.no_grad():
-        mean_b, square_b = _blur(torch.cat([b, b * b], dim=-1)).chunk(2, dim=1)
-        variance_b = square_b - mean_b.square()
-    mean_a, square_a, product = _blur(torch.cat([a, a * a, a * b], dim=-1)).chunk(3, dim=1)
-    variance_a, covariance = square_a - mean_a.square(), product - mean_a * mean_b
-    luminance = (2 * mean_a * mean_b + _C1) / (mean_a.square() + mean_b.square() + _C1)
-    structure = (2 * covariance + _C2) / (variance_a + variance_b + _C2)
-    return (luminance * structure).mean(dim=(1, 2, 3))
+    return _Ssim.apply(a, b)  # pyright: ignore[reportReturnType]
+
+
+class _Ssim(torch.autograd.Function):
+    """The blur is its own adjoint, so both passes are a few blurs: half the time of autograd's."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        blurred = _blur(torch.cat([a, b, a * a + b * b, a * b], dim=-1))
+        mean_a, mean_b, squares, product = blurred.chunk(4, dim=-1)
+        means = mean_a * mean_b
+        mean_squares = mean_a.square().addcmul_(mean_b, mean_b)
+        covariance, variances = product - means, squares - mean_squares
+        n1, d1 = 2 * means + _C1, mean_squares + _C1
+        n2, d2 = 2 * covariance + _C2, variances + _C2
+        bottom = d1 * d2
+        value = n1 * n2 / bottom
+        if ctx.needs_input_grad[0]:
+            by_product = 2 * n1 / bottom
+            by_squares = -value / d2
+            by_mean = 2 * mean_b * (n2 - n1) / bottom + 2 * mean_a * value * (1 / d2 - 1 / d1)
+            ctx.save_for_backward(a, b, torch.cat([by_mean, by_squares, by_product], dim=-1))
+        return value.mean(dim=(1, 2, 3))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        a, b, partials = ctx.saved_tensors
+        by_mean, by_squares, by_product = _blur(partials).chunk(3, dim=-1)
+        scale = gradients[0][:, None, None, None] / a[0].numel()
+        return scale * (by_mean + 2 * a * by_squares + b * by_product), None
 
 
 def photometric_loss(rgb: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
@@ -43,11 +67,12 @@ def alpha_loss(alpha: Tensor, target: Tensor, known: Tensor) -> Tensor:
 
 
 def _blur(pictures: Tensor) -> Tensor:
-    """Blur (B, H, W, C) pictures into (B, C, H, W); channels stay innermost, which CPUs like best."""
+    """Blur (B, H, W, C) pictures; channels stay innermost in memory, which CPUs like best."""
     channels = pictures.shape[-1]
     offsets = torch.arange(_WINDOW, dtype=pictures.dtype) - _WINDOW // 2
     kernel = torch.exp(-offsets.square() / (2 * _SIGMA**2))
     kernel = (kernel / kernel.sum()).expand(channels, 1, _WINDOW)
     x = pictures.permute(0, 3, 1, 2)
     x = F.conv2d(x, kernel[:, :, :, None], padding=(_WINDOW // 2, 0), groups=channels)
-    return F.conv2d(x, kernel[:, :, None, :], padding=(0, _WINDOW // 2), groups=channels)
+    x = F.conv2d(x, kernel[:, :, None, :], padding=(0, _WINDOW // 2), groups=channels)
+    return x.permute(0, 2, 3, 1)
