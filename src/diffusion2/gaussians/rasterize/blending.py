@@ -26,6 +26,7 @@ from diffusion2.gaussians.rasterize.compile import (
     inline,
     kernel,
 )
+from diffusion2.gaussians.rasterize.pictures import read_gray, read_rgb, write_gray, write_rgb
 from diffusion2.gaussians.rasterize.rendering import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 from diffusion2.gaussians.rasterize.simd import (
     any_positive,
@@ -35,6 +36,7 @@ from diffusion2.gaussians.rasterize.simd import (
     lowest_bit,
     splat,
     store,
+    store_past_caches,
     sums_of,
     where_less,
     where_less_equal,
@@ -65,6 +67,9 @@ _PLANES = 5 * _PIXELS
 _BACK_PLANES = 7 * _PIXELS
 """Per block: transmittances, what still lies behind, and the gradients of RGB, depth and alpha."""
 
+BLEND_SCRATCH = _PIXELS + TILE_COLUMNS * TILE_ROWS * _PLANES
+BLEND_BACKWARD_SCRATCH = _PIXELS + TILE_COLUMNS * TILE_ROWS * _BACK_PLANES
+
 
 @inline
 def _exp8(t):
@@ -83,15 +88,8 @@ def _corner(block):
 
 
 @inline
-def _place(x, y, planes):
-    """Where a pixel of a tile stands in the first of its block's planes."""
-    block = (x // BLOCK) * TILE_ROWS + y // BLOCK
-    return block * planes + (y % BLOCK) * BLOCK + x % BLOCK
-
-
-@inline
 def _blocks_inside(width, height):
-    """The bits of a tile's blocks of which some pixel is in the picture, for the size from the tile's corner."""
+    """The bits of a tile's blocks that reach into the picture, of which this much is left from its corner."""
     bits = 0
     for column in range(min((width + BLOCK - 1) // BLOCK, TILE_COLUMNS)):
         bits |= ((1 << min((height + BLOCK - 1) // BLOCK, TILE_ROWS)) - 1) << (column * TILE_ROWS)
@@ -110,7 +108,7 @@ def _find_tile(task, spans, band_rows, width):
 
 @kernel
 def blend(
-    queues, worker, splats, spans, tile_splats, tile_blocks, tile_starts, band_rows, backgrounds,
+    queues, worker, scratch, splats, spans, tile_splats, tile_blocks, tile_starts, band_rows, backgrounds,
     rgb, alpha, depth, reached,
 ):  # fmt: skip
     """Draw tiles.
@@ -118,6 +116,7 @@ def blend(
     Args:
         queues: see `threads`; a task is a tile, band after band.
         worker: see `threads`.
+        scratch: (BLEND_SCRATCH,).
         splats: (C, N, SPLAT_SIZE).
         spans: see `binning.bin_splats`, and so for the next three.
         tile_splats: (P,).
@@ -132,8 +131,9 @@ def blend(
             were finished.
     """
     height, width = alpha.shape[1], alpha.shape[2]
-    pixels = np.empty(TILE_COLUMNS * TILE_ROWS * _PLANES, dtype=np.float32)
-    zero = splat(np.float32(0))
+    flat_rgb, flat_alpha, flat_depth = rgb.reshape(-1), alpha.reshape(-1), depth.reshape(-1)
+    pixels, scratch = scratch[_PIXELS:], scratch[:_PIXELS]
+    zero, one = splat(np.float32(0)), splat(np.float32(1))
     while True:
         task = take(queues, worker)
         if task < 0:
@@ -141,25 +141,35 @@ def blend(
         c, band, tile, x0, y0 = _find_tile(task, spans, band_rows, width)
         if y0 >= height:
             continue
+        inside = _blocks_inside(width - x0, height - y0)
         for block in range(TILE_COLUMNS * TILE_ROWS):
             x, y = _corner(block)
-            inside = where_less(block_x() + x, np.float32(width - x0), np.float32(1), np.float32(-1))
-            inside = where_less(block_y() + y, np.float32(height - y0), inside, np.float32(-1))
-            store(pixels, block * _PLANES, inside)
+            left = where_less(block_x() + x, np.float32(width - x0), one, zero - one)
+            store(
+                pixels, block * _PLANES, where_less(block_y() + y, np.float32(height - y0), left, zero - one)
+            )
             for plane in range(_PIXELS, _PLANES, _PIXELS):
                 store(pixels, block * _PLANES + plane, zero)
         reached[band, tile] = _blend_list(
             pixels, splats[c], tile_splats, tile_blocks, tile_starts[band, tile], tile_starts[band, tile + 1],
-            np.float32(x0 + 0.5), np.float32(y0 + 0.5), _blocks_inside(width - x0, height - y0),
+            np.float32(x0 + 0.5), np.float32(y0 + 0.5), inside,
         )  # fmt: skip
-        for y in range(min(TILE_HEIGHT, height - y0)):
-            for x in range(min(TILE_WIDTH, width - x0)):
-                place = _place(x, y, _PLANES)
-                left = abs(pixels[place])
-                for k in range(3):
-                    rgb[c, y0 + y, x0 + x, k] = pixels[place + (k + 1) * _PIXELS] + left * backgrounds[c, k]
-                alpha[c, y0 + y, x0 + x, 0] = 1 - left
-                depth[c, y0 + y, x0 + x, 0] = pixels[place + 4 * _PIXELS]
+        while inside != 0:
+            block = lowest_bit(inside)
+            inside &= inside - 1
+            place = block * _PLANES
+            x, y = x0 + block // TILE_ROWS * BLOCK, y0 + block % TILE_ROWS * BLOCK
+            first = (c * height + y) * width + x
+            left = load(pixels, place)
+            left = where_less(left, zero, zero - left, left)
+            write_rgb(
+                flat_rgb, first, width, width - x, height - y, scratch,
+                load(pixels, place + 16) + left * backgrounds[c, 0],
+                load(pixels, place + 32) + left * backgrounds[c, 1],
+                load(pixels, place + 48) + left * backgrounds[c, 2],
+            )  # fmt: skip
+            write_gray(flat_alpha, first, width, width - x, height - y, scratch, one - left)
+            write_gray(flat_depth, first, width, width - x, height - y, scratch, load(pixels, place + 64))
 
 
 @inline
@@ -200,14 +210,15 @@ def _blend_list(pixels, splats, tile_splats, tile_blocks, start, end, x, y, aliv
 
 @kernel
 def blend_backward(
-    queues, worker, splats, spans, tile_splats, tile_blocks, tile_slots, tile_starts, band_rows, reached,
-    backgrounds, rgb, alpha, depth, grad_rgb, grad_alpha, grad_depth, grads,
+    queues, worker, scratch, splats, spans, tile_splats, tile_blocks, tile_slots, tile_starts,
+    band_rows, reached, backgrounds, rgb, alpha, depth, grad_rgb, grad_alpha, grad_depth, grads,
 ):  # fmt: skip
     """Carry the gradients of the pictures back to every pair of splat and tile.
 
     Args:
         queues: see `threads`; a task is a tile, band after band.
         worker: see `threads`.
+        scratch: (BLEND_BACKWARD_SCRATCH,).
         splats: (C, N, SPLAT_SIZE).
         spans: see `binning.bin_splats`, and so for the next four.
         tile_splats: (P,).
@@ -227,43 +238,70 @@ def blend_backward(
             alpha: h, h dx, h dx², h dy, h dx dy, h dy², then the gradients of RGB and depth.
     """
     height, width = alpha.shape[1], alpha.shape[2]
-    pixels = np.empty(TILE_COLUMNS * TILE_ROWS * _BACK_PLANES, dtype=np.float32)
-    zero = splat(np.float32(0))
+    pictures = rgb.reshape(-1), alpha.reshape(-1), depth.reshape(-1)
+    grad_pictures = grad_rgb.reshape(-1), grad_alpha.reshape(-1), grad_depth.reshape(-1)
+    pixels, scratch = scratch[_PIXELS:], scratch[:_PIXELS]
     while True:
         task = take(queues, worker)
         if task < 0:
             break
         c, band, tile, x0, y0 = _find_tile(task, spans, band_rows, width)
-        if y0 >= height or tile_starts[band, tile] == tile_starts[band, tile + 1]:
+        start, end = tile_starts[band, tile], tile_starts[band, tile + 1]
+        if y0 >= height or start == end:
             continue
-        for block in range(TILE_COLUMNS * TILE_ROWS):
-            store(pixels, block * _BACK_PLANES, splat(np.float32(-1)))
-            for plane in range(_PIXELS, _BACK_PLANES, _PIXELS):
-                store(pixels, block * _BACK_PLANES + plane, zero)
-        for y in range(min(TILE_HEIGHT, height - y0)):
-            for x in range(min(TILE_WIDTH, width - x0)):
-                place = _place(x, y, _BACK_PLANES)
-                covered, of_depth = alpha[c, y0 + y, x0 + x, 0], grad_depth[c, y0 + y, x0 + x, 0]
-                of_alpha, total = grad_alpha[c, y0 + y, x0 + x, 0], depth[c, y0 + y, x0 + x, 0] * of_depth
-                for k in range(3):
-                    grad = grad_rgb[c, y0 + y, x0 + x, k]
-                    pixels[place + (2 + k) * _PIXELS] = grad
-                    of_alpha -= grad * backgrounds[c, k]
-                    total += grad * (rgb[c, y0 + y, x0 + x, k] - (1 - covered) * backgrounds[c, k])
-                pixels[place] = 1
-                pixels[place + _PIXELS] = total + covered * of_alpha
-                pixels[place + 5 * _PIXELS] = of_depth
-                pixels[place + 6 * _PIXELS] = of_alpha
+        inside = _blocks_inside(width - x0, height - y0)
+        blocks = inside
+        while blocks != 0:
+            block = lowest_bit(blocks)
+            blocks &= blocks - 1
+            x, y = x0 + block // TILE_ROWS * BLOCK, y0 + block % TILE_ROWS * BLOCK
+            _start_backward(
+                pixels, block * _BACK_PLANES, pictures, grad_pictures, backgrounds[c],
+                (c * height + y) * width + x, width, width - x, height - y, scratch,
+            )  # fmt: skip
         _blend_list_backward(
-            pixels, splats[c], tile_splats, tile_blocks, tile_slots, tile_starts[band, tile], reached[band, tile],
-            np.float32(x0 + 0.5), np.float32(y0 + 0.5), _blocks_inside(width - x0, height - y0), grads,
+            pixels, splats[c], tile_splats, tile_blocks, tile_slots, start, reached[band, tile],
+            np.float32(x0 + 0.5), np.float32(y0 + 0.5), inside, grads,
         )  # fmt: skip
-        for place in range(reached[band, tile], tile_starts[band, tile + 1]):
-            store(grads, np.int64(tile_slots[place]) * 16, zero)
+        for place in range(reached[band, tile], end):
+            store_past_caches(grads, np.int64(tile_slots[place]) * 16, splat(np.float32(0)))
 
 
 @inline
-def _blend_list_backward(pixels, splats, tile_splats, tile_blocks, tile_slots, start, end, x, y, alive, grads):
+def _start_backward(
+    pixels, place, pictures, grad_pictures, background, first, width, columns, rows, scratch
+):  # fmt: skip
+    """Write the planes of one block: nothing passed yet, and the pictures' gradients.
+
+    A pixel's rgb is the sum of weight times colour, plus the background times what is left; so the
+    value of one unit of weight is its gradient in rgb and depth, and `of_alpha`.
+    """
+    one = splat(np.float32(1))
+    covered = read_gray(pictures[1], first, width, columns, rows, scratch)
+    of_alpha = read_gray(grad_pictures[1], first, width, columns, rows, scratch)
+    of_depth = read_gray(grad_pictures[2], first, width, columns, rows, scratch)
+    total = of_depth * read_gray(pictures[2], first, width, columns, rows, scratch)
+    red, green, blue = read_rgb(pictures[0], first, width, columns, rows, scratch)
+    of_red, of_green, of_blue = read_rgb(grad_pictures[0], first, width, columns, rows, scratch)
+    left = one - covered
+    total += of_red * (red - left * background[0]) + of_green * (green - left * background[1])
+    total += of_blue * (blue - left * background[2])
+    of_alpha -= of_red * background[0] + of_green * background[1] + of_blue * background[2]
+    store(pixels, place + 32, of_red)
+    store(pixels, place + 48, of_green)
+    store(pixels, place + 64, of_blue)
+    outside = splat(np.float32(-1))
+    alive = where_less(block_x(), np.float32(columns), one, outside)
+    store(pixels, place, where_less(block_y(), np.float32(rows), alive, outside))
+    store(pixels, place + _PIXELS, total + covered * of_alpha)
+    store(pixels, place + 5 * _PIXELS, of_depth)
+    store(pixels, place + 6 * _PIXELS, of_alpha)
+
+
+@inline
+def _blend_list_backward(
+    pixels, splats, tile_splats, tile_blocks, tile_slots, start, end, x, y, alive, grads
+):
     zero = splat(np.float32(0))
     for place in range(start, end):
         blocks = tile_blocks[place] & alive
@@ -311,4 +349,4 @@ def _blend_list_backward(pixels, splats, tile_splats, tile_blocks, tile_slots, s
             if not any_positive(left):
                 alive &= ~(1 << block)
         sums = sums_of((h_1, h_x, h_xx, h_y, h_xy, h_yy, to_red, to_green, to_blue, to_depth))
-        store(grads, np.int64(tile_slots[place]) * 16, sums)
+        store_past_caches(grads, np.int64(tile_slots[place]) * 16, sums)

@@ -24,12 +24,17 @@ def _stamp() -> str:
 _STAMP = _stamp()
 
 
+# Without Numba's run time (_nrt) arrays are not counted, and so none can be made in a kernel: each view
+# of an array would add 1 to a number that all threads share, and wait for it.
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": FAST, "error_model": "numpy", "_nrt": False}
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function without the GIL, and keep the machine code beside the source if possible."""
     try:
-        compiled = numba.njit(nogil=True, fastmath=FAST, error_model="numpy", cache=True)(function)
+        compiled: Any = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # no folder to write the cache to
-        return numba.njit(nogil=True, fastmath=FAST, error_model="numpy")(function)
+        return numba.njit(**_OPTIONS)(function)
     # Numba asks only whether the kernel's own file has changed, but the code of others is inlined.
     with contextlib.suppress(AttributeError):
         compiled._cache._cache_file._source_stamp = _STAMP
@@ -38,7 +43,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 def inline(function: Callable[..., Any]) -> Any:
     """Compile a function into the kernels that call it."""
-    return numba.njit(nogil=True, fastmath=FAST, error_model="numpy")(function)
+    return numba.njit(forceinline=True, **_OPTIONS)(function)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
@@ -59,7 +64,7 @@ BLOCK = 4
 """Pixels are drawn in blocks of BLOCK x BLOCK, one `Vec16`, lane = 4 y + x. A round Gaussian touches fewer
 of them than of any other shape with 16 pixels."""
 
-TILE_COLUMNS, TILE_ROWS = 4, 4
+TILE_COLUMNS, TILE_ROWS = 8, 8
 """Blocks across and down a tile. The blocks a Gaussian touches in a tile are bits of an int64: block
 (column, row) is bit TILE_ROWS column + row."""
 

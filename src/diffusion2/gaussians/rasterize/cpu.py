@@ -12,11 +12,17 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from diffusion2.errors import InputError
+from diffusion2.errors import BackendUnavailable, InputError
 from diffusion2.gaussians.rasterize import projection
-from diffusion2.gaussians.rasterize.binning import bin_splats
-from diffusion2.gaussians.rasterize.blending import blend, blend_backward
+from diffusion2.gaussians.rasterize.binning import bin_scratch, bin_splats
+from diffusion2.gaussians.rasterize.blending import (
+    BLEND_BACKWARD_SCRATCH,
+    BLEND_SCRATCH,
+    blend,
+    blend_backward,
+)
 from diffusion2.gaussians.rasterize.compile import SPLAT_SIZE, count_tiles
+from diffusion2.gaussians.rasterize.projection_backward import project_backward
 from diffusion2.gaussians.rasterize.rendering import GAUSSIAN_SHAPES, GaussianTensors, Rendering, Views
 from diffusion2.gaussians.rasterize.threads import run_tasks
 
@@ -88,7 +94,12 @@ def _as_array(tensor: torch.Tensor, dtype: torch.dtype) -> np.ndarray:
 
 def _empty(*shape: int, dtype: torch.dtype = torch.float32) -> np.ndarray:
     """An array that starts on a cache line, as torch's do and NumPy's do not."""
-    return torch.empty(shape, dtype=dtype).numpy()
+    array = torch.empty(shape, dtype=dtype).numpy()
+    if array.size and array.ctypes.data % 64:
+        raise BackendUnavailable(
+            "rasterize: the cpu back end needs a torch that puts tensors on 64-byte boundaries"
+        )
+    return array
 
 
 class _Bins:
@@ -114,6 +125,7 @@ class _Bins:
         run_tasks(
             bin_splats, bands, splats, drawing.width, drawing.height, drawing.band_rows, bases, scratch,
             self.tile_splats, self.tile_blocks, self.tile_slots, self.tile_starts, self.spans,
+            scratch=bin_scratch(count),
         )  # fmt: skip
 
 
@@ -129,7 +141,7 @@ class _Rasterize(torch.autograd.Function):
         run_tasks(
             blend, bins.reached.size, bins.splats, bins.spans, bins.tile_splats, bins.tile_blocks,
             bins.tile_starts, drawing.band_rows, drawing.backgrounds,
-            rgb.numpy(), alpha.numpy(), depth.numpy(), bins.reached,
+            rgb.numpy(), alpha.numpy(), depth.numpy(), bins.reached, scratch=BLEND_SCRATCH,
         )  # fmt: skip
         ctx.save_for_backward(*gaussians, rgb, alpha, depth)
         return rgb, alpha, depth
@@ -144,12 +156,13 @@ class _Rasterize(torch.autograd.Function):
             blend_backward, bins.reached.size, bins.splats, bins.spans, bins.tile_splats, bins.tile_blocks,
             bins.tile_slots, bins.tile_starts, drawing.band_rows, bins.reached, drawing.backgrounds,
             rgb.numpy(), alpha.numpy(), depth.numpy(), *(g.contiguous().numpy() for g in grads), pair_grads,
+            scratch=BLEND_BACKWARD_SCRATCH,
         )  # fmt: skip
         results = [torch.zeros_like(t) for t in gaussians]
         run_tasks(
-            projection.project_backward, -(-ctx.count // projection.CHUNK), ctx.count, *_rows(gaussians[:4]),
+            project_backward, -(-ctx.count // projection.CHUNK), ctx.count, *_rows(gaussians[:4]),
             ctx.per_camera, drawing.viewmats, drawing.Ks, drawing.width, drawing.height, bins.spans,
-            pair_grads, *_rows(results), drawing.means2d_grad.numpy(),
+            pair_grads, *_rows(results), drawing.means2d_grad.numpy(), scratch=16,
         )  # fmt: skip
         return None, *results
 

@@ -31,7 +31,6 @@ from diffusion2.gaussians.rasterize.compile import (
     kernel,
 )
 from diffusion2.gaussians.rasterize.rendering import COVARIANCE_BLUR, JACOBIAN_MARGIN, MIN_ALPHA
-from diffusion2.gaussians.rasterize.simd import load, splat, store
 from diffusion2.gaussians.rasterize.threads import take
 
 CHUNK = 512
@@ -46,9 +45,12 @@ _REACH_SLACK = 1e-3
 # Pixels; beyond this float32 can't follow, and nothing of use can be drawn.
 _FAR = 1e15
 
+_LOG_MIN_ALPHA = math.log(MIN_ALPHA)
+
 
 @inline
-def _to_camera(mean, view):
+def to_camera(mean, view):
+    """A point of the world in a camera's axes."""
     x, y, z = np.float64(mean[0]), np.float64(mean[1]), np.float64(mean[2])
     return (
         view[0, 0] * x + view[0, 1] * y + view[0, 2] * z + view[0, 3],
@@ -58,7 +60,7 @@ def _to_camera(mean, view):
 
 
 @inline
-def _normalized(quat):
+def normalized(quat):
     """The quaternion divided by its length, and what it was multiplied by."""
     w, x, y, z = np.float64(quat[0]), np.float64(quat[1]), np.float64(quat[2]), np.float64(quat[3])
     factor = 1 / max(math.sqrt(w * w + x * x + y * y + z * z), 1e-12)
@@ -66,7 +68,8 @@ def _normalized(quat):
 
 
 @inline
-def _rotation(w, x, y, z):
+def rotation(w, x, y, z):
+    """The rotation matrix of a unit quaternion, row by row."""
     return (
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
         2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
@@ -75,7 +78,7 @@ def _rotation(w, x, y, z):
 
 
 @inline
-def _view_axes(m, s0, s1, s2, view):
+def view_axes(m, s0, s1, s2, view):
     """R_view R(quat) diag(scales), row by row."""
     r00, r01, r02 = view[0, 0], view[0, 1], view[0, 2]
     r10, r11, r12 = view[1, 0], view[1, 1], view[1, 2]
@@ -94,17 +97,12 @@ def _view_axes(m, s0, s1, s2, view):
 
 
 @inline
-def _dot(a, x, y, z):
-    return a[0] * x + a[1] * y + a[2] * z
-
-
-@inline
 def _clamp(value, low, high):
     return min(max(value, low), high)
 
 
 @inline
-def _jacobian(x, y, z, K, width, height):
+def jacobian(x, y, z, K, width, height):
     """J's four entries that are not 0, and whether x / z and y / z were inside their bounds."""
     margin_x, margin_y, per_z = JACOBIAN_MARGIN * width, JACOBIAN_MARGIN * height, 1 / z
     jx, jy = K[0, 0] * per_z, K[1, 1] * per_z
@@ -116,7 +114,7 @@ def _jacobian(x, y, z, K, width, height):
 
 
 @inline
-def _covariance(a, b):
+def covariance(a, b):
     """A Aᵀ + e I for rows a, b of A: xx, xy, yy, and the determinant.
 
     det = |a x b|² + e (|a|² + |b|²) + e²: a sum of squares, in which nothing cancels.
@@ -151,26 +149,25 @@ def _count_pairs(u, v, half_width, half_height, width, height, band_rows, pairs)
 
 
 @inline
-def _check(means, quats, scales, opacities, colors, i_mean, i_quat, i_scale, i_opacity, i_color):
+def _find_fault(mean, quat, scale, opacity, color):
+    """The bits of `NOT_FINITE_MEANS` and so on; 0 times a number is 0 unless it is NaN or infinite."""
     found = 0
-    for k in range(3):
-        if not math.isfinite(means[i_mean, k]):
-            found |= NOT_FINITE_MEANS
-        if not (math.isfinite(scales[i_scale, k]) and scales[i_scale, k] >= 0):
-            found |= BAD_SCALES
-        if not math.isfinite(colors[i_color, k]):
-            found |= NOT_FINITE_COLORS
-    for k in range(4):
-        if not math.isfinite(quats[i_quat, k]):
-            found |= NOT_FINITE_QUATS
-    if not (opacities[i_opacity] >= 0 and opacities[i_opacity] <= 1):
+    if (mean[0] + mean[1] + mean[2]) * 0 != 0:
+        found |= NOT_FINITE_MEANS
+    if (quat[0] + quat[1] + quat[2] + quat[3]) * 0 != 0:
+        found |= NOT_FINITE_QUATS
+    if not ((scale[0] + scale[1] + scale[2]) * 0 == 0 and min(scale[0], scale[1], scale[2]) >= 0):
+        found |= BAD_SCALES
+    if not (opacity >= 0 and opacity <= 1):
         found |= BAD_OPACITIES
+    if (color[0] + color[1] + color[2]) * 0 != 0:
+        found |= NOT_FINITE_COLORS
     return found
 
 
 @kernel
 def project(
-    queues, worker, count, means, quats, scales, opacities, colors, per_camera,
+    queues, worker, scratch, count, means, quats, scales, opacities, colors, per_camera,
     viewmats, Ks, width, height, near_plane, band_rows, splats, wrong, capacities,
 ):  # fmt: skip
     """Write the record of every Gaussian in every camera; HALF_WIDTH is 0 where nothing can be seen.
@@ -178,6 +175,7 @@ def project(
     Args:
         queues: see `threads`; a task is `CHUNK` Gaussians in a camera.
         worker: see `threads`.
+        scratch: not used.
         count: N.
         means: (N or C N, 3), and so on for the other four.
         quats: as above.
@@ -210,8 +208,8 @@ def project(
             i_color = n + c * count * per_camera[4]
             out = splats[c, n]
             out[HALF_WIDTH] = 0.0
-            found = _check(
-                means, quats, scales, opacities, colors, i_mean, i_quat, i_scale, i_opacity, i_color
+            found = _find_fault(
+                means[i_mean], quats[i_quat], scales[i_scale], opacities[i_opacity], colors[i_color]
             )
             wrong[task] |= found
             if found == 0 and opacities[i_opacity] >= MIN_ALPHA:
@@ -226,191 +224,29 @@ def project(
 def _project_one(
     mean, quat, scale, opacity, view, K, width, height, near_plane, band_rows, out, pairs
 ):  # fmt: skip
-    x, y, z = _to_camera(mean, view)
+    x, y, z = to_camera(mean, view)
     if not z >= near_plane:
         return
-    u = K[0, 0] * x / z + K[0, 2]
-    v = K[1, 1] * y / z + K[1, 2]
+    jx, jxz, jy, jyz, _, _ = jacobian(x, y, z, K, width, height)
+    u, v = jx * x + K[0, 2], jy * y + K[1, 2]
     if not (abs(u) <= _FAR and abs(v) <= _FAR):
         return
-    qw, qx, qy, qz, _ = _normalized(quat)
-    m = _rotation(qw, qx, qy, qz)
-    w = _view_axes(m, scale[0], scale[1], scale[2], view)
-    jx, jxz, jy, jyz, _, _ = _jacobian(x, y, z, K, width, height)
+    qw, qx, qy, qz, _ = normalized(quat)
+    m = rotation(qw, qx, qy, qz)
+    w = view_axes(m, scale[0], scale[1], scale[2], view)
     a = jx * w[0] + jxz * w[6], jx * w[1] + jxz * w[7], jx * w[2] + jxz * w[8]
     b = jy * w[3] + jyz * w[6], jy * w[4] + jyz * w[7], jy * w[5] + jyz * w[8]
-    xx, xy, yy, det = _covariance(a, b)
+    xx, xy, yy, det = covariance(a, b)
 
-    reach = 2 * math.log(opacity / MIN_ALPHA) * (1 + _REACH_SLACK) + _REACH_SLACK
+    log_opacity = math.log(opacity)
+    reach = 2 * (log_opacity - _LOG_MIN_ALPHA) * (1 + _REACH_SLACK) + _REACH_SLACK
     half_width, half_height = math.sqrt(reach * xx), math.sqrt(reach * yy)
     if _count_pairs(u, v, half_width, half_height, width, height, band_rows, pairs) == 0:
         return
-    scale_det = 0.125 / det
+    per_det, per_xx = 0.125 / det, 1 / xx
     out[U], out[V], out[DEPTH] = u, v, z
-    out[POWER_XX], out[POWER_XY], out[POWER_YY] = -0.5 * yy * scale_det, xy * scale_det, -0.5 * xx * scale_det
-    out[LOG_OPACITY] = 0.125 * math.log(opacity)
+    out[POWER_XX], out[POWER_XY], out[POWER_YY] = -0.5 * yy * per_det, xy * per_det, -0.5 * xx * per_det
+    out[LOG_OPACITY] = 0.125 * log_opacity
     out[HALF_WIDTH], out[HALF_HEIGHT] = min(half_width, _FAR), min(half_height, _FAR)
-    slope = xy / xx
-    out[SLOPE], out[ASPECT] = slope, min(math.sqrt(det) / xx, _FAR)
-    out[TOP_X] = half_width * (xy / math.sqrt(xx * yy))
-
-
-@inline
-def _to_axes(a, b, conic, h):
-    """Carry the gradient of log alpha's quadratic form back to the two rows of A.
-
-    With C the inverse covariance and G = d loss / d C, d loss / d A = 2 H A for H = -C G C.
-
-    Args:
-        a: first row of A.
-        b: second row of A.
-        conic: C's xx, xy, yy.
-        h: the sums of h dx², h dx dy, h dy².
-    """
-    cxx, cxy, cyy = conic
-    gxx, gxy, gyy = -0.5 * h[0], -0.5 * h[1], -0.5 * h[2]
-    txx, txy = gxx * cxx + gxy * cxy, gxx * cxy + gxy * cyy
-    tyx, tyy = gxy * cxx + gyy * cxy, gxy * cxy + gyy * cyy
-    hxx, hxy, hyy = -2 * (cxx * txx + cxy * tyx), -2 * (cxx * txy + cxy * tyy), -2 * (cxy * txy + cyy * tyy)
-    return (
-        (hxx * a[0] + hxy * b[0], hxx * a[1] + hxy * b[1], hxx * a[2] + hxy * b[2]),
-        (hxy * a[0] + hyy * b[0], hxy * a[1] + hyy * b[1], hxy * a[2] + hyy * b[2]),
-    )
-
-
-@inline
-def _quat_gradient(w, x, y, z, d):
-    """Gradient of a unit quaternion from that of its rotation matrix (9 numbers, row by row)."""
-    return (
-        2 * (x * (d[7] - d[5]) + y * (d[2] - d[6]) + z * (d[3] - d[1])),
-        2 * (w * (d[7] - d[5]) + y * (d[1] + d[3]) + z * (d[2] + d[6]) - 2 * x * (d[4] + d[8])),
-        2 * (w * (d[2] - d[6]) + x * (d[1] + d[3]) + z * (d[5] + d[7]) - 2 * y * (d[0] + d[8])),
-        2 * (w * (d[3] - d[1]) + x * (d[2] + d[6]) + y * (d[5] + d[7]) - 2 * z * (d[0] + d[4])),
-    )
-
-
-@inline
-def _turn_back(view, x, y, z):
-    """A vector of the camera in the axes of the world."""
-    return (
-        view[0, 0] * x + view[1, 0] * y + view[2, 0] * z,
-        view[0, 1] * x + view[1, 1] * y + view[2, 1] * z,
-        view[0, 2] * x + view[1, 2] * y + view[2, 2] * z,
-    )
-
-
-@kernel
-def project_backward(
-    queues, worker, count, means, quats, scales, opacities, per_camera, viewmats, Ks, width, height,
-    spans, pair_grads, grad_means, grad_quats, grad_scales, grad_opacities, grad_colors, grad_means2d,
-):  # fmt: skip
-    """Add up the gradients of each Gaussian's pairs and carry them back to the inputs.
-
-    Args:
-        queues: see `threads`; a task is `CHUNK` Gaussians, in all cameras.
-        worker: see `threads`.
-        count: N.
-        means: these and the next seven as given to `project`.
-        quats: as above.
-        scales: as above.
-        opacities: as above.
-        per_camera: as above.
-        viewmats: as above.
-        Ks: as above.
-        width: as above.
-        height: as above.
-        spans: (C, bands, N, 2), see `binning.bin_splats`.
-        pair_grads: (16 P,), see `blending.blend_backward`.
-        grad_means: as means, all zero, written; and so on for the next four.
-        grad_quats: as above.
-        grad_scales: as above.
-        grad_opacities: as above.
-        grad_colors: as above.
-        grad_means2d: (C, N, 2), all zero, written.
-    """
-    total = np.empty(16, dtype=np.float32)
-    while True:
-        task = take(queues, worker)
-        if task < 0:
-            break
-        for n in range(task * CHUNK, min(task * CHUNK + CHUNK, count)):
-            for c in range(len(viewmats)):
-                if not _add_pairs(spans[c], n, pair_grads, total):
-                    continue
-                i_mean, i_quat = n + c * count * per_camera[0], n + c * count * per_camera[1]
-                i_scale, i_opacity = n + c * count * per_camera[2], n + c * count * per_camera[3]
-                i_color = n + c * count * per_camera[4]
-                for k in range(3):
-                    grad_colors[i_color, k] += total[6 + k]
-                grad_opacities[i_opacity] += total[0] / opacities[i_opacity]
-                _project_one_backward(
-                    means[i_mean], quats[i_quat], scales[i_scale], viewmats[c], Ks[c], width, height, total,
-                    grad_means[i_mean], grad_quats[i_quat], grad_scales[i_scale], grad_means2d[c, n],
-                )  # fmt: skip
-
-
-@inline
-def _add_pairs(spans, n, pair_grads, total):
-    """Write the sum of a Gaussian's pairs in one camera to `total`; says whether it has any."""
-    sums, found = splat(np.float32(0)), False
-    for band in range(len(spans)):
-        first = spans[band, n, 0]
-        for slot in range(first, first + spans[band, n, 1]):
-            sums += load(pair_grads, slot * 16)
-            found = True
-    store(total, 0, sums)
-    return found
-
-
-@inline
-def _project_one_backward(
-    mean, quat, scale, view, K, width, height, total, grad_mean, grad_quat, grad_scale, grad_mean2d
-):
-    """Carry `total`, a Gaussian's gradients in one picture, back to its mean, rotation and scales."""
-    x, y, z = _to_camera(mean, view)
-    qw, qx, qy, qz, factor = _normalized(quat)
-    m = _rotation(qw, qx, qy, qz)
-    s0, s1, s2 = np.float64(scale[0]), np.float64(scale[1]), np.float64(scale[2])
-    w = _view_axes(m, s0, s1, s2, view)
-    jx, jxz, jy, jyz, free_x, free_y = _jacobian(x, y, z, K, width, height)
-    a = jx * w[0] + jxz * w[6], jx * w[1] + jxz * w[7], jx * w[2] + jxz * w[8]
-    b = jy * w[3] + jyz * w[6], jy * w[4] + jyz * w[7], jy * w[5] + jyz * w[8]
-    xx, xy, yy, det = _covariance(a, b)
-    per_det, per_z = 1 / det, 1 / z
-    conic = yy * per_det, -xy * per_det, xx * per_det
-
-    grad_u = conic[0] * total[1] + conic[1] * total[3]
-    grad_v = conic[1] * total[1] + conic[2] * total[3]
-    grad_mean2d[0], grad_mean2d[1] = grad_u, grad_v
-    da, db = _to_axes(a, b, conic, (total[2], total[4], total[5]))
-
-    # A = J W: to J (its four entries), and from there and from u, v, z to the point in the camera.
-    d_jx, d_jxz = _dot(da, w[0], w[1], w[2]), _dot(da, w[6], w[7], w[8])
-    d_jy, d_jyz = _dot(db, w[3], w[4], w[5]), _dot(db, w[6], w[7], w[8])
-    # jxz is -fx x / z² where free, and -fx bound / z where x / z is at its bound.
-    dx = jx * (grad_u - (d_jxz * per_z if free_x else 0.0))
-    dy = jy * (grad_v - (d_jyz * per_z if free_y else 0.0))
-    along_z = jx * (x * grad_u + d_jx) + jy * (y * grad_v + d_jy)
-    along_z += d_jxz * jxz * (2.0 if free_x else 1.0) + d_jyz * jyz * (2.0 if free_y else 1.0)
-    to_mean = _turn_back(view, dx, dy, total[9] - along_z * per_z)
-    for k in range(3):
-        grad_mean[k] += to_mean[k]
-
-    # W = R_view M diag(scales): to the columns of M diag(scales), then to scales and rotation.
-    c0 = _turn_back(view, jx * da[0], jy * db[0], jxz * da[0] + jyz * db[0])
-    c1 = _turn_back(view, jx * da[1], jy * db[1], jxz * da[1] + jyz * db[1])
-    c2 = _turn_back(view, jx * da[2], jy * db[2], jxz * da[2] + jyz * db[2])
-    grad_scale[0] += _dot(c0, m[0], m[3], m[6])
-    grad_scale[1] += _dot(c1, m[1], m[4], m[7])
-    grad_scale[2] += _dot(c2, m[2], m[5], m[8])
-    d = (
-        c0[0] * s0, c1[0] * s1, c2[0] * s2,
-        c0[1] * s0, c1[1] * s1, c2[1] * s2,
-        c0[2] * s0, c1[2] * s1, c2[2] * s2,
-    )  # fmt: skip
-    g = _quat_gradient(qw, qx, qy, qz, d)
-    along = g[0] * qw + g[1] * qx + g[2] * qy + g[3] * qz
-    grad_quat[0] += (g[0] - along * qw) * factor
-    grad_quat[1] += (g[1] - along * qx) * factor
-    grad_quat[2] += (g[2] - along * qy) * factor
-    grad_quat[3] += (g[3] - along * qz) * factor
+    out[SLOPE], out[ASPECT] = xy * per_xx, min(math.sqrt(det) * per_xx, _FAR)
+    out[TOP_X] = xy * reach / half_height

@@ -105,6 +105,9 @@ def _define_constant(values):
     return constant
 
 
+count_up = _define_constant([float(i) for i in range(LANES)])
+"""`count_up()` gives 0, 1, … 15."""
+
 block_x = _define_constant([float(i % 4) for i in range(LANES)])
 """`block_x()` gives each lane's column in a block of 4 x 4 pixels."""
 
@@ -148,6 +151,32 @@ def store(typing_context, array, index, vector):
     return types.none(array, types.int64, vector), generate
 
 
+@intrinsic
+def store_past_caches(typing_context, array, index, vector):
+    """As `store`, to a whole cache line that this thread won't read soon; `index` on a multiple of 16."""
+
+    def generate(context, builder, sig, args):
+        written = builder.store(args[2], _address(context, builder, sig.args[0], *args[:2]), align=64)
+        written.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
+        return context.get_dummy_value()
+
+    return types.none(array, types.int64, vector), generate
+
+
+@intrinsic
+def store_whole(typing_context, array, index, vector):
+    """Write a vector of whole numbers to 16 places of a flat contiguous int32 array (not checked)."""
+
+    def generate(context, builder, sig, args):
+        whole = builder.fptosi(args[2], ir.VectorType(_INDEX, LANES))
+        data = cgutils.create_struct_proxy(sig.args[0])(context, builder, args[0]).data
+        place = builder.bitcast(builder.gep(data, [args[1]]), whole.type.as_pointer())
+        builder.store(whole, place, align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, types.int64, vector), generate
+
+
 def _define_choice(comparison: str):
     @intrinsic
     def choose(typing_context, left, right, if_true, if_false):
@@ -165,6 +194,25 @@ where_less = _define_choice("<")
 
 where_less_equal = _define_choice("<=")
 """`where_less_equal(a, b, x, y)` gives x in the lanes where a <= b, and y in the others."""
+
+
+def _define_unary(name):
+    @intrinsic
+    def unary(typing_context, vector):
+        def generate(context, builder, sig, args):
+            type_ = ir.FunctionType(_VECTOR, [_VECTOR])
+            return builder.call(builder.module.declare_intrinsic(f"llvm.{name}.v{LANES}f32", (), type_), args)
+
+        return VEC16(vector), generate
+
+    return unary
+
+
+square_root = _define_unary("sqrt")
+"""`square_root(v)` of every lane."""
+
+round_down = _define_unary("floor")
+"""`round_down(v)` gives the largest whole numbers that are not above the lanes."""
 
 
 @intrinsic

@@ -1,9 +1,10 @@
 """Running one compiled kernel on several threads.
 
-Kernels are compiled with `nogil` and take `(queues, worker, *args)`: they draw task numbers with
-`take` until none is left. Every thread starts on its own stretch of the tasks, so that it finds in
-its cache what it wrote there before, and then helps the others. This does without Numba's own threading layers, of which one may not be
-forked, another not be entered from two threads, and each keeps its own pool beside torch's.
+Kernels are compiled with `nogil` and take `(queues, worker, scratch, *args)`: they draw task numbers
+with `take` until none is left. Every thread starts on its own stretch of the tasks, so that it finds
+in its cache what it wrote there before, and then helps the others. This does without Numba's own
+threading layers, of which one may not be forked, another not be entered from two threads, and each
+keeps its own pool beside torch's.
 """
 
 import os
@@ -47,14 +48,18 @@ def take(queues, worker):
     return -1
 
 
-def run_tasks(kernel: Callable[..., None], count: int, *args: object) -> None:
-    """Run tasks 0 … count - 1 of a kernel on as many threads as torch uses, this one among them."""
+def run_tasks(kernel: Callable[..., None], count: int, *args: object, scratch: int = 0) -> None:
+    """Run tasks 0 … count - 1 of a kernel on as many threads as torch uses, this one among them.
+
+    Every worker gets `scratch` float32s of its own, from the start of a cache line.
+    """
     workers = max(1, min(torch.get_num_threads(), count))
     queues = np.zeros((workers, _QUEUE_SIZE), dtype=np.int64)
     for k in range(workers):
         queues[k, :2] = count * k // workers, count * (k + 1) // workers
-    futures = [_get_pool().submit(kernel, queues, k, *args) for k in range(1, workers)]
-    kernel(queues, 0, *args)
+    own = torch.empty(workers, -(-scratch // 16) * 16).numpy()
+    futures = [_get_pool().submit(kernel, queues, k, own[k], *args) for k in range(1, workers)]
+    kernel(queues, 0, own[0], *args)
     for future in futures:
         if not future.cancel():
             future.result()
