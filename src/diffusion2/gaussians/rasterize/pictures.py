@@ -61,11 +61,10 @@ def _load_rgb_block(typing_context, array, index, stride):
 
     def generate(context, builder, sig, args):
         rows = [builder.load(r, align=4) for r in _row_addresses(context, builder, sig, args, 12)]
-        upper, lower = (_pick(builder, *pair, list(range(24))) for pair in (rows[:2], rows[2:]))
-        channels = [
-            _pick(builder, upper, lower, [3 * pixel + channel for pixel in range(LANES)])
-            for channel in range(3)
-        ]
+        upper, lower = (
+            _pick(builder, a, b, list(range(24))) for a, b in zip(rows[::2], rows[1::2], strict=True)
+        )
+        channels = [_pick(builder, upper, lower, [3 * k + c for k in range(LANES)]) for c in range(3)]
         return context.make_tuple(builder, sig.return_type, channels)
 
     return types.UniTuple(VEC16, 3)(array, types.int64, types.int64), generate
