@@ -119,6 +119,8 @@ class ReconstructionSettings:
     """Octaves with which the deformation field sees positions."""
     time_frequencies: int = 4
     """Octaves with which it sees the time."""
+    time_layer: int = 3
+    """Its hidden layer, from 0, at which the time enters; earlier ones are shared by all times."""
     ssim_weight: float = 0.2
     """Share of 1 - SSIM in the photometric loss; the rest is L1."""
     alpha_weight: float = 0.5
@@ -144,6 +146,7 @@ class ReconstructionSettings:
             ("deformation_width", 1, 4096),
             ("position_frequencies", 0, 24),
             ("time_frequencies", 0, 24),
+            ("time_layer", 0, 63),
             ("ssim_weight", 0, 1),
             ("alpha_weight", 0, 1000),
             ("relocate_every", 0, 1_000_000),
@@ -203,6 +206,7 @@ _FULL_RECONSTRUCTION = ReconstructionSettings(
     deformation_width=256,
     position_frequencies=10,
     time_frequencies=6,
+    time_layer=0,
 )
 """Section 3.4 of the paper and the deformation network that it builds on."""
 

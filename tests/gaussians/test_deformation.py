@@ -43,10 +43,18 @@ def test_deformation_is_continuous_in_time():
 
 def test_deep_deformation_sees_its_inputs_again_after_four_layers():
     deep = DeformationField(DeformationSettings(depth=8, width=16))
-    assert len(deep.position_inputs) == len(deep.time_inputs) == 2
+    assert list(deep.position_inputs) == list(deep.time_inputs) == ["0", "4"]
     assert len(deep.hidden) == 7
     motion = disturb(deep)(torch.randn(3, 3), torch.tensor([0.2]))
     assert motion.translations.shape == (1, 3, 3)
+
+
+def test_time_may_enter_late():
+    late = disturb(DeformationField(DeformationSettings(depth=4, width=16, time_layer=3)))
+    assert list(late.time_inputs) == ["3"]
+    motion = late(torch.randn(5, 3), torch.tensor([0.2, 0.9]))
+    assert motion.translations.shape == (2, 5, 3)
+    assert not torch.allclose(motion.translations[0], motion.translations[1])
 
 
 def test_deformation_has_gradients_everywhere():

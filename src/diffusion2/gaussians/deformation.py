@@ -36,12 +36,15 @@ class DeformationSettings:
         time_frequencies: octaves of the encoding of the time, 0 to 24. The highest one swings
             2^(n-2) times over the sequence; more than half as many swings as there are frames can only
             flicker between the frames.
+        time_layer: hidden layer, from 0, at which the time enters. The layers before it are computed once
+            for all times, which is most of the cost of a small network; 0 is the paper's.
     """
 
     depth: int = 8
     width: int = 256
     position_frequencies: int = 10
     time_frequencies: int = 6
+    time_layer: int = 0
 
     def __post_init__(self) -> None:
         """Refuse sizes that no one means."""
@@ -50,11 +53,23 @@ class DeformationSettings:
             "width": (1, 4096),
             "position_frequencies": (0, 24),
             "time_frequencies": (0, 24),
+            "time_layer": (0, self.depth - 1 if isinstance(self.depth, int) else 0),
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
                 raise InputError(f"deformation {name} is a whole number in {low}..{high}, not {value!r}")
+
+    @property
+    def position_layers(self) -> tuple[int, ...]:
+        """The layers that see the encoding of the position."""
+        return (0, SKIP_AFTER) if self.depth > SKIP_AFTER else (0,)
+
+    @property
+    def time_layers(self) -> tuple[int, ...]:
+        """The layers that see the encoding of the time."""
+        again = self.depth > SKIP_AFTER > self.time_layer
+        return (self.time_layer, SKIP_AFTER) if again else (self.time_layer,)
 
     def to_dict(self) -> dict[str, int]:
         """Give the sizes as plain numbers, for a file's metadata."""
@@ -65,10 +80,10 @@ class DeformationField(nn.Module):
     """Multilayer perceptron (mean, time) -> 6 degrees of freedom; the identity at initialisation.
 
     Section 3.4 of the paper. The encodings of position and time enter through separate matrices, which
-    is the same network as one matrix on their concatenation, but the part of the positions is computed
-    once for all times. Three of its six outputs are a shift, three a rotation r as the quaternion
-    (1, r) / |(1, r)|, smooth everywhere and under half a turn. The rotation turns both the Gaussian and,
-    about the origin, its mean: a swinging limb is then one constant output, and its Gaussians turn with it.
+    is the same network as one matrix on their concatenation. Three of its six outputs are a shift, three
+    a rotation r as the quaternion (1, r) / |(1, r)|, smooth everywhere and under half a turn. The rotation
+    turns both the Gaussian and, about the origin, its mean: a swinging limb is then one constant output,
+    and its Gaussians turn with it.
     """
 
     def __init__(self, settings: DeformationSettings | None = None) -> None:
@@ -79,18 +94,17 @@ class DeformationField(nn.Module):
         """
         super().__init__()
         self.settings = settings = settings or DeformationSettings()
+        width = settings.width
         position_size = 3 * (1 + 2 * settings.position_frequencies)
         time_size = 1 + 2 * settings.time_frequencies
-        inputs = 2 if settings.depth > SKIP_AFTER else 1
-        self.position_inputs = nn.ModuleList(nn.Linear(position_size, settings.width) for _ in range(inputs))
-        self.time_inputs = nn.ModuleList(
-            nn.Linear(time_size, settings.width, bias=False) for _ in range(inputs)
+        self.position_inputs = nn.ModuleDict(
+            {str(layer): nn.Linear(position_size, width) for layer in settings.position_layers}
         )
-        self.hidden = nn.ModuleList(
-            nn.Linear(settings.width, settings.width, bias=index != SKIP_AFTER - 1)
-            for index in range(settings.depth - 1)
+        self.time_inputs = nn.ModuleDict(
+            {str(layer): nn.Linear(time_size, width, bias=False) for layer in settings.time_layers}
         )
-        self.head = nn.Linear(settings.width, 6)
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(settings.depth - 1))
+        self.head = nn.Linear(width, 6)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -103,22 +117,20 @@ class DeformationField(nn.Module):
         """
         positions = encode(means, self.settings.position_frequencies)
         moments = encode(times.reshape(-1, 1).to(means), self.settings.time_frequencies)
-        x = self._enter(0, positions, moments).relu()
-        for index, layer in enumerate(self.hidden):
-            x = layer(x)
-            if index == SKIP_AFTER - 1:
-                x = x + self._enter(1, positions, moments)
-            x = torch.relu_(x)
+        x = torch.zeros(())
+        for layer in range(self.settings.depth):
+            x = self.hidden[layer - 1](x) if layer else x
+            if layer in self.settings.position_layers:
+                x = x + self.position_inputs[str(layer)](positions)
+            if layer in self.settings.time_layers:
+                x = x + self.time_inputs[str(layer)](moments)[:, None]
+            x = torch.relu(x)
         shifts, r = self.head(x).split(3, dim=-1)
         w = torch.rsqrt(1 + r.square().sum(-1, keepdim=True))
         v = r * w
         # R x - x for the quaternion (w, v) is 2 v × (v × x + w x).
         turned = 2 * torch.linalg.cross(v, torch.linalg.cross(v, means.expand_as(v)) + w * means)
         return DeformationOutput(turned + shifts, torch.cat([w, v], dim=-1))
-
-    def _enter(self, index: int, positions: Tensor, moments: Tensor) -> Tensor:
-        """Bring (N, P) positions and (T, M) moments into (T, N, width)."""
-        return self.time_inputs[index](moments)[:, None] + self.position_inputs[index](positions)[None]
 
 
 def encode(values: Tensor, frequencies: int) -> Tensor:

@@ -260,6 +260,7 @@ def _make_field(settings: ReconstructionSettings, generator: torch.Generator) ->
         settings.deformation_width,
         settings.position_frequencies,
         settings.time_frequencies,
+        min(settings.time_layer, settings.deformation_depth - 1),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
