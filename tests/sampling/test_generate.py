@@ -124,3 +124,8 @@ def test_incomplete_conditions_are_refused(
     short = replace(conditions, **{missing: getattr(conditions, missing)[:3]})
     with pytest.raises(InputError, match="there are 3"):
         sample_matrix(gaussian_pair, short, SETTINGS)
+
+
+def test_references_of_another_size_are_refused(gaussian_pair: PriorPair, conditions: Conditions) -> None:
+    with pytest.raises(InputError, match="differ from the reference picture in shape"):
+        sample_matrix(gaussian_pair, replace(conditions, views=torch.zeros(4, 3, 8, 8)), SETTINGS)

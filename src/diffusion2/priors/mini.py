@@ -67,8 +67,9 @@ def build_autoencoder(config: dict[str, Any]) -> Any:
 def choose_dtype(precision: Precision) -> torch.dtype:
     """Give the type that networks compute in on this CPU."""
     if precision == "auto":
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        return torch.bfloat16 if fast else torch.float32
+        # without this instruction bfloat16 is emulated, and slower than float32; older torch can't tell
+        is_fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        return torch.bfloat16 if is_fast() else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
 
 

@@ -232,3 +232,6 @@ def _check(conditions: Conditions, settings: GenerateSettings) -> None:
         if images is None or len(images) != count:
             found = "none" if images is None else str(len(images))
             raise InputError(f"the matrix needs {count} pictures as {name}, there are {found}")
+        if images.shape[1:] != conditions.picture.shape:
+            sizes = f"{tuple(images.shape[1:])}, not {tuple(conditions.picture.shape)}"
+            raise InputError(f"the {name}'s pictures differ from the reference picture in shape: {sizes}")
