@@ -82,6 +82,11 @@ def test_cpu_equals_reference(height, width, cameras, count):
     assert_same(make_gaussians(count, seed=1), make_views(cameras, height, width))
 
 
+@pytest.mark.parametrize("scale", [0.03, 0.3])
+def test_cpu_equals_reference_over_many_tiles(scale):
+    assert_same(make_gaussians(60, seed=7, scale=scale), make_views(1, 150, 110), gradient=1e-4)
+
+
 @pytest.mark.parametrize("scale", [1e-5, 0.01, 0.3, 3.0])
 def test_cpu_equals_reference_for_tiny_and_huge_gaussians(scale):
     assert_same(make_gaussians(40, seed=2, scale=scale), make_views(2, 30, 30), gradient=1e-4)

@@ -57,7 +57,7 @@ SPLAT_SIZE = 16
 # Where they stand in the record. alpha at (dx, dy) from the mean is exp(8 t) with
 # t = LOG_OPACITY + POWER_XX dx² + POWER_XY dx dy + POWER_YY dy².
 U, V, POWER_XX, POWER_XY, POWER_YY, LOG_OPACITY, RED, GREEN, BLUE, DEPTH = range(10)
-# The ellipse inside which alpha is at least 1/255: see `binning.rows_between`.
+# The ellipse inside which alpha is at least 1/255: see `binning._rows_between`.
 HALF_WIDTH, HALF_HEIGHT, SLOPE, ASPECT, TOP_X = range(10, 15)
 
 BLOCK = 4

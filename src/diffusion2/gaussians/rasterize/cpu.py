@@ -1,8 +1,9 @@
 """The CPU back end: Numba kernels behind a `torch.autograd.Function`.
 
-Forward: `project` (Gaussians in parallel), `bin_splats` (cameras in parallel), `blend` (tiles in
-parallel). Backward: `blend_backward`, `project_backward`. Everything is float32 outside and the
-result does not depend on the number of threads.
+Forward: `project` (Gaussians in parallel), `bin_splats` (bands of pictures in parallel), `blend` (tiles
+in parallel). Backward: `blend_backward`, `project_backward`. Everything is float32 outside and the
+result does not depend on the number of threads. Memory grows with the pairs of Gaussian and tile that
+touch (about 100 bytes each with gradients), not with N times the pixels.
 """
 
 from collections.abc import Sequence

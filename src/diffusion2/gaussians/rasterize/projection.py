@@ -1,4 +1,4 @@
-"""From Gaussians in the world to splats in the picture, and the gradients back.
+"""From Gaussians in the world to splats in the picture.
 
 EWA splatting (Zwicker et al., 2002) as in gsplat: the perspective projection is linearised at the
 mean. With A = J R_view R(quat) diag(scales), the projected covariance is A Aᵀ + 0.3 I.
