@@ -88,7 +88,7 @@ class Cameras:
         return viewmats
 
     @property
-    def Ks(self) -> np.ndarray:  # noqa: N802 (the field's name)
+    def Ks(self) -> np.ndarray:
         """(V, 3, 3) float64 intrinsics in pixels; pixels are square."""
         focal = 0.5 * self.height / np.tan(np.deg2rad(self.fov_deg) / 2)
         K = np.array([[focal, 0, self.width / 2], [0, focal, self.height / 2], [0, 0, 1.0]])
@@ -125,6 +125,4 @@ def orbit(
     The last view (360 deg) is the reference view.
     """
     azimuths = 360.0 * np.arange(1, views + 1) / views
-    return make_cameras(
-        azimuths, elevation_deg, radius=radius, fov_deg=fov_deg, height=height, width=width
-    )
+    return make_cameras(azimuths, elevation_deg, radius=radius, fov_deg=fov_deg, height=height, width=width)
