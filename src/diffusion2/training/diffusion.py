@@ -70,7 +70,7 @@ class SequenceSet:
             index: which item.
             roll: by how many views an orbit is turned, so that any of its views is the reference.
         """
-        latents = torch.from_numpy(np.asarray(self.latents[index])).float()
+        latents = torch.from_numpy(np.array(self.latents[index])).float()
         item = self.items[index]
         if self.kind == "video":
             vector = video_vector(item.fps, float(self.motion[index]), 0.0, VALUE_WIDTH)
@@ -83,7 +83,7 @@ class SequenceSet:
 
 def open_set(kind: Literal["video", "multiview"], latents: Path, index: Path, scale: float) -> SequenceSet:
     """Open an encoded set; the motion buckets of clips lie beside the latents as `.motion.npy`."""
-    values = np.load(latents, mmap_mode="r")
+    values = np.load(latents)
     motion = np.load(latents.with_suffix(".motion.npy")) if kind == "video" else np.zeros(len(values))
     return SequenceSet(kind, values, read_items(index), motion, scale)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from diffusion2.atomic_files import atomic_path
@@ -136,5 +136,5 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
             temporary.write_text(json.dumps(config, indent=2) + "\n")
         tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}
         with atomic_path(folder / WEIGHTS_FILE) as temporary:
-            save_file(tensors, temporary, {"format": "pt", "steps": str(steps[part])})
+            temporary.write_bytes(save(tensors, {"format": "pt", "steps": str(steps[part])}))
     return steps

@@ -112,4 +112,4 @@ def fold(images: Tensor) -> Tensor:
 
 def to_float(images: np.ndarray) -> Tensor:
     """Turn (..., H, W, 3) uint8 into (..., 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).movedim(-1, -3).float() / 255
+    return torch.from_numpy(np.array(images)).movedim(-1, -3).float() / 255
