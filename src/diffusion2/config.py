@@ -91,13 +91,13 @@ class ReconstructionSettings:
 
     warmup_iterations: int = 400
     """Iterations on the reference time alone, with static Gaussians."""
-    joint_iterations: int = 600
+    joint_iterations: int = 900
     """Iterations on the whole matrix, with the deformation field."""
     gaussians: int = 4000
     """How many Gaussians to start with."""
-    times_per_step: int = 2
+    times_per_step: int = 4
     """Frames that one iteration looks at."""
-    views_per_step: int = 2
+    views_per_step: int = 1
     """Views of each of these frames that one iteration looks at."""
     gaussians_rate: float = 5.0
     """Learning rate of the Gaussians, in multiples of those of 3D Gaussian splatting."""
@@ -119,8 +119,8 @@ class ReconstructionSettings:
     """Octaves with which the deformation field sees positions."""
     time_frequencies: int = 4
     """Octaves with which it sees the time."""
-    time_layer: int = 3
-    """Its hidden layer, from 0, at which the time enters; earlier ones are shared by all times."""
+    time_layer: int = 0
+    """Its hidden layer, from 0, at which the time enters; late is faster, early smoother between frames."""
     ssim_weight: float = 0.2
     """Share of 1 - SSIM in the photometric loss; the rest is L1."""
     alpha_weight: float = 0.5
@@ -206,7 +206,6 @@ _FULL_RECONSTRUCTION = ReconstructionSettings(
     deformation_width=256,
     position_frequencies=10,
     time_frequencies=6,
-    time_layer=0,
 )
 """Section 3.4 of the paper and the deformation network that it builds on."""
 

@@ -25,6 +25,8 @@ SMALL = replace(
     warmup_iterations=4,
     joint_iterations=4,
     gaussians=50,
+    times_per_step=2,
+    views_per_step=2,
     deformation_depth=2,
     deformation_width=8,
 )

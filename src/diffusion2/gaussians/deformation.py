@@ -124,7 +124,7 @@ class DeformationField(nn.Module):
                 x = x + self.position_inputs[str(layer)](positions)
             if layer in self.settings.time_layers:
                 x = x + self.time_inputs[str(layer)](moments)[:, None]
-            x = torch.relu(x)
+            x = x.relu_()
         shifts, r = self.head(x).split(3, dim=-1)
         w = torch.rsqrt(1 + r.square().sum(-1, keepdim=True))
         v = r * w
