@@ -223,10 +223,19 @@ _FULL_SAMPLING = SamplingSettings(
 
 PRESETS: dict[str, GenerateSettings] = {
     # The small pair on a CPU. In its training an object filled about 0.7 of the frame, a clip had about 12
-    # frames a second, and condition pictures were clean.
+    # frames a second, and condition pictures were clean. Steps: foreground PSNR of reference videos against
+    # 60 steps was 31.6 dB for 20 steps that end at 0.02, 30.5 for 25 that end at 0.002, and 32.0 for these
+    # with guidance from 0.3 on.
     "mini": GenerateSettings(
         object_size=0.7,
-        sampling=SamplingSettings(fps_id=12.0, video_cond_aug=0.0, views_cond_aug=0.0),
+        sampling=SamplingSettings(
+            steps=20,
+            sigma_min=0.02,
+            guidance_sigma_low=0.3,
+            fps_id=12.0,
+            video_cond_aug=0.0,
+            views_cond_aug=0.0,
+        ),
     ),
     # Section 4 of the paper: s = 0.5, N_r = 5 of 50.
     "paper": replace(
