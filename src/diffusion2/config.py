@@ -101,8 +101,6 @@ class ReconstructionSettings:
     """Views of each of these frames that one iteration looks at."""
     gaussians_rate: float = 5.0
     """Learning rate of the Gaussians, in multiples of those of 3D Gaussian splatting."""
-    curriculum: float = 0.5
-    """Share of the joint iterations over which the frames join one after the other; 0: all at once."""
     canonical_rate: float = 0.2
     """Share of that rate with which the Gaussians follow once they move."""
     weight_floor: float = 0.1
@@ -137,7 +135,6 @@ class ReconstructionSettings:
             ("times_per_step", 1, 1000),
             ("views_per_step", 1, 100),
             ("gaussians_rate", 0, 1000),
-            ("curriculum", 0, 1),
             ("canonical_rate", 0, 1000),
             ("weight_floor", 1e-3, 1),
             ("deformation_rate", 1e-9, 1),

@@ -13,7 +13,6 @@ from diffusion2.reconstruction.optimization import (
     Canonical,
     Cells,
     _draw_cells,
-    _frames_shown,
     _losses,
     train_dynamics,
     warm_up,
@@ -106,19 +105,10 @@ def test_colours_stay_colours(targets):
 def test_a_step_looks_at_some_views_of_some_frames(targets):
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
-        cells = _draw_cells(targets, 3, SMALL, generator)
+        cells = _draw_cells(targets, SMALL, generator)
         assert len(set(cells.frames.tolist())) == 2
         assert cells.of_picture.tolist() == [0, 0, 1, 1]
         assert all(len(set(pair.tolist())) == 2 for pair in cells.views.split(2))
-
-
-def test_frames_join_one_after_the_other():
-    settings = replace(SMALL, joint_iterations=100, curriculum=0.5)
-    shown = [_frames_shown(step, 12, settings) for step in range(100)]
-    assert shown[0] == 2
-    assert shown == sorted(shown)
-    assert shown[50] == shown[-1] == 12
-    assert [_frames_shown(0, 12, replace(settings, curriculum=0.0)), _frames_shown(0, 1, settings)] == [12, 1]
 
 
 def test_the_best_state_is_kept():

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffusion2.atomic_files import atomic_path
 from diffusion2.errors import AssetFormatError, ExportError, InputError
 from diffusion2.gaussians.deformation import DeformationField, DeformationSettings
 from diffusion2.gaussians.gaussians import Gaussians, multiply_quats, shapes_of
@@ -74,12 +74,10 @@ class Asset4D:
         }
         if self.deformation is not None:
             header["deformation"] = json.dumps(self.deformation.settings.to_dict())
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            temporary.write_bytes(save(tensors, header))
-            os.replace(temporary, path)
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(save(tensors, header))
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise ExportError(f"{path}: the asset could not be written: {error.strerror or error}") from error
 
     @staticmethod

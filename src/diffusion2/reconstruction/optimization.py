@@ -174,14 +174,12 @@ def train_dynamics(
     schedule = _falling(optimizer, steps, settings.last_deformation_rate / settings.deformation_rate)
     best = Best()
     for step in range(steps):
-        shown = _frames_shown(step, targets.frames, settings)
-        cells = _draw_cells(targets, shown, settings, generator)
+        cells = _draw_cells(targets, settings, generator)
         weights = targets.weights[cells.views, cells.frames[cells.of_picture]]
         losses = _losses(canonical.gaussians, field, targets, cells, settings, weights)
         (weights * losses).mean().backward()
         losses = losses.detach()
-        if shown == targets.frames:  # the loss of a few frames doesn't compare with that of all
-            best.offer(float(losses.mean()), canonical.parameters, field.state_dict())
+        best.offer(float(losses.mean()), canonical.parameters, field.state_dict())
         canonical.step()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -237,18 +235,10 @@ def _losses(
     return losses
 
 
-def _frames_shown(step: int, frames: int, settings: ReconstructionSettings) -> int:
-    """Give how many of the first frames a step may look at: motion is easiest to follow frame by frame."""
-    steps = settings.curriculum * settings.joint_iterations
-    return frames if step >= steps else min(frames, 2 + int((frames - 1) * step / steps))
-
-
-def _draw_cells(
-    targets: Targets, shown: int, settings: ReconstructionSettings, generator: torch.Generator
-) -> Cells:
-    """Draw some of the frames shown so far, and for each of them some views."""
-    times = min(settings.times_per_step, shown)
-    frames = torch.randperm(shown, generator=generator)[:times]
+def _draw_cells(targets: Targets, settings: ReconstructionSettings, generator: torch.Generator) -> Cells:
+    """Draw some frames, and for each of them some views."""
+    times = min(settings.times_per_step, targets.frames)
+    frames = torch.randperm(targets.frames, generator=generator)[:times]
     count = min(settings.views_per_step, targets.views)
     views = [torch.randperm(targets.views, generator=generator)[:count] for _ in range(times)]
     return Cells(torch.cat(views), frames, torch.arange(times).repeat_interleave(count))
