@@ -11,7 +11,7 @@ from diffusion2.gaussians import render
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.reconstruction import reconstruct
 
-QUICK = replace(ReconstructionSettings(), warmup_iterations=100, joint_iterations=200, gaussians=800)
+QUICK = replace(ReconstructionSettings(), warmup_iterations=80, joint_iterations=150, gaussians=600)
 TINY = replace(QUICK, warmup_iterations=3, joint_iterations=3, gaussians=60)
 
 
