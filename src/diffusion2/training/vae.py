@@ -49,7 +49,7 @@ class VaeTask:
         self._held_out = torch.cat([_spread(images, 32) for images in held])
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-    """Reconstruct single pictures: L1, 0.2 LPIPS and a faint pull of the latents to a unit Gaussian.
+        """Give the loss of one batch: half of the pictures mirrored, most batches cropped to save time."""
         images = to_float(self._draw(rng))
         with torch.autocast("cpu", torch.bfloat16):
             posterior = self.network.encode(fold(images), return_dict=False)[0]
