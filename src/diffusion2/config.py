@@ -99,6 +99,8 @@ class ReconstructionSettings:
     """Frames that one iteration looks at."""
     views_per_step: int = 1
     """Views of each of these frames that one iteration looks at."""
+    reference_share: float = 0.0
+    """Chance that a frame of a joint iteration is looked at from the reference view: for views that disagree."""
     gaussians_rate: float = 5.0
     """Learning rate of the Gaussians, in multiples of those of 3D Gaussian splatting."""
     canonical_rate: float = 0.2
@@ -134,6 +136,7 @@ class ReconstructionSettings:
             ("gaussians", 1, 5_000_000),
             ("times_per_step", 1, 1000),
             ("views_per_step", 1, 100),
+            ("reference_share", 0, 1),
             ("gaussians_rate", 0, 1000),
             ("canonical_rate", 0, 1000),
             ("weight_floor", 1e-3, 1),
@@ -233,6 +236,9 @@ PRESETS: dict[str, GenerateSettings] = {
             video_cond_aug=0.0,
             views_cond_aug=0.0,
         ),
+        # Its views disagree about the motion. On the example, half of the looks at the reference view brought
+        # the asset from 18.1 dB to 25.0 dB of the reference video; true matrices are better off without.
+        reconstruction=ReconstructionSettings(reference_share=0.5),
     ),
     # Section 4 of the paper: s = 0.5, N_r = 5 of 50.
     "paper": replace(

@@ -111,6 +111,14 @@ def test_a_step_looks_at_some_views_of_some_frames(targets):
         assert all(len(set(pair.tolist())) == 2 for pair in cells.views.split(2))
 
 
+def test_the_reference_view_is_looked_at_as_often_as_asked(targets):
+    generator = torch.Generator().manual_seed(0)
+    always, never = (replace(SMALL, views_per_step=1, reference_share=share) for share in (1.0, 0.0))
+    seen = torch.cat([_draw_cells(targets, never, generator).views for _ in range(200)])
+    assert float((seen == targets.views - 1).float().mean()) < 2 / targets.views
+    assert (_draw_cells(targets, always, generator).views == targets.views - 1).all()
+
+
 def test_the_best_state_is_kept():
     best, value = Best(), torch.zeros(1)
     for window, loss in enumerate([3.0, 1.0, 2.0]):

@@ -236,12 +236,19 @@ def _losses(
 
 
 def _draw_cells(targets: Targets, settings: ReconstructionSettings, generator: torch.Generator) -> Cells:
-    """Draw some frames, and for each of them some views."""
+    """Draw some frames, and for each of them some views, the reference view (the last one) often.
+
+    Where generated views disagree about the motion, the disagreement averages out to no motion at all; the
+    reference view is the one that is right by definition.
+    """
     times = min(settings.times_per_step, targets.frames)
     frames = torch.randperm(targets.frames, generator=generator)[:times]
     count = min(settings.views_per_step, targets.views)
-    views = [torch.randperm(targets.views, generator=generator)[:count] for _ in range(times)]
-    return Cells(torch.cat(views), frames, torch.arange(times).repeat_interleave(count))
+    views = torch.stack([torch.randperm(targets.views, generator=generator)[:count] for _ in range(times)])
+    last = targets.views - 1
+    from_reference = torch.rand(times, generator=generator) < settings.reference_share
+    views[:, 0] = torch.where(from_reference & ~(views == last).any(dim=1), last, views[:, 0])
+    return Cells(views.flatten(), frames, torch.arange(times).repeat_interleave(count))
 
 
 def _make_field(settings: ReconstructionSettings, generator: torch.Generator) -> DeformationField:
