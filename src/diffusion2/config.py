@@ -100,7 +100,7 @@ class ReconstructionSettings:
     views_per_step: int = 1
     """Views of each of these frames that one iteration looks at."""
     reference_share: float = 0.0
-    """Chance that a frame of a joint iteration is looked at from the reference view: for views that disagree."""
+    """Chance that a joint iteration looks at a frame from the reference view; for views that disagree."""
     gaussians_rate: float = 5.0
     """Learning rate of the Gaussians, in multiples of those of 3D Gaussian splatting."""
     canonical_rate: float = 0.2
