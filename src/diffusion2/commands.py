@@ -70,7 +70,10 @@ class Sample(Generate):
 
 @dataclass(frozen=True)
 class Reconstruct:
-    """Stage 2 alone: matrix/ and cameras.json of a folder, whoever wrote them, become the asset."""
+    """Stage 2 alone: matrix/ and cameras.json of a folder, whoever wrote them, become the asset.
+
+    A run's own settings are the defaults of the options below.
+    """
 
     folder: Positional[Path]
     """A run's folder."""
@@ -259,10 +262,11 @@ def command_types(preset: str, reason: str, settings: GenerateSettings) -> Any:
     begin: Any = {"preset": preset, "settings": settings, "reason": reason}
     generate = Generate(input=MISSING, out=MISSING, **begin)
     sample = Sample(input=MISSING, out=MISSING, **begin)
+    reconstruct = Reconstruct(folder=MISSING, seed=settings.seed, reconstruction=settings.reconstruction)
     return Union[  # noqa: UP007 (members are made at run time)
         Annotated[Generate, subcommand("generate", default=generate)],
         Annotated[Sample, subcommand("sample", default=sample)],
-        Annotated[Reconstruct, subcommand("reconstruct")],
+        Annotated[Reconstruct, subcommand("reconstruct", default=reconstruct)],
         Annotated[Render, subcommand("render")],
         Annotated[Export, subcommand("export")],
         Annotated[View, subcommand("view")],

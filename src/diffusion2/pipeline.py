@@ -112,6 +112,8 @@ def reconstruct_folder(
 ) -> RunFolder:
     """Run stage 2 on a folder with `matrix/` and `cameras.json`, whoever wrote them.
 
+    Without settings it uses those that the run began with, or the plain defaults where there are none.
+
     Raises:
         AssetFormatError: a part of the matrix is missing or can't be read.
         InputError: the folder has an asset already, and `overwrite` is not given.
@@ -124,7 +126,8 @@ def reconstruct_folder(
     matrix = read_matrix(run.path)
     run.check_writable()
     report = _both(report, EventLog(run.events_path))
-    _finish(run, settings or ReconstructionSettings(), seed, report, matrix=matrix, again=True)
+    settings = settings or run.settings_or_defaults().reconstruction
+    _finish(run, settings, seed, report, matrix=matrix, again=True)
     return run
 
 

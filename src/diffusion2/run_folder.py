@@ -191,6 +191,10 @@ class RunFolder:
         """Read the settings this run was started with."""
         return settings_from_dict(self.read_config()["settings"])
 
+    def settings_or_defaults(self) -> GenerateSettings:
+        """Give the settings the run began with, or the plain ones where another program wrote the folder."""
+        return self.read_settings() if (self.path / "config.json").is_file() else GenerateSettings()
+
     # -- checkpoints of stage 1 -----------------------------------------------------------------
 
     def save_checkpoint(self, step: int, tensors: dict[str, Tensor]) -> None:
