@@ -195,10 +195,10 @@ def test_held_out_models_are_never_trained_on_and_no_item_is_a_synchronised_mult
     assert not train & val
     file = "animated/cute_fish_pack/Koi.glb"
     model = load_model(ASSETS / file)
-    videos, orbits = plan_videos(model, file), plan_orbits(model, file)
+    videos, orbits = plan_videos(model, file, "train"), plan_orbits(model, file, "train")
     # a clip has one camera; two clips of one animation differ in time and angle
     assert len({(v.clip, v.start, v.azimuth_deg) for v in videos}) == len(videos)
     # an orbit has one moment, and no two orbits share one
     assert all(o.duration == 0 for o in orbits)
     assert len({(o.clip, o.start) for o in orbits}) == len(orbits)
-    assert videos == plan_videos(model, file)
+    assert videos == plan_videos(model, file, "train")

@@ -23,9 +23,9 @@ from diffusion2.meshes.renderer import on_white
 SIZE = 128
 LENGTH = 12
 ELEVATIONS_DEG = (-10.0, 30.0)
-RENDITIONS_PER_CLIP = 3
-ORBITS_PER_STATIC = 3
-ORBITS_PER_ANIMATED = 10
+CLIPS_PER_ANIMATION = {"train": 6, "val": 3}
+ORBITS_PER_STATIC = {"train": 10, "val": 3}
+ORBITS_PER_ANIMATED = {"train": 30, "val": 10}
 LOOP_TOLERANCE = 0.02
 
 
@@ -66,13 +66,13 @@ def read_split(assets: Path, split: str) -> list[tuple[str, str]]:
     return [(row["file"], row["kind"]) for row in rows if row["split"] == split]
 
 
-def plan_videos(model: AnimatedModel, file: str, renditions: int = RENDITIONS_PER_CLIP) -> list[Item]:
+def plan_videos(model: AnimatedModel, file: str, split: str) -> list[Item]:
     """Plan single-view clips of every animation of a model, each from its own random camera."""
     items = []
     for clip in model.clips.values():
         if clip.duration < 1e-3:
             continue
-        for k in range(renditions):
+        for k in range(CLIPS_PER_ANIMATION[split]):
             rng = _rng(file, clip.name, "video", k)
             loops = _loops(model, clip.name, clip.duration)
             window = clip.duration if clip.duration <= 1.2 else min(clip.duration, rng.uniform(0.8, 2.0))
@@ -81,9 +81,9 @@ def plan_videos(model: AnimatedModel, file: str, renditions: int = RENDITIONS_PE
     return items
 
 
-def plan_orbits(model: AnimatedModel, file: str) -> list[Item]:
+def plan_orbits(model: AnimatedModel, file: str, split: str) -> list[Item]:
     """Plan orbits around frozen poses: several poses of an animated model, several orbits of a static one."""
-    count = ORBITS_PER_ANIMATED if model.clips else ORBITS_PER_STATIC
+    count = (ORBITS_PER_ANIMATED if model.clips else ORBITS_PER_STATIC)[split]
     items = []
     for k in range(count):
         rng = _rng(file, "", "orbit", k)
@@ -181,7 +181,9 @@ def build_set(assets: Path, split: str, kind: str, out: Path, processes: int = 2
     if index.is_file() and target.is_file():
         return target
     files = [f for f, k in read_split(assets, split) if k == "animated" or kind == "orbit"]
-    chunks = [(assets, files[k::processes], kind, out / f".{split}_{kind}_{k}") for k in range(processes)]
+    chunks = [
+        (assets, split, files[k::processes], kind, out / f".{split}_{kind}_{k}") for k in range(processes)
+    ]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         parts = pool.starmap(_build_part, chunks)
     items = [item for part_items, _ in parts for item in part_items]
@@ -205,12 +207,12 @@ def build_set(assets: Path, split: str, kind: str, out: Path, processes: int = 2
     return target
 
 
-def _build_part(assets: Path, files: list[str], kind: str, out: Path) -> tuple[list[Item], Path]:
+def _build_part(assets: Path, split: str, files: list[str], kind: str, out: Path) -> tuple[list[Item], Path]:
     out.mkdir(exist_ok=True)
     items: list[Item] = []
     for file in files:
         model = load_model(assets / file)
-        planned = plan_videos(model, file) if kind == "video" else plan_orbits(model, file)
+        planned = (plan_videos if kind == "video" else plan_orbits)(model, file, split)
         renderer = MeshRenderer(model, SIZE)
         for item in planned:
             path = out / f"{len(items):06d}.npy"

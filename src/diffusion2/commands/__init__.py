@@ -1,0 +1,34 @@
+"""The commands. A field is an option, its docstring is the help, and `run` does the work.
+
+Each `run` imports what it needs when it is called: `--help` must not wait for torch.
+"""
+
+from typing import Annotated, Any, Union
+
+from tyro import MISSING
+from tyro.conf import subcommand
+
+from diffusion2.commands.asset import Export, Render, View
+from diffusion2.commands.machine import Doctor, Weights
+from diffusion2.commands.run import Generate, Reconstruct, Sample
+from diffusion2.commands.training import Train
+from diffusion2.config import GenerateSettings
+
+
+def command_types(preset: str, reason: str, settings: GenerateSettings) -> Any:
+    """Give the union of all commands, with a run's options at the defaults of its preset."""
+    begin: Any = {"preset": preset, "settings": settings, "reason": reason}
+    generate = Generate(input=MISSING, out=MISSING, **begin)
+    sample = Sample(input=MISSING, out=MISSING, **begin)
+    reconstruct = Reconstruct(folder=MISSING, seed=settings.seed, reconstruction=settings.reconstruction)
+    return Union[  # noqa: UP007 (members are made at run time)
+        Annotated[Generate, subcommand("generate", default=generate)],
+        Annotated[Sample, subcommand("sample", default=sample)],
+        Annotated[Reconstruct, subcommand("reconstruct", default=reconstruct)],
+        Annotated[Render, subcommand("render")],
+        Annotated[Export, subcommand("export")],
+        Annotated[View, subcommand("view")],
+        Annotated[Weights, subcommand("weights")],
+        Annotated[Train, subcommand("train")],
+        Annotated[Doctor, subcommand("doctor")],
+    ]

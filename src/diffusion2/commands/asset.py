@@ -1,0 +1,102 @@
+"""Commands that show and pass on a finished asset."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from diffusion2.errors import InputError
+
+
+@dataclass(frozen=True)
+class Render:
+    """Render an asset from any cameras at any times."""
+
+    asset: Positional[Path]
+    """asset.safetensors, or a run's folder."""
+    out: Path
+    """FILE.png for one picture, FILE.mp4 for a video, or a folder for rgb, alpha and depth of each frame."""
+    azimuths_deg: tuple[float, ...] = (0.0,)
+    """Azimuth of each frame's camera; one counts for all frames."""
+    elevations_deg: tuple[float, ...] = (10.0,)
+    """Elevation of each frame's camera; one counts for all frames."""
+    times: tuple[float, ...] = (0.0,)
+    """Time of each frame in [0, 1]; one counts for all frames."""
+    orbit: int = 0
+    """Instead of azimuths and times: so many frames of one turn while the time runs once."""
+    radius: float = 2.0
+    """Distance of the cameras from the object's middle."""
+    fov_deg: float = 33.8
+    """Vertical field of view."""
+    width: int = 512
+    """Width in pixels."""
+    height: int = 512
+    """Height in pixels."""
+    background: float = 1.0
+    """Grey of the background, 0 black to 1 white."""
+    fps: float = 12.0
+    """Frames per second of a video."""
+
+    def run(self) -> None:
+        """Render and write."""
+        from diffusion2.pipeline import load_asset
+        from diffusion2.render_files import camera_path, render_to_files
+
+        azimuths, times = self.azimuths_deg, self.times
+        if self.orbit > 0:
+            azimuths = tuple(360.0 * k / self.orbit for k in range(self.orbit))
+            times = tuple(k / max(self.orbit - 1, 1) for k in range(self.orbit))
+        cameras, times = camera_path(
+            azimuths,
+            self.elevations_deg,
+            times,
+            radius=self.radius,
+            fov_deg=self.fov_deg,
+            height=self.height,
+            width=self.width,
+        )
+        asset = load_asset(self.asset)
+        written = render_to_files(asset, cameras, times, self.out, background=self.background, fps=self.fps)
+        print(f"wrote {written}")
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write an asset for other programs: .mp4 (the camera turns) or .html (plays offline)."""
+
+    asset: Positional[Path]
+    """asset.safetensors, or a run's folder."""
+    out: Positional[Path]
+    """The file; its suffix says what it becomes."""
+
+    def run(self) -> None:
+        """Load and export."""
+        from diffusion2.pipeline import export, load_asset
+
+        print(f"wrote {export(load_asset(self.asset), self.out)}")
+
+
+@dataclass(frozen=True)
+class View:
+    """Show an asset in the browser, live, on this machine only; Ctrl-C ends it."""
+
+    asset: Positional[Path]
+    """asset.safetensors, or a run's folder."""
+    port: int = 8080
+    """Where to listen on 127.0.0.1; the next free port if it is taken."""
+    browser: bool = False
+    """Open the page in the browser."""
+
+    def run(self) -> None:
+        """Serve until interrupted."""
+        from diffusion2.pipeline import load_asset
+        from diffusion2.viewer import serve
+
+        if not 0 <= self.port <= 65535:
+            raise InputError(f"a port lies between 0 and 65535, not {self.port}")
+        serve(
+            load_asset(self.asset),
+            self.port,
+            open_browser=self.browser,
+            on_ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True),
+        )

@@ -1,0 +1,53 @@
+"""The command that trains the mini pair."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from diffusion2.errors import InputError
+from diffusion2.terminal import Terminal
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a part of the mini pair on rendered 3D models, or go on with it; Ctrl-C saves and stops."""
+
+    part: Positional[Literal["vae", "video", "multiview", "pack"]]
+    """What to train: first vae, then video, then multiview; pack writes the weights that runs load."""
+    assets: Path = Path("assets")
+    """Folder of glTF models with a table PROVENANCE.tsv (columns split, kind, file)."""
+    cache: Path = Path("~/.cache/diffusion2/mini")
+    """Where rendered sets, latents and checkpoints are kept."""
+    out: Path = Path("mini_weights")
+    """Folder that pack writes to."""
+    minutes: float = 60.0
+    """How long to train."""
+    evaluate_minutes: float = 10.0
+    """Time between two measurements on held-out models, which go to PART.log.jsonl in the cache."""
+    anneal_minutes: float = 0.0
+    """Let the step size fall to zero over so many last minutes."""
+    threads: int = 1
+    """Threads of this process."""
+
+    def run(self) -> None:
+        """Train or pack."""
+        from diffusion2.training.loop import LoopSettings
+        from diffusion2.training.mini import TrainSettings, pack, train
+
+        cache = self.cache.expanduser()
+        if self.part == "pack":
+            steps = pack(cache, self.out)
+            print(f"wrote {self.out} ({', '.join(f'{part}: {n} steps' for part, n in steps.items())})")
+            return
+        if not (self.assets / "PROVENANCE.tsv").is_file():
+            raise InputError(
+                f"there is no {self.assets / 'PROVENANCE.tsv'}: give a folder of models with --assets"
+            )
+        if self.minutes <= 0 or self.threads < 1:
+            raise InputError("minutes must be positive and threads at least 1")
+        loop = LoopSettings(self.minutes, self.evaluate_minutes, self.anneal_minutes)
+        with Terminal() as terminal:
+            checkpoint = train(TrainSettings(self.part, self.assets, cache, loop, self.threads), terminal)
+        print(f"wrote {checkpoint}")
