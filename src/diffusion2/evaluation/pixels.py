@@ -1,0 +1,76 @@
+"""PSNR and SSIM of pictures, over all pixels or over the object alone.
+
+SSIM is that of Wang et al. (2004) as usually computed: a Gaussian window of 11 x 11 with sigma 1.5, variances
+of the population, each channel by itself, and only pixels whose window lies inside the picture.
+(`reconstruction.losses` pads with zeros instead, so that every pixel has a gradient.)
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+PSNR_CAP = 100.0
+"""What equal pictures get, in dB: their PSNR has no bound, and a table and its means need a number. A single
+channel of one pixel that differs by one of 255 steps gives 95 dB at 128 x 128."""
+
+WINDOW = 11
+_SIGMA = 1.5
+_C1, _C2 = 0.01**2, 0.03**2
+
+
+def psnr(images: Tensor, references: Tensor, masks: Tensor | None = None) -> Tensor:
+    """Give the peak signal-to-noise ratio of each picture, in dB, at most `PSNR_CAP`.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        references: (B, 3, H, W) in [0, 1].
+        masks: (B, 1, H, W), 0 or 1: the pixels that count; None for all.
+
+    Returns:
+        (B,); NaN where a mask is empty.
+    """
+    errors = (images - references).square().mean(dim=1, keepdim=True)
+    return -10 * masked_means(errors, masks).clamp(min=10 ** (-PSNR_CAP / 10)).log10()
+
+
+def ssim(images: Tensor, references: Tensor, masks: Tensor | None = None) -> Tensor:
+    """Give the structural similarity of each picture, 1 for equal ones.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1]; H and W at least 11.
+        references: (B, 3, H, W) in [0, 1].
+        masks: (B, 1, H, W), 0 or 1: the pixels over which the map is averaged; None for all. Windows
+            reach over a mask's edge.
+
+    Returns:
+        (B,); NaN where no pixel with a whole window is in the mask.
+    """
+    similarity = _ssim_map(images.double(), references.double()).mean(dim=1, keepdim=True).float()
+    edge = WINDOW // 2
+    return masked_means(similarity, None if masks is None else masks[..., edge:-edge, edge:-edge])
+
+
+def masked_means(values: Tensor, masks: Tensor | None) -> Tensor:
+    """Give the means (B,) of (B, 1, H, W) where the mask is 1; NaN where it is empty."""
+    if masks is None:
+        return values.mean(dim=(1, 2, 3))
+    return (values * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3))
+
+
+def _ssim_map(a: Tensor, b: Tensor) -> Tensor:
+    """Give the similarity around each pixel, (B, C, H - 10, W - 10)."""
+    mean_a, mean_b = _blur(a), _blur(b)
+    variance_a, variance_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
+    covariance = _blur(a * b) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
+    return luminance * (2 * covariance + _C2) / (variance_a + variance_b + _C2)
+
+
+def _blur(pictures: Tensor) -> Tensor:
+    """Average (B, C, H, W) over the Gaussian window, where it lies inside: (B, C, H - 10, W - 10)."""
+    channels = pictures.shape[1]
+    offsets = torch.arange(WINDOW, dtype=pictures.dtype) - WINDOW // 2
+    kernel = torch.exp(-offsets.square() / (2 * _SIGMA**2))
+    kernel = (kernel / kernel.sum()).expand(channels, 1, WINDOW)
+    x = F.conv2d(pictures, kernel[:, :, :, None], groups=channels)
+    return F.conv2d(x, kernel[:, :, None, :], groups=channels)
