@@ -39,6 +39,9 @@ class _Line:
     def evaluate(self):
         return {"weight": float(self.network.weight[0, 0].detach())}
 
+    def show(self):
+        return self.network.weight.detach().clamp(0, 1).expand(1, 3, 3, 4, 2)
+
 
 def _steps(trainer, count):
     return [trainer._take_step(LoopSettings(1.0), 0.0) for _ in range(count)]
@@ -167,10 +170,29 @@ def test_the_loss_of_a_network_that_gives_nothing_is_the_variance_of_its_target(
     rng = np.random.default_rng(0)
     latents = rng.standard_normal((4, LENGTH, 8, 16, 16)).astype(np.float16)
     sequences = SequenceSet("video", latents, [_item()] * 4, np.full(4, 100.0), 1.0)
-    task = DiffusionTask(_Zero(), sequences, sequences)
+    task = DiffusionTask(_Zero(), sequences, sequences, lambda latents: latents[:, :3])
     losses = [float(task.loss(rng)) for _ in range(20)]
     # unit data and unit noise: the v-target has variance 1 at every noise level
     assert np.mean(losses) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_sheet_shows_each_sample_under_its_truth():
+    latents = np.random.default_rng(0).uniform(size=(9, LENGTH, 8, 16, 16)).astype(np.float16)
+    sequences = SequenceSet("video", latents, [_item()] * 9, np.full(9, 100.0), 2.0)
+    task = DiffusionTask(_Zero(), sequences, sequences, lambda row: row[:, :3])
+    shown = task.show()
+    assert shown.shape == (8, LENGTH, 3, 16, 16)
+    # shown unscaled: what is decoded is what was encoded
+    assert torch.equal(shown[0], torch.from_numpy(latents[1, :, :3]).float())
+    # a network that gives nothing makes noise of a unit Gaussian's size, as c_skip shrinks it
+    assert 0.05 < float(shown[1].std()) * 2 < 1.5
+
+
+def test_training_leaves_a_log_and_a_sheet(tmp_path):
+    trainer = Trainer(_Line(), tmp_path / "line.safetensors")
+    trainer.run(LoopSettings(0.002), lambda event: None)
+    assert (tmp_path / "line.png").is_file()
+    assert len((tmp_path / "line.log.jsonl").read_text().splitlines()) == 1
 
 
 def test_recolouring_turns_grey_into_grey():

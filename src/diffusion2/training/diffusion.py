@@ -4,7 +4,9 @@ Both learn what SVD and SV3D learn, with their preconditioning: from one picture
 network the clip that starts with it, the multi-view network the orbit that ends with it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +18,7 @@ from diffusion2.priors.edm import scalings
 from diffusion2.priors.embeddings import orbit_vector, video_vector
 from diffusion2.priors.image_encoder import PooledLatentEncoder
 from diffusion2.priors.unet import SpatioTemporalUNet
+from diffusion2.sampling.schedule import karras_sigmas
 from diffusion2.training.data import LENGTH, Item, read_items
 
 VALUE_WIDTH = 64
@@ -43,6 +46,7 @@ LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.5, 1.6
 CONDITION_DROPOUT = 0.12
 HELD_OUT_SIGMAS = (0.1, 0.3, 1.0, 3.0, 8.0, 20.0)
 HELD_OUT_SEQUENCES = 32
+SHOWN_SEQUENCES, SHOWN_STEPS = 4, 12
 
 
 @dataclass(frozen=True)
@@ -95,15 +99,22 @@ class DiffusionTask:
         network: what is trained.
         train: sequences to learn from.
         held_out: sequences of other objects, to measure on.
+        decode: unscaled latents (T, C, h, w) to pictures (T, 3, H, W) in [0, 1].
     """
 
     matrix_rate = 0.02
 
-    def __init__(self, network: SpatioTemporalUNet, train: SequenceSet, held_out: SequenceSet) -> None:
+    def __init__(
+        self,
+        network: SpatioTemporalUNet,
+        train: SequenceSet,
+        held_out: SequenceSet,
+        decode: Callable[[Tensor], Tensor],
+    ) -> None:
         self.name = train.kind
         self.network = network
         self._train, self._held_out = train, held_out
-        self._encode = PooledLatentEncoder()
+        self._encode, self._decode = PooledLatentEncoder(), decode
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Give the mean squared error of the network's output over one batch of noisy sequences."""
@@ -140,10 +151,7 @@ class DiffusionTask:
         for sigma in HELD_OUT_SIGMAS:
             errors = []
             for start in range(0, len(indices), BATCH):
-                picked = [
-                    self._held_out.sequence(int(i), int(i) % LENGTH) for i in indices[start : start + BATCH]
-                ]
-                clean, condition, vector = (torch.stack(parts) for parts in zip(*picked, strict=True))
+                clean, condition, vector = self._pick_held_out(indices[start : start + BATCH])
                 noisy = clean + sigma * torch.randn(clean.shape, generator=generator)
                 sigmas, keep = torch.full((len(clean),), sigma), torch.ones(len(clean))
                 denoised = self._denoise(noisy, sigmas, condition, vector, keep)
@@ -153,3 +161,24 @@ class DiffusionTask:
         figures["rmse_mean"] = float(np.mean([figures[f"rmse_{sigma:g}"] for sigma in HELD_OUT_SIGMAS]))
         figures["rmse_copy"] = float(np.mean(copied)) ** 0.5
         return figures
+
+    @torch.no_grad()
+    def show(self) -> Tensor:
+        """Sample a few held-out sequences without guidance; each row of samples stands under the truth."""
+        generator = torch.Generator().manual_seed(0)
+        indices = np.linspace(0, len(self._held_out.items) - 1, SHOWN_SEQUENCES + 2)[1:-1].astype(int)
+        clean, condition, vector = self._pick_held_out(indices)
+        sigmas = [float(sigma) for sigma in karras_sigmas(SHOWN_STEPS, 0.02, 80.0)]
+        noisy = sigmas[0] * torch.randn(clean.shape, generator=generator)
+        keep = torch.ones(len(clean))
+        for sigma, lower in pairwise(sigmas):
+            denoised = self._denoise(noisy, torch.full((len(clean),), sigma), condition, vector, keep)
+            noisy = denoised + (noisy - denoised) * (lower / sigma)
+        rows = torch.stack([clean, noisy], 1).flatten(0, 1) / self._held_out.scale
+        return torch.stack([self._decode(row) for row in rows])
+
+    def _pick_held_out(self, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Give clean latents, conditions and added vectors of held-out sequences, each turned its own way."""
+        picked = [self._held_out.sequence(int(i), int(i) % LENGTH) for i in indices]
+        clean, condition, vector = (torch.stack(parts) for parts in zip(*picked, strict=True))
+        return clean, condition, vector

@@ -1,8 +1,9 @@
 """The training loop: one task, one thread or more, resumable at any moment.
 
-A checkpoint holds the weights, their running average, the optimiser's state and the step; what a
-step draws depends on the step alone, so a resumed run goes on as if it had never stopped. Stop it
-with Ctrl-C or SIGTERM (it saves), pause it with SIGSTOP and go on with SIGCONT.
+A checkpoint holds the weights, their running average, the optimiser's state and the step; beside it
+lie a log of held-out figures (`.log.jsonl`) and a sheet of held-out samples (`.png`). What a step
+draws depends on the step alone, so a resumed run goes on as if it had never stopped. Stop it with
+Ctrl-C or SIGTERM (it saves), pause it with SIGSTOP and go on with SIGCONT.
 """
 
 import json
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from diffusion2.atomic_files import atomic_path
 from diffusion2.errors import NumericalError, WeightsError
 from diffusion2.events import Report, stage
+from diffusion2.exporters import write_contact_sheet
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage
 
 WARMUP_STEPS = 50
@@ -51,6 +53,10 @@ class Task(Protocol):
 
     def evaluate(self) -> dict[str, float]:
         """Measure the network, which holds the averaged weights meanwhile, on held-out data."""
+        ...
+
+    def show(self) -> Tensor:
+        """Give pictures to judge the averaged weights by, (rows, columns, 3, H, W) in [0, 1]."""
         ...
 
 
@@ -137,6 +143,7 @@ class Trainer:
     def _measure(self, train_loss: float) -> None:
         with averaged(self.task.network, self.average):
             figures = self.task.evaluate()
+            write_contact_sheet(self.task.show(), self.checkpoint.with_suffix(".png"))
         record = {"time": time.time(), "step": self.step, "train_loss": train_loss, **figures}
         with self.checkpoint.with_suffix(".log.jsonl").open("a") as log:
             log.write(json.dumps(record) + "\n")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from diffusion2.training.data import build_set
 from diffusion2.training.diffusion import UNET_CONFIG, VECTOR_WIDTHS, DiffusionTask, SequenceSet, open_set
 from diffusion2.training.latents import encode_set, motion_buckets
 from diffusion2.training.loop import LoopSettings, Trainer, read_checkpoint
-from diffusion2.training.vae import VAE_CONFIG, VaeTask
+from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode
 
 Part = Literal["vae", "video", "multiview"]
 DEFAULT_CACHE = Path.home() / ".cache" / "diffusion2" / "mini"
@@ -63,7 +64,8 @@ def train(settings: TrainSettings, report: Report) -> Path:
         Trainer(VaeTask(sets["train"], sets["val"]), checkpoint).run(settings.loop, report)
         return checkpoint
     train_set, held_out = (_sequences(settings, split, report) for split in ("train", "val"))
-    task = DiffusionTask(_starting_network(settings.part, settings.cache), train_set, held_out)
+    network = _starting_network(settings.part, settings.cache)
+    task = DiffusionTask(network, train_set, held_out, partial(decode, trained_vae(settings.cache)))
     Trainer(task, checkpoint).run(settings.loop, report)
     return checkpoint
 

@@ -1,6 +1,7 @@
 """The mini pair's autoencoder: 128 px pictures to 8 x 16 x 16 latents and back."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,8 +82,7 @@ class VaeTask:
         psnrs, foregrounds, distances, latents = [], [], [], []
         for images in self._held_out.split(16):
             latent = self.network.encode(fold(images), return_dict=False)[0].mode()
-            decoded = F.pixel_shuffle(self.network.decode(latent, return_dict=False)[0], PIXEL_UNSHUFFLE)
-            decoded = ((decoded + 1) / 2).clamp(0, 1)
+            decoded = decode(self.network, latent)
             error = (decoded - images).square()
             mask = (images.amin(1, keepdim=True) < 0.98).float()
             psnrs.append(-10 * error.mean((1, 2, 3)).log10())
@@ -97,6 +97,23 @@ class VaeTask:
             "lpips": float(torch.cat(distances).mean()),
             "latent_std": float(torch.cat(latents).std()),
         }
+
+    @torch.no_grad()
+    def show(self) -> Tensor:
+        """Give held-out pictures, each row of reconstructions under the originals."""
+        self.network.eval()
+        rows = self._held_out[:: max(1, len(self._held_out) // 32)][:32].split(8)
+        decoded = [
+            decode(self.network, self.network.encode(fold(row), return_dict=False)[0].mode()) for row in rows
+        ]
+        self.network.train()
+        return torch.stack([row for pair in zip(rows, decoded, strict=True) for row in pair])
+
+
+def decode(vae: Any, latents: Tensor) -> Tensor:
+    """Decode unscaled latents (B, C, h, w) to pictures (B, 3, H, W) in [0, 1]."""
+    decoded = F.pixel_shuffle(vae.decode(latents, return_dict=False)[0], PIXEL_UNSHUFFLE)
+    return ((decoded + 1) / 2).clamp(0, 1)
 
 
 def _spread(images: np.ndarray, count: int) -> Tensor:
