@@ -23,6 +23,8 @@ class SamplingSettings:
     """Curvature of the Karras schedule."""
     rollback_steps: int = 3
     """N_r: in so many first steps, noise is put back and the step repeated (variance reduction)."""
+    rollback_noise: Literal["reduced", "preserving"] = "reduced"
+    """How much noise is put back: less than was there, as in the paper, or what keeps the noise level."""
     multiview_weight: float = 0.5
     """s: weight of the multi-view prior; the video prior gets 1 - s."""
     weight_schedule: Literal["constant", "linear", "cosine", "logistic"] = "constant"

@@ -184,6 +184,24 @@ def test_noise_put_back_is_the_papers() -> None:
     assert [value for _, value in seen] == pytest.approx([first, second, 0])
 
 
+def test_noise_that_preserves_the_level_restores_it() -> None:
+    """With an estimate of 0 each step scales by s'/s: the result is that of the formula by hand."""
+
+    class Zero:
+        def denoise(self, latents: Tensor, sigma: float, condition: Tensor) -> Tensor:
+            return torch.zeros_like(latents)
+
+    weights = torch.zeros(2, 1)
+    schedule = JointSchedule(torch.tensor([4.0, 1.0, 0.0]), weights, 1, rollback_noise="preserving")
+    draws = [torch.full((1, 1, 1, 1, 1), value) for value in (1.0, 10.0)]
+    seen: list[float] = []
+    rows = Sequences(Zero(), torch.zeros(1, 1))
+    sample_joint(
+        rows, None, draws.__getitem__, schedule, Workers(), on_step=lambda i, x: seen.append(float(x))
+    )
+    assert seen[0] == pytest.approx((math.sqrt(17) / 4 + math.sqrt(15) * 10) / 4)
+
+
 def test_continuing_from_a_step_is_the_same_to_the_bit(matrix: GaussianMatrix) -> None:
     schedule = make_schedule(7, 0.4, 3)
     steps: dict[int, Tensor] = {}

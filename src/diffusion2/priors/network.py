@@ -13,6 +13,7 @@ from diffusion2.priors.embeddings import orbit_vector, video_vector
 from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.image_encoder import ImageEncoder
 from diffusion2.priors.unet import SpatioTemporalUNet
+from diffusion2.priors.unet_blocks import Blend
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class NetworkPrior:
             norms keep float32, as does what comes in and goes out.
     """
 
+    blend: Blend | None = None
+    """How images share keys and values; see `feature_blending`."""
+
     def __init__(self, network: SpatioTemporalUNet, dtype: torch.dtype = torch.float32) -> None:
         self.network = network.eval().requires_grad_(False)
         self.dtype = dtype
@@ -91,6 +95,7 @@ class NetworkPrior:
                 c_noise.to(latents.device).expand(len(latents)),
                 context,
                 vector,
+                self.blend,
             )
         return c_skip * latents + c_out * raw.float()
 

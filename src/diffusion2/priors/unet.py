@@ -10,7 +10,7 @@ from diffusers.models.unets.unet_spatio_temporal_condition import UNetSpatioTemp
 from torch import Tensor, nn
 
 from diffusion2.errors import InputError
-from diffusion2.priors.unet_blocks import norm_silu, res_block, transformer
+from diffusion2.priors.unet_blocks import Blend, norm_silu, res_block, transformer
 
 RES_BLOCK_EPS = 1e-5
 """Epsilon of the residual blocks' group norms in the released networks (attention keeps 1e-6)."""
@@ -38,7 +38,9 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
         super().__init__(*args, **kwargs)
         set_res_block_eps(self)
 
-    def forward(self, sample: Tensor, c_noise: Tensor, context: Tensor, vector: Tensor) -> Tensor:
+    def forward(
+        self, sample: Tensor, c_noise: Tensor, context: Tensor, vector: Tensor, blend: Blend | None = None
+    ) -> Tensor:
         """Give the network's raw output, before preconditioning.
 
         Args:
@@ -46,6 +48,7 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
             c_noise: (N,), the noise condition, `0.25·ln sigma`, of each sequence.
             context: (N, 1, D), the image embedding of each sequence.
             vector: (N, T, A), the added vector of each image; (N, 1, A) where all images share one.
+            blend: see `transformer`.
 
         Returns:
             (N, T, C_out, h, w)
@@ -60,7 +63,7 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
         skips = [x]
         for block in self.down_blocks:
             for i, resnet in enumerate(block.resnets):
-                x = _attend(block, i, res_block(resnet, x, emb, frames), context, frames)
+                x = _attend(block, i, res_block(resnet, x, emb, frames), context, frames, blend)
                 skips.append(x)
             for downsampler in block.downsamplers or ():
                 x = downsampler(x)
@@ -68,12 +71,12 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
 
         x = res_block(self.mid_block.resnets[0], x, emb, frames)
         for i, resnet in enumerate(self.mid_block.resnets[1:]):
-            x = res_block(resnet, _attend(self.mid_block, i, x, context, frames), emb, frames)
+            x = res_block(resnet, _attend(self.mid_block, i, x, context, frames, blend), emb, frames)
 
         for block in self.up_blocks:
             for i, resnet in enumerate(block.resnets):
                 x = torch.cat([x, skips.pop()], dim=1)
-                x = _attend(block, i, res_block(resnet, x, emb, frames), context, frames)
+                x = _attend(block, i, res_block(resnet, x, emb, frames), context, frames, blend)
             for upsampler in block.upsamplers or ():
                 x = F.interpolate(x, size=skips[-1].shape[-2:], mode="nearest")
                 x = upsampler.conv(x)
@@ -107,10 +110,12 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
         return sample.shape
 
 
-def _attend(block: nn.Module, index: int, x: Tensor, context: Tensor, frames: int) -> Tensor:
+def _attend(
+    block: nn.Module, index: int, x: Tensor, context: Tensor, frames: int, blend: Blend | None
+) -> Tensor:
     """Apply the block's transformer at this index, where the block has any."""
     attentions = getattr(block, "attentions", None)
-    return x if attentions is None else transformer(attentions[index], x, context, frames)
+    return x if attentions is None else transformer(attentions[index], x, context, frames, blend)
 
 
 def set_res_block_eps(network: nn.Module, eps: float = RES_BLOCK_EPS) -> int:

@@ -17,6 +17,7 @@ short sequences of small images on a CPU. What was measured there (one core with
 Shapes: N sequences of T images, C channels; an image batch is (N*T, C, h, w).
 """
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
@@ -25,6 +26,9 @@ from torch import Tensor
 
 Parameters: TypeAlias = Any
 """A module of diffusers, whose submodules a type checker can't know."""
+
+Blend: TypeAlias = Callable[[Tensor], Tensor]
+"""Gives the tokens (N, T, pixels, C) of which keys and values are made, from the images' own."""
 
 EXPLICIT_UP_TO = 1024
 """Tokens up to which attention on a CPU may be plain products, whose scores are kept in memory."""
@@ -79,7 +83,9 @@ def _conv_over_time(conv: Parameters, x: Tensor) -> Tensor:
     return F.conv2d(x, conv.weight[..., 0], conv.bias, padding=(1, 0))
 
 
-def transformer(module: Parameters, x: Tensor, context: Tensor, frames: int) -> Tensor:
+def transformer(
+    module: Parameters, x: Tensor, context: Tensor, frames: int, blend: Blend | None = None
+) -> Tensor:
     """Apply attention over the pixels of each image, then over the images at each pixel.
 
     Args:
@@ -87,6 +93,7 @@ def transformer(module: Parameters, x: Tensor, context: Tensor, frames: int) -> 
         x: (N*T, C, h, w).
         context: (N, 1, D), one token per sequence.
         frames: T.
+        blend: of what attention over pixels makes keys and values; None: of each image's own tokens.
 
     Returns:
         (N*T, C, h, w)
@@ -97,15 +104,17 @@ def transformer(module: Parameters, x: Tensor, context: Tensor, frames: int) -> 
     position = module.time_pos_embed(position)[:, None]
     alpha = torch.sigmoid(module.time_mixer.mix_factor).to(tokens.dtype)
     for spatial, temporal in zip(module.transformer_blocks, module.temporal_transformer_blocks, strict=True):
-        tokens = _spatial_transformer_block(spatial, tokens, context)
+        tokens = _spatial_transformer_block(spatial, tokens, context, blend)
         mixed = _temporal_transformer_block(temporal, tokens + position, context)
         tokens = torch.lerp(mixed, tokens, alpha)
     return x + module.proj_out(tokens).transpose(2, 3).reshape(x.shape)
 
 
-def _spatial_transformer_block(block: Parameters, x: Tensor, context: Tensor) -> Tensor:
+def _spatial_transformer_block(block: Parameters, x: Tensor, context: Tensor, blend: Blend | None) -> Tensor:
     """Apply a block to tokens (N, T, pixels, C)."""
-    x = self_attention(block.attn1, block.norm1(x).flatten(0, 1)).view_as(x).add_(x)
+    h = block.norm1(x)
+    source = h if blend is None else blend(h)
+    x = self_attention(block.attn1, h.flatten(0, 1), source.flatten(0, 1)).view_as(x).add_(x)
     x += one_token_attention(block.attn2, context)[:, None]
     return feed_forward(block.ff, block.norm3(x)).add_(x)
 
@@ -122,19 +131,21 @@ def _temporal_transformer_block(block: Parameters, x: Tensor, context: Tensor) -
     return h.add_(x) if block.is_res else h
 
 
-def self_attention(attn: Parameters, x: Tensor) -> Tensor:
+def self_attention(attn: Parameters, x: Tensor, source: Tensor | None = None) -> Tensor:
     """Attend from every token of a sequence to every other.
 
     Args:
         attn: an `Attention`.
         x: (B, L, C).
+        source: (B, L, C), of which keys and values are made; None: x.
 
     Returns:
         (B, L, C)
     """
+    source = x if source is None else source
     q, k, v = (
-        project(x).unflatten(2, (attn.heads, -1)).transpose(1, 2)
-        for project in (attn.to_q, attn.to_k, attn.to_v)
+        project(tokens).unflatten(2, (attn.heads, -1)).transpose(1, 2)
+        for project, tokens in ((attn.to_q, x), (attn.to_k, source), (attn.to_v, source))
     )
     out = _attend_explicitly(q, k, v) if _is_explicit_faster(q) else F.scaled_dot_product_attention(q, k, v)
     return attn.to_out[0](out.transpose(1, 2).flatten(2))

@@ -101,7 +101,10 @@ def sample_matrix(
     columns = view_sequences(pair, conditions.video, settings)
     sampling = settings.sampling
     schedule = JointSchedule(
-        _sigmas(sampling), multiview_weights(sampling, settings.views), sampling.rollback_steps
+        _sigmas(sampling),
+        multiview_weights(sampling, settings.views),
+        sampling.rollback_steps,
+        sampling.rollback_noise,
     )
 
     def on_step(step: int, latents: Tensor) -> None:

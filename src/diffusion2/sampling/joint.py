@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,11 +24,14 @@ class JointSchedule:
         sigmas: (steps + 1,) falling noise levels, the last one 0.
         weights: (steps, V), weight of the multi-view prior.
         rollback_steps: N_r, in so many first steps noise is put back once and the step repeated.
+        rollback_noise: how much: "reduced", `sigma_i - sigma_{i+1}`, as Algorithm 1 has it; or "preserving",
+            `sqrt(sigma_i² - sigma_{i+1}²)`, which restores the noise level sigma_i.
     """
 
     sigmas: Tensor
     weights: Tensor
     rollback_steps: int = 0
+    rollback_noise: Literal["reduced", "preserving"] = "reduced"
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""
@@ -41,6 +45,11 @@ class JointSchedule:
     def steps(self) -> int:
         """Give the number of steps."""
         return len(self.sigmas) - 1
+
+    def rollback_scale(self, step: int) -> float:
+        """Give the standard deviation of the noise that is put back in a step."""
+        sigma, below = float(self.sigmas[step]), float(self.sigmas[step + 1])
+        return sigma - below if self.rollback_noise == "reduced" else (sigma**2 - below**2) ** 0.5
 
     def evaluations(self, start: int = 0) -> int:
         """Give the number of evaluations of the matrix from a step on."""
@@ -62,7 +71,8 @@ def sample_joint(
     Per step: the clean estimate is the multi-view prior's of the columns times the weight, plus the video
     prior's of the rows times the rest; one Euler step; in the first N_r steps `(sigma_i - sigma_{i+1})·eps`
     is then added and the step taken again from sigma_i. That noise is smaller than the
-    `sqrt(sigma_i² - sigma_{i+1}²)` which would restore the noise level: this is the variance reduction.
+    `sqrt(sigma_i² - sigma_{i+1}²)` which would restore the noise level: this is the variance reduction. The
+    schedule's `rollback_noise` can choose the latter.
 
     Args:
         rows: the video prior and its V conditions; None where the weight is 1 throughout.
@@ -92,7 +102,7 @@ def sample_joint(
     for i in range(first, schedule.steps):
         for attempt in range(2 if i < schedule.rollback_steps else 1):
             if attempt:
-                latents = latents + (sigmas[i] - sigmas[i + 1]) * noise(1 + i)
+                latents = latents + schedule.rollback_scale(i) * noise(1 + i)
             denoised = compose(latents, sigmas[i], schedule.weights[i], rows, columns, workers)
             if not torch.isfinite(denoised).all():
                 raise NumericalError("sampling", i, sigmas[i], "a prior's estimate overflowed")
