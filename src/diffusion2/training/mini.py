@@ -84,12 +84,16 @@ def _sequences(settings: TrainSettings, split: str, report: Report) -> SequenceS
 
 
 def _starting_network(part: str, cache: Path) -> SpatioTemporalUNet:
-    """Make a video network from nothing, or a multi-view network from the video network, as SV3D from SVD."""
+    """Make a video network from nothing, or a multi-view network from the video network, as SV3D from SVD.
+
+    The weights do not matter where a checkpoint is about to replace them.
+    """
     torch.manual_seed(0)
     network = SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
     if part == "video":
         return network
-    _load_average(network, cache / "video.safetensors", "video")
+    if not (cache / f"{part}.safetensors").is_file():
+        _load_average(network, cache / "video.safetensors", "video")
     return multiview_from_video(network, VECTOR_WIDTHS["multiview"])
 
 
