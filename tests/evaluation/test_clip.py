@@ -1,7 +1,9 @@
 """CLIP similarity with a small network of random weights, and what it says where CLIP is not there."""
 
+import shutil
 import socket
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -117,15 +119,27 @@ def test_loading_prints_nothing(folder, capfd):
 
 
 @pytest.mark.usefixtures("no_connections")
-def test_a_network_that_is_not_in_the_cache_is_not_downloaded():
+@pytest.mark.parametrize("source", ["diffusion2-tests/no-such-clip", "/no/such folder"])
+def test_a_network_that_is_not_here_is_not_downloaded(source):
     with pytest.raises(WeightsError, match="not in the Hugging Face cache: run `hf download") as caught:
-        load_clip("diffusion2-tests/no-such-clip")
+        load_clip(source)
+    assert source in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("no_connections")
+def test_a_network_in_the_cache_is_found_by_its_name(folder, tmp_path, monkeypatch):
+    stored = tmp_path / "models--diffusion2-tests--clip"
+    shutil.copytree(folder, stored / "snapshots" / "0123")
+    (stored / "refs").mkdir()
+    (stored / "refs" / "main").write_text("0123")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    assert load_clip("diffusion2-tests/clip").size == SIZE
+
+
+@pytest.mark.usefixtures("no_connections")
 def test_a_folder_without_weights_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="can't be loaded"):
+    with pytest.raises(WeightsError, match="can't load"):
         load_clip(tmp_path)
 
 

@@ -101,10 +101,14 @@ def load_clip(source: str | Path | None = None) -> ClipSimilarity:
     Raises:
         WeightsError: it is in neither place, or its weights are not those of a CLIP image encoder.
     """
-    # Slow to import, and only needed here.
+    chosen = str(source or _folder_of_environment() or HUB_NAME)
+    if not _is_here(chosen):
+        raise WeightsError(
+            f"CLIP similarity needs {chosen}, which is no folder and not in the Hugging Face cache: {HINT}"
+        )
+    # Takes seconds to import; without weights nothing has to wait for it.
     from transformers import CLIPVisionModelWithProjection
 
-    chosen = str(source or _folder_of_environment() or HUB_NAME)
     with _quiet_transformers():
         try:
             loaded: Any = CLIPVisionModelWithProjection.from_pretrained(
@@ -112,12 +116,22 @@ def load_clip(source: str | Path | None = None) -> ClipSimilarity:
             )
         except Exception as error:
             # Its errors for missing and broken files have no common class, and texts of many lines.
-            place = "can't be loaded" if Path(chosen).is_dir() else "is not in the Hugging Face cache"
-            raise WeightsError(f"CLIP similarity needs {chosen}, which {place}: {HINT}") from error
+            raise WeightsError(f"CLIP similarity can't load {chosen}: {HINT}") from error
     network, report = loaded
     if report["missing_keys"] or report["mismatched_keys"]:
         raise WeightsError(f"{chosen} has not all weights of a CLIP image encoder: {HINT}")
     return ClipSimilarity(network, network.config.image_size, chosen)
+
+
+def _is_here(source: str) -> bool:
+    if Path(source).is_dir():
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        return isinstance(try_to_load_from_cache(source, "config.json"), str)
+    except ValueError:  # not a name that a model on the hub can have
+        return False
 
 
 def _folder_of_environment() -> Path | None:
