@@ -1,88 +1,39 @@
 """All scores of a result against a reference: in all, and view by view."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from diffusion2.errors import Diffusion2Error, InputError
+from diffusion2.errors import InputError
+from diffusion2.evaluation.consistency import frame_changes, silhouette_agreement, temporal_errors
+from diffusion2.evaluation.fvd import Fvd, fvd_of_logits, paired_fvd_of_logits
+from diffusion2.evaluation.i3d import MIN_FRAMES
+from diffusion2.evaluation.lpips import SMALLEST
+from diffusion2.evaluation.networks import Networks, load_networks
 from diffusion2.evaluation.pixels import WINDOW, psnr, ssim
+from diffusion2.evaluation.scores import HIGHER_IS_BETTER, Evaluation, Score
 from diffusion2.events import Report, ignore, stage
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.reconstruction.masks import estimate_alphas
 
-HIGHER_IS_BETTER = {
-    "psnr": True,
-    "psnr_foreground": True,
-    "ssim": True,
-    "ssim_foreground": True,
-    "lpips_alex": False,
-    "lpips_vgg": False,
-    "clip": True,
-    "fvd": False,
-    "motion_ratio": None,
-    "temporal_error": False,
-    "multiview_consistency": True,
-}
-"""The scores, in the order of the table. A motion ratio of 1 is best, so neither direction is."""
+__all__ = ["Evaluation", "Networks", "Score", "load_networks", "measure", "object_masks"]
 
-NETWORKS = ("lpips_alex", "lpips_vgg", "clip", "i3d")
-PIXELS_AT_ONCE = 1 << 20
 SAME_AZIMUTH_DEG = 1.0
+STILL = 1e-4
+"""A reference whose pictures change less than this stands still: a fortieth of an 8-bit step in the mean."""
 
 
-@dataclass(frozen=True)
-class Score:
-    """One number of an evaluation.
+@dataclass
+class _Rows:
+    """What was found, one entry for each view: values of its pictures or steps, NaN where there is none."""
 
-    Attributes:
-        name: one of `HIGHER_IS_BETTER`.
-        value: finite; None where there is none, and then the note says why.
-        higher_is_better: None where a certain value is best.
-        note: what must be known to read the value.
-    """
-
-    name: str
-    value: float | None
-    higher_is_better: bool | None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All scores of one result.
-
-    Attributes:
-        overall: every score by name.
-        per_view: the same for each view that was measured.
-        settings: what was compared, as plain JSON values.
-    """
-
-    overall: dict[str, Score]
-    per_view: list[dict[str, Score]]
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-Distance = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Networks:
-    """The networks that could be loaded, and why the others could not.
-
-    Attributes:
-        loaded: by a name in `NETWORKS`.
-        missing: the reason in one line, for every other name.
-    """
-
-    loaded: dict[str, Any] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-
-    def why_not(self, name: str) -> str:
-        """Say why a network isn't there."""
-        return self.missing.get(name, "not asked for")
+    cells: dict[str, list[Tensor]] = field(default_factory=dict)
+    motion: list[tuple[float, float]] = field(default_factory=list)
+    logits: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    agreement: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
 
 def measure(
@@ -91,6 +42,7 @@ def measure(
     networks: Networks,
     *,
     views: Sequence[int] | None = None,
+    cameras_known: bool = True,
     report: Report = ignore,
 ) -> Evaluation:
     """Compare a result with a reference of the same views, frames and size.
@@ -99,7 +51,9 @@ def measure(
         result: V x F pictures.
         reference: V x F pictures of the same cameras and times.
         networks: from `load_networks`; a score whose network is missing has no value and says why.
-        views: which rows count; None for all.
+        views: which rows count; None for all. Views are held against all others in any case.
+        cameras_known: whether elevation, distance and field of view are the real ones; silhouettes can't be
+            compared otherwise.
         report: takes the events of the work.
 
     Raises:
@@ -110,27 +64,17 @@ def measure(
     if not chosen or not all(0 <= view < reference.views for view in chosen):
         raise InputError(f"there are views 0 to {reference.views - 1}, but {chosen} are to be measured")
     masks = object_masks(reference)
-    cells: dict[str, list[Tensor]] = {}
-    with stage(report, "evaluation") as progress:
+    rows = _Rows()
+    with stage(report, "pictures") as progress:
         for done, view in enumerate(chosen):
             progress(done, len(chosen), f"view {view}")
-            row = _measure_cells(result.images[view], reference.images[view], masks[view], networks)
-            for name, values in row.items():
-                cells.setdefault(name, []).append(values)
-    overall = {name: _mean(name, torch.cat(rows)) for name, rows in cells.items()}
-    per_view = [{name: _mean(name, rows[k]) for name, rows in cells.items()} for k in range(len(chosen))]
-    everything = [_complete(scores, networks) for scores in (overall, *per_view)]
-    settings = {
-        "views": chosen,
-        "azimuths_deg": [float(reference.cameras.azimuths_deg[view]) for view in chosen],
-        "frames": reference.frames,
-        "height": reference.images.shape[-2],
-        "width": reference.images.shape[-1],
-        "mask": "the reference's alpha"
-        if reference.alphas is not None
-        else "the reference's pixels on white",
-    }
-    return Evaluation(everything[0], everything[1:], settings)
+            _measure_row(rows, result.images[view], reference.images[view], masks[view], networks)
+    if cameras_known and reference.views > 1:
+        rows.agreement = _compare_silhouettes(result, reference, chosen, report)
+    why_not = _reasons(reference, networks, cameras_known)
+    every = list(range(len(chosen)))
+    per_view = [_scores(rows, [k], why_not) for k in every]
+    return Evaluation(_scores(rows, every, why_not), per_view, _settings(reference, chosen, networks))
 
 
 def object_masks(matrix: ImageMatrix) -> Tensor:
@@ -149,95 +93,145 @@ def _check_pair(result: ImageMatrix, reference: ImageMatrix) -> None:
     ):
         if ours != theirs:
             raise InputError(f"the result has {what} {ours} and the reference {theirs}: they must be equal")
-    apart = torch.as_tensor(result.cameras.azimuths_deg - reference.cameras.azimuths_deg)
-    apart = ((apart + 180) % 360 - 180).abs()
+    apart = azimuths_apart(result.cameras.azimuths_deg, reference.cameras.azimuths_deg)
     if bool((apart > SAME_AZIMUTH_DEG).any()):
         view = int(apart.argmax())
         raise InputError(
-            f"view {view} stands at azimuth {result.cameras.azimuths_deg[view]:g} deg in the result "
-            f"and at {reference.cameras.azimuths_deg[view]:g} deg in the reference"
+            f"view {view} stands at azimuth {result.cameras.azimuths_deg[view]:g}° in the result "
+            f"and at {reference.cameras.azimuths_deg[view]:g}° in the reference"
         )
 
 
-def _measure_cells(
-    images: Tensor, references: Tensor, masks: Tensor, networks: Networks
-) -> dict[str, Tensor]:
-    """Give the scores (F,) that each picture of a row has by itself; NaN where one has none."""
-    scores = {
+def azimuths_apart(azimuths_deg: Any, others_deg: Any) -> Tensor:
+    """Give the angles between azimuths, 0 to 180 degrees."""
+    return ((torch.as_tensor(azimuths_deg - others_deg) + 180) % 360 - 180).abs()
+
+
+def _measure_row(rows: _Rows, images: Tensor, references: Tensor, masks: Tensor, networks: Networks) -> None:
+    """Add what one view (F, 3, H, W) gives."""
+    found = {
         "psnr": psnr(images, references),
         "psnr_foreground": psnr(images, references, masks),
+        "temporal_error": temporal_errors(images, references, masks),
     }
-    if min(images.shape[-2:]) >= WINDOW:
-        scores["ssim"] = ssim(images, references)
-        scores["ssim_foreground"] = ssim(images, references, masks)
+    side = min(images.shape[-2:])
+    if side >= WINDOW:
+        found["ssim"] = ssim(images, references)
+        found["ssim_foreground"] = ssim(images, references, masks)
     for name in ("lpips_alex", "lpips_vgg", "clip"):
-        if (network := networks.loaded.get(name)) is not None:
-            distance = network.similarity if name == "clip" else network
-            scores[name] = _in_parts(distance, images, references)
-    return scores
+        if name in networks.loaded and (name == "clip" or side >= SMALLEST):
+            found[name] = networks.loaded[name](images, references)
+    for name, values in found.items():
+        rows.cells.setdefault(name, []).append(values)
+    if len(images) > 1:
+        rows.motion.append((float(frame_changes(images).mean()), float(frame_changes(references).mean())))
+    if "i3d" in networks.loaded and len(images) >= MIN_FRAMES:
+        i3d = networks.loaded["i3d"]
+        rows.logits.append((i3d(images[None]), i3d(references[None])))
 
 
-def _in_parts(distance: Distance, images: Tensor, references: Tensor) -> Tensor:
-    """Call a network with so few pictures at once that memory stays small."""
-    size = max(1, PIXELS_AT_ONCE // (images.shape[-1] * images.shape[-2]))
-    with torch.no_grad():
-        return torch.cat(
-            [distance(a, b) for a, b in zip(images.split(size), references.split(size), strict=True)]
-        )
+def _compare_silhouettes(
+    result: ImageMatrix, reference: ImageMatrix, chosen: list[int], report: Report
+) -> list[tuple[Tensor, Tensor]]:
+    """Give the agreement (F,) of each chosen view's silhouettes, in the result and in the reference."""
+    if result.alphas is None or reference.alphas is None:  # found in the same way, or they can't be compared
+        result, reference = replace(result, alphas=None), replace(reference, alphas=None)
+    ours, theirs = object_masks(result), object_masks(reference)
+    pairs = []
+    with stage(report, "silhouettes") as progress:
+        for frame in range(reference.frames):
+            progress(frame, reference.frames)
+            pairs.append(
+                (
+                    silhouette_agreement(ours[:, frame], reference.cameras),
+                    silhouette_agreement(theirs[:, frame], reference.cameras),
+                )
+            )
+    first, second = (torch.stack(part, dim=1) for part in zip(*pairs, strict=True))
+    return [(first[view], second[view]) for view in chosen]
 
 
-def _mean(name: str, values: Tensor) -> Score:
+def _scores(rows: _Rows, chosen: list[int], why_not: dict[str, str]) -> dict[str, Score]:
+    """Sum up some of the rows."""
+    scores = {name: _mean(name, [found[k] for k in chosen]) for name, found in rows.cells.items()}
+    if rows.motion:
+        scores["motion_ratio"] = _motion_ratio([rows.motion[k] for k in chosen])
+    if rows.logits:
+        ours, theirs = (torch.cat(part) for part in zip(*(rows.logits[k] for k in chosen), strict=True))
+        scores["fvd"] = _fvd("fvd", fvd_of_logits(ours, theirs))
+        scores["fvd_paired"] = _fvd("fvd_paired", paired_fvd_of_logits(ours, theirs))
+    if rows.agreement:
+        scores["multiview_consistency"] = _agreement([rows.agreement[k] for k in chosen])
+    return {
+        name: scores.get(name) or Score(name, None, better, why_not.get(name, ""))
+        for name, better in HIGHER_IS_BETTER.items()
+    }
+
+
+def _mean(name: str, rows: list[Tensor]) -> Score:
     """Average the pictures' scores, without those that have none."""
+    values = torch.cat(rows)
     good = values[values.isfinite()]
-    note = "" if len(good) == len(values) else f"{len(values) - len(good)} of {len(values)} pictures left out"
+    if not len(values):
+        return Score(name, None, HIGHER_IS_BETTER[name], "one frame does not move")
     if not len(good):
-        return Score(name, None, HIGHER_IS_BETTER[name], "no object in the reference")
+        return Score(name, None, HIGHER_IS_BETTER[name], "the reference shows no object")
+    missing = len(values) - len(good)
+    note = f"{missing} of {len(values)} left out: the reference shows no object there" if missing else ""
     return Score(name, float(good.double().mean()), HIGHER_IS_BETTER[name], note)
 
 
-def _complete(scores: dict[str, Score], networks: Networks) -> dict[str, Score]:
-    """Order the scores, and put in those that have no value, with the reason."""
-    complete = {}
-    for name, better in HIGHER_IS_BETTER.items():
-        network = "i3d" if name == "fvd" else name
-        reason = networks.why_not(network) if network in NETWORKS else ""
-        complete[name] = scores.get(name) or Score(name, None, better, reason)
-    return complete
+def _motion_ratio(rows: list[tuple[float, float]]) -> Score:
+    ours, theirs = (sum(part) / len(rows) for part in zip(*rows, strict=True))
+    if theirs < STILL:
+        return Score("motion_ratio", None, None, "the reference stands still")
+    return Score("motion_ratio", ours / theirs, None)
 
 
-def load_networks(want: set[str] | None = None, *, clip: str | None = None) -> Networks:
-    """Load the networks that are wanted; one that is missing is named with the reason, never an error.
-
-    Args:
-        want: names in `NETWORKS`; None for all.
-        clip: folder or hub name of the CLIP model; None for where it is usually kept.
-
-    Raises:
-        InputError: an unknown name is wanted.
-    """
-    wanted = set(NETWORKS) if want is None else want
-    if unknown := sorted(wanted - set(NETWORKS)):
-        raise InputError(f"there is no network {unknown[0]}: choose from {', '.join(NETWORKS)}")
-    networks = Networks()
-    for name in NETWORKS:
-        if name not in wanted:
-            continue
-        try:
-            networks = replace(networks, loaded={**networks.loaded, name: _load(name, clip)})
-        except (Diffusion2Error, ImportError) as error:
-            networks = replace(networks, missing={**networks.missing, name: str(error)})
-    return networks
+def _fvd(name: str, found: Fvd) -> Score:
+    clips = f"{found.clips} clip{'s' if found.clips > 1 else ''}"
+    return Score(name, found.value, False, f"{clips}: {found.note}" if found.note else clips)
 
 
-def _load(name: str, clip: str | None) -> Any:
-    if name == "clip":
-        from diffusion2.evaluation.clip import load_clip
+def _agreement(rows: list[tuple[Tensor, Tensor]]) -> Score:
+    ours, theirs = (torch.cat(part) for part in zip(*rows, strict=True))
+    name = "multiview_consistency"
+    if not bool(ours.isfinite().any()):
+        return Score(name, None, True, "the result shows no object")
+    own = float(theirs.nanmean()) if bool(theirs.isfinite().any()) else None
+    note = "" if own is None else f"the reference gets {own:.3f}"
+    return Score(name, float(ours.nanmean()), True, note, own)
 
-        return load_clip(clip)
-    if name == "i3d":
-        from diffusion2.evaluation.i3d import load_i3d
 
-        return load_i3d()
-    from diffusion2.evaluation.lpips import load_lpips
+def _reasons(reference: ImageMatrix, networks: Networks, cameras_known: bool) -> dict[str, str]:
+    """Say of each score why it has no value, should it have none."""
+    side = min(reference.images.shape[-2:])
+    small = f"pictures of {side} px are too small"
+    reasons = {name: networks.why_not(name) for name in ("lpips_alex", "lpips_vgg", "clip")}
+    for name in reasons:
+        if name in networks.loaded:
+            reasons[name] = small
+    fvd = networks.why_not("i3d")
+    if "i3d" in networks.loaded:
+        fvd = f"I3D needs at least {MIN_FRAMES} frames, there are {reference.frames}"
+    silhouettes = "one view has no other to agree with" if cameras_known else "the cameras are not known"
+    return reasons | {
+        "ssim": small,
+        "ssim_foreground": small,
+        "motion_ratio": "one frame does not move",
+        "fvd": fvd,
+        "fvd_paired": fvd,
+        "multiview_consistency": silhouettes,
+    }
 
-    return load_lpips("vgg" if name == "lpips_vgg" else "alex")
+
+def _settings(reference: ImageMatrix, chosen: list[int], networks: Networks) -> dict[str, Any]:
+    return {
+        "views": chosen,
+        "azimuths_deg": [float(reference.cameras.azimuths_deg[view]) for view in chosen],
+        "frames": reference.frames,
+        "height": reference.images.shape[-2],
+        "width": reference.images.shape[-1],
+        "object": "the reference's alpha" if reference.alphas is not None else "what is not white",
+        "networks": sorted(networks.loaded),
+    }
