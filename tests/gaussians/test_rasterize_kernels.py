@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from diffusion2.cameras import orbit
-from diffusion2.gaussians.rasterize import compile as rasterize_compile
 from diffusion2.gaussians.rasterize import pictures, rasterize, simd
 from diffusion2.gaussians.rasterize.blending import blend, blend_backward
-from diffusion2.gaussians.rasterize.compile import inline
+from diffusion2.gaussians.rasterize.compile import inline, stamp_of
 from diffusion2.gaussians.rasterize.threads import run_tasks, take
 
 
@@ -107,4 +106,4 @@ def test_drawing_from_several_threads_at_once_changes_nothing():
 @pytest.mark.parametrize("kernel", [blend, blend_backward], ids=["blend", "blend_backward"])
 def test_cached_kernels_know_all_sources_that_went_into_them(kernel):
     # Numba's own stamp knows one file only, and would run old code after a change in another.
-    assert kernel._cache._cache_file._source_stamp == rasterize_compile._STAMP
+    assert kernel._cache._cache_file._source_stamp == stamp_of(kernel.py_func)

@@ -2,63 +2,82 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_WINDOW = 11
-_SIGMA = 1.5
+from diffusion2.gaussians.rasterize.threads import run_tasks
+from diffusion2.reconstruction.photometric_kernels import (
+    BAND,
+    RADIUS,
+    WINDOW,
+    compare,
+    differentiate,
+    scratch_size,
+)
+
 _C1, _C2 = 0.01**2, 0.03**2
 
 
-def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Structural similarity of pictures (Wang et al., 2004) with a Gaussian window of 11, sigma 1.5.
-
-    Args:
-        a: (B, H, W, C) in [0, 1]; gradients flow to these.
-        b: (B, H, W, C) in [0, 1]; no gradients flow to these.
-
-    Returns:
-        (B,) means over pixels and channels; 1 for equal pictures. Outside the pictures both count as 0.
-    """
-    return _Ssim.apply(a, b)  # pyright: ignore[reportReturnType]
-
-
-class _Ssim(torch.autograd.Function):
-    """The blur is its own adjoint, so both passes are a few blurs: half the time of autograd's."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        blurred = _blur(torch.cat([a, b, a * a + b * b, a * b], dim=-1))
-        mean_a, mean_b, squares, product = blurred.chunk(4, dim=-1)
-        means = mean_a * mean_b
-        mean_squares = mean_a.square().addcmul_(mean_b, mean_b)
-        covariance, variances = product - means, squares - mean_squares
-        n1, d1 = 2 * means + _C1, mean_squares + _C1
-        n2, d2 = 2 * covariance + _C2, variances + _C2
-        bottom = d1 * d2
-        value = n1 * n2 / bottom
-        if ctx.needs_input_grad[0]:
-            by_product = 2 * n1 / bottom
-            by_squares = -value / d2
-            by_mean = 2 * mean_b * (n2 - n1) / bottom + 2 * mean_a * value * (1 / d2 - 1 / d1)
-            ctx.save_for_backward(a, b, torch.cat([by_mean, by_squares, by_product], dim=-1))
-        return value.mean(dim=(1, 2, 3))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        a, b, partials = ctx.saved_tensors
-        by_mean, by_squares, by_product = _blur(partials).chunk(3, dim=-1)
-        scale = gradients[0][:, None, None, None] / a[0].numel()
-        return scale * (by_mean + 2 * a * by_squares + b * by_product), None
-
-
 def photometric_loss(rgb: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
-    """Give (1 - w) L1 + w (1 - SSIM) of each of (B, H, W, 3) pictures, (B,)."""
+    """Give (1 - w) L1 + w (1 - SSIM) of each of (B, H, W, 3) pictures in [0, 1], (B,).
+
+    SSIM is that of Wang et al. (2004) with a Gaussian window of 11, sigma 1.5, averaged over pixels and
+    channels. Outside the pictures both count as 0. No gradients flow to the target.
+    """
+    if rgb.device.type != "cpu" or rgb.dtype != torch.float32 or ssim_weight == 0:
+        return dense_photometric_loss(rgb, target, ssim_weight)
+    return _Photometric.apply(rgb, target, ssim_weight)  # pyright: ignore[reportReturnType]
+
+
+class _Photometric(torch.autograd.Function):
+    """The CPU's way: two passes of kernels over the pictures."""
+
+    @staticmethod
+    def forward(ctx: Any, rgb: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
+        count, height, width, channels = rgb.shape
+        length = width * channels
+        row = -(-length // 16) * 16
+        a, b = (F.pad(x.detach().reshape(count, height, length), (0, row - length)) for x in (rgb, target))
+        arrays = [x.reshape(-1).numpy() for x in (a, b)]
+        wanted = ctx.needs_input_grad[0]
+        partials = torch.empty(3 * a.numel() if wanted else 0).numpy()
+        bands = -(-height // BAND)
+        sums = np.zeros((count * bands, 2), np.float32)
+        layout = (height, row, length, WINDOW)
+        run_tasks(
+            compare, count * bands, *arrays, *layout, partials, sums, scratch=scratch_size(4, row)
+        )  # fmt: skip
+        ctx.kept = (arrays, layout, partials, tuple(rgb.shape), ssim_weight)
+        means = torch.from_numpy(sums).double().unflatten(0, (count, bands)).sum(1) / (height * length)
+        return ((1 - ssim_weight) * means[:, 1] + ssim_weight * (1 - means[:, 0])).float()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        arrays, layout, partials, shape, weight = ctx.kept
+        height, row, length, _ = layout
+        per_pixel = gradients[0].detach()[:, None] / (height * length)
+        scales = (per_pixel * torch.tensor([-weight, 1 - weight])).numpy()
+        out = torch.empty(shape)
+        run_tasks(
+            differentiate, shape[0] * -(-height // BAND), *arrays, *layout, partials, scales,
+            out.view(-1).numpy(), scratch=scratch_size(3, row),
+        )  # fmt: skip
+        return out, None, None
+
+
+def dense_photometric_loss(rgb: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
+    """Do what `photometric_loss` does in plain PyTorch, on any device and in any precision."""
     l1 = (rgb - target).abs().mean(dim=(1, 2, 3))
     if ssim_weight == 0:
         return l1
-    return (1 - ssim_weight) * l1 + ssim_weight * (1 - ssim(rgb, target))
+    blurred = _blur(torch.cat([rgb, target, rgb * rgb + target * target, rgb * target], dim=-1))
+    mean_a, mean_b, squares, product = blurred.chunk(4, dim=-1)
+    means, mean_squares = mean_a * mean_b, mean_a.square() + mean_b.square()
+    top = (2 * means + _C1) * (2 * (product - means) + _C2)
+    ssim = top / ((mean_squares + _C1) * (squares - mean_squares + _C2))
+    return (1 - ssim_weight) * l1 + ssim_weight * (1 - ssim.mean(dim=(1, 2, 3)))
 
 
 def alpha_loss(alpha: Tensor, target: Tensor, known: Tensor) -> Tensor:
@@ -67,12 +86,9 @@ def alpha_loss(alpha: Tensor, target: Tensor, known: Tensor) -> Tensor:
 
 
 def _blur(pictures: Tensor) -> Tensor:
-    """Blur (B, H, W, C) pictures; channels stay innermost in memory, which CPUs like best."""
-    channels = pictures.shape[-1]
-    offsets = torch.arange(_WINDOW, dtype=pictures.dtype) - _WINDOW // 2
-    kernel = torch.exp(-offsets.square() / (2 * _SIGMA**2))
-    kernel = (kernel / kernel.sum()).expand(channels, 1, _WINDOW)
+    """Blur (B, H, W, C) pictures with SSIM's window."""
+    kernel = torch.as_tensor(WINDOW).to(pictures).expand(pictures.shape[-1], 1, -1)
     x = pictures.permute(0, 3, 1, 2)
-    x = F.conv2d(x, kernel[:, :, :, None], padding=(_WINDOW // 2, 0), groups=channels)
-    x = F.conv2d(x, kernel[:, :, None, :], padding=(0, _WINDOW // 2), groups=channels)
+    x = F.conv2d(x, kernel[:, :, :, None], padding=(RADIUS, 0), groups=len(kernel))
+    x = F.conv2d(x, kernel[:, :, None, :], padding=(0, RADIUS), groups=len(kernel))
     return x.permute(0, 2, 3, 1)

@@ -13,15 +13,13 @@ FAST = {"contract", "nsz", "arcp", "reassoc"}
 """Liberties in rounding; NaN and infinity keep their meaning."""
 
 
-def _stamp() -> str:
-    """Fingerprint of this folder's sources."""
+def stamp_of(function: Callable[..., Any]) -> str:
+    """Fingerprint of this folder's sources and of the function's own."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    own = Path(function.__code__.co_filename)
+    for path in sorted({*Path(__file__).parent.glob("*.py"), own}):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-_STAMP = _stamp()
 
 
 # Without Numba's run time (_nrt) arrays are not counted, and so none can be made in a kernel: each view
@@ -37,7 +35,7 @@ def kernel(function: Callable[..., Any]) -> Any:
         return numba.njit(**_OPTIONS)(function)
     # Numba asks only whether the kernel's own file has changed, but the code of others is inlined.
     with contextlib.suppress(AttributeError):
-        compiled._cache._cache_file._source_stamp = _STAMP
+        compiled._cache._cache_file._source_stamp = stamp_of(function)
     return compiled
 
 
