@@ -13,9 +13,9 @@ SOURCE = Path(diffusion2.__file__).parent
 
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
-    {"errors", "events", "atomic_files"},
-    {"config", "cameras"},
-    {"image_matrix"},
+    {"errors", "events", "atomic_files", "gpu"},
+    {"config", "cameras", "model_frame"},
+    {"image_matrix", "source"},
     {"matrix_files", "weights"},
     {"run_folder"},
     {"gaussians", "priors", "meshes"},
@@ -33,17 +33,19 @@ LAYERS = [
 
 # Where each heavy library may be imported: a room, or a module.
 HOMES = {
-    "diffusers": {"priors"},
+    "diffusers": {"priors", "inputs.text"},
     "transformers": {"priors", "evaluation.clip"},
     "matplotlib": {"evaluation.figures", "evaluation.theorem"},
     "numba": {"gaussians.rasterize"},
-    "av": {"exporters.video", "evaluation"},
+    "av": {"exporters.video", "evaluation", "inputs.video_file"},
+    "trimesh": {"inputs.mesh_file"},
+    "onnxruntime": {"inputs.matting"},
     "viser": {"viewer"},
     "moderngl": {"meshes"},
     "tyro": {"cli", "commands"},
     "rich": {"terminal", "viewer.scene"},  # viser prints through rich; the viewer keeps it quiet
 }
-LIGHT = {"errors", "events", "config", "terminal", "commands", "cli", "weights", "__main__", "__init__"}
+LIGHT = {"errors", "events", "config", "terminal", "commands", "cli", "weights", "gpu", "__main__", "__init__"}
 HEAVY = {"torch", "numpy", "PIL", "safetensors", *HOMES} - {"tyro"}
 
 # What sampling may know of the priors: what they promise, and how strongly conditions act.

@@ -54,7 +54,10 @@ class SamplingSettings:
     views_cond_aug: float = 1e-5
     """Noise on the multi-view prior's condition pictures."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """What the networks compute in; the sampler's state is float32. auto: bfloat16 where it is fast."""
+    """What the networks compute in; the sampler's state is float32. auto: float16 on a GPU, bfloat16 on a CPU
+    where it is fast."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks run. auto: the full-size pair on a GPU if there is one, the mini pair on the CPU."""
     batch_size: int = 2
     """Rows or columns that a network sees at once."""
     threads: int = 0
@@ -77,6 +80,8 @@ class SamplingSettings:
             ("last_video_guidance", 0, 100),
             ("views_guidance", 0, 100),
             ("guidance_sigma_low", 0, self.guidance_sigma_high),
+            ("fps_id", 0, 1000),
+            ("motion_bucket_id", 0, 255),
             ("video_cond_aug", 0, 10),
             ("views_cond_aug", 0, 10),
             ("batch_size", 1, 100_000),
@@ -159,11 +164,52 @@ class ReconstructionSettings:
 
 
 @dataclass(frozen=True)
+class InputSettings:
+    """How the input is read. See docs/inputs.md."""
+
+    start: float = 0.0
+    """Seconds into a video at which its frames begin."""
+    video_fps: float | None = None
+    """Frames per second taken from a video; None: the run's frames are spread over all of it."""
+    framing: Literal["object", "keep"] = "object"
+    """Cut pictures to the object and centre it; or keep them whole, as they are framed already."""
+    background: Literal["auto", "plain", "network"] = "auto"
+    """How an object without alpha is cut out; auto: by a network where the background is not plain."""
+    matting_model: str | None = None
+    """That network, an ONNX file of the U2-Net family; None: the installed one."""
+    text_model: str | None = None
+    """A text-to-image pipeline of diffusers, its name on the hub or its folder."""
+    text_steps: int | None = None
+    """Steps of that pipeline; None: its own default."""
+    prompt_suffix: str = ", the whole body, centred, on a plain white background"
+    """Added to the prompt, because one object is wanted and nothing around it."""
+    model_up: Literal["auto", "x", "y", "z", "-x", "-y", "-z"] = "auto"
+    """Which way is up in a 3D model; auto: what is usual for its format."""
+    model_azimuth_deg: float = 0.0
+    """From where around a 3D model the reference camera looks; 0 is its front."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their ranges."""
+        for name, low, high in (
+            ("start", 0, 1e6),
+            ("video_fps", 1e-3, 1000),
+            ("text_steps", 1, 1000),
+            ("model_azimuth_deg", -360, 360),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise InputError(f"{name} must lie between {low} and {high}, not {value}")
+
+
+@dataclass(frozen=True)
 class GenerateSettings:
     """Everything that decides what a run makes, besides its input."""
 
     priors: Literal["mini", "svd-sv3d"] = "mini"
     """The pair of priors: the small one in the package, or SVD-XT with SV3D_p."""
+    weights: str | None = None
+    """Folder of the full-size pair's weights, see docs/weights.md; None: where the environment says, or where
+    they were fetched to."""
     seed: int = 0
     """Seed of all noise; the same seed and settings give the same result."""
     views: int = 12
@@ -173,9 +219,14 @@ class GenerateSettings:
     size: int = 128
     """Height and width of every image in pixels."""
     fps: float = 8.0
-    """Frames per second of the result."""
+    """Frames per second of the result where no video says it. The spelling --fps of the command line sets it,
+    --video-fps and --sampling.fps-id alike."""
     elevation_deg: float = 10.0
-    """Elevation of the camera that took the input."""
+    """Elevation of the camera that took the input (or --elevation)."""
+    azimuths_deg: tuple[float, ...] = ()
+    """Azimuth of each view, the reference view's 0 or 360 last (or --azimuths); none: evenly all around."""
+    reference_frame: Literal["first", "last"] = "first"
+    """The frame of the sequence that is seen from all sides first; motion is made from it, or towards it."""
     object_size: float = 0.9
     """Share of the frame that the object's longer side fills."""
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
@@ -195,6 +246,14 @@ class GenerateSettings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"{name} must lie between {low} and {high}, not {value}")
+        if self.azimuths_deg and len(self.azimuths_deg) != self.views:
+            raise InputError(f"there are {self.views} views, but {len(self.azimuths_deg)} azimuths for them")
+        if not all(-720 <= azimuth <= 720 for azimuth in self.azimuths_deg):
+            raise InputError("azimuths must lie between -720 and 720 degrees")
+        if self.azimuths_deg and self.azimuths_deg[-1] % 360 != 0:
+            raise InputError(
+                f"the last azimuth is the reference view's, 0 or 360, not {self.azimuths_deg[-1]:g}"
+            )
 
 
 _FULL_RECONSTRUCTION = ReconstructionSettings(
@@ -220,6 +279,7 @@ _FULL_SAMPLING = SamplingSettings(
     last_video_guidance=3.0,
     views_guidance=2.5,
     batch_size=1,
+    threads=1,  # one call at a time, on all cores: large networks need no more, and memory for several
 )
 """Section 4 of the paper, with the guidance of the released networks."""
 
@@ -266,6 +326,11 @@ def settings_from_dict(values: dict[str, Any]) -> GenerateSettings:
         InputError: a field is unknown to this version.
     """
     return _build(GenerateSettings, values, "")
+
+
+def input_settings_from_dict(values: dict[str, Any]) -> InputSettings:
+    """Build input settings from plain values, as `settings_from_dict` does."""
+    return _build(InputSettings, values, "")
 
 
 def _build(kind: Any, values: dict[str, Any], prefix: str) -> Any:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion2.priors.checkpoint_keys import diffusers_state_dict
+from diffusion2.priors.checkpoint_keys import unet_sources
 from diffusion2.priors.unet import SpatioTemporalUNet
 
 
@@ -44,7 +44,9 @@ class ParityCase:
         """Build a small network; its width and its vectors' are read from its parameters' shapes."""
         shapes = self.keys[f"{kind}_{size}"]
         network = SpatioTemporalUNet(**make_network_config(shapes))
-        network.load_state_dict(diffusers_state_dict(rule_weights(f"{kind}:", shapes)))
+        weights = rule_weights(f"{kind}:", shapes)
+        sources = unet_sources({name: tuple(shape) for name, shape in shapes.items()})
+        network.load_state_dict({name: weights[source.name] for name, source in sources.items()})
         return network.eval().requires_grad_(False)
 
 

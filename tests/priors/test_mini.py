@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from diffusion2.errors import WeightsError
-from diffusion2.priors.mini import WEIGHTS_FILE, choose_dtype, load_pair
+from diffusion2.priors.devices import choose_dtype
+from diffusion2.priors.mini import WEIGHTS_FILE, load_pair
 
 
 def test_a_pair_loads_as_it_was_written(pair_folder: Path) -> None:

@@ -1,15 +1,13 @@
-"""Names of parameters: from the released single-file checkpoints of SVD and SV3D to diffusers' layout.
+"""Names of a UNet's parameters: from the released checkpoints of SVD and SV3D to diffusers' layout.
 
 The released files number blocks through (`input_blocks.4.1`), diffusers names them by level, kind and
 layer (`down_blocks.1.attentions.0`). The mapping is one to one; shapes do not change.
 """
 
 import re
-from collections.abc import Mapping
-
-from torch import Tensor
 
 from diffusion2.errors import WeightsError
+from diffusion2.priors.tensor_files import Shapes, TensorSource
 
 RELEASED_PREFIX = "model.diffusion_model."
 """What the UNet's names begin with in a released file, beside those of the VAE and the image encoder."""
@@ -23,7 +21,7 @@ _OUTER = {
     "out.0": "conv_norm_out",
     "out.2": "conv_out",
 }
-_RES_BLOCK = {
+RES_BLOCK = {
     "in_layers.0": "norm1",
     "in_layers.2": "conv1",
     "emb_layers.1": "time_emb_proj",
@@ -31,6 +29,7 @@ _RES_BLOCK = {
     "out_layers.3": "conv2",
     "skip_connection": "conv_shortcut",
 }
+"""Modules of a residual block, in space or in time."""
 _MIDDLE = {"0": "mid_block.resnets.0", "1": "mid_block.attentions.0", "2": "mid_block.resnets.1"}
 
 
@@ -79,26 +78,26 @@ def _inner_key(rest: str, is_attention: bool) -> str:
         )
     part = "temporal_res_block" if rest.startswith("time_stack.") else "spatial_res_block"
     module, _, leaf = rest.removeprefix("time_stack.").rpartition(".")
-    if module not in _RES_BLOCK:
+    if module not in RES_BLOCK:
         raise WeightsError(f"{rest!r} is no parameter of a residual block")
-    return f"{part}.{_RES_BLOCK[module]}.{leaf}"
+    return f"{part}.{RES_BLOCK[module]}.{leaf}"
 
 
-def diffusers_state_dict(released: Mapping[str, Tensor], layers_per_block: int = 2) -> dict[str, Tensor]:
-    """Give the UNet's tensors of a released checkpoint under diffusers' names.
+def unet_sources(shapes: Shapes, layers_per_block: int = 2) -> dict[str, TensorSource]:
+    """Find a UNet's parameters in a released checkpoint.
 
     Args:
-        released: the checkpoint; what does not begin with `model.diffusion_model.` is left out.
+        shapes: of the checkpoint's tensors, by name; what is not the UNet's is left out.
         layers_per_block: as in `diffusers_key`.
 
     Raises:
         WeightsError: the checkpoint holds no such network.
     """
-    state = {
-        diffusers_key(name, layers_per_block): tensor
-        for name, tensor in released.items()
+    sources = {
+        diffusers_key(name, layers_per_block): TensorSource(name, tuple(shape))
+        for name, shape in shapes.items()
         if name.startswith(RELEASED_PREFIX)
     }
-    if not state:
+    if not sources:
         raise WeightsError(f"no tensor's name begins with {RELEASED_PREFIX!r}: not a released checkpoint")
-    return state
+    return sources

@@ -1,50 +1,52 @@
 """Loading the pair of priors that comes with the package."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from diffusion2.errors import WeightsError
 from diffusion2.priors.codec import LatentCodec
+from diffusion2.priors.devices import Precision, choose_dtype
 from diffusion2.priors.image_encoder import PooledLatentEncoder
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.prior import PriorPair
+from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
 from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.weights import mini_folder
 
 WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
 PIXEL_UNSHUFFLE = 2
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Network = TypeVar("Network", SpatioTemporalUNet, AutoencoderKL)
 
 
 def load_pair(
-    name: Literal["mini"] = "mini", folder: Path | None = None, *, precision: Precision = "auto"
+    name: Literal["mini"] = "mini",
+    folder: Path | None = None,
+    *,
+    precision: Precision = "auto",
+    device: str = "cpu",
 ) -> PriorPair:
-    """Load a pair of priors.
+    """Load the mini pair of priors; see `full_size` for the other one.
 
     Args:
-        name: which pair; "mini" is the only one so far.
+        name: which pair; "mini" is the only one of this kind.
         folder: holds `vae/`, `video/` and `multiview/` in diffusers' layout; None: the environment's
             `DIFFUSION2_MINI_WEIGHTS`, else the package's own.
-        precision: what the networks compute in; "auto" is bfloat16 where the processor has it.
+        precision: what the networks compute in; see `choose_dtype`.
+        device: where they run.
 
     Raises:
         WeightsError: weights are missing, damaged or not those of their configuration.
     """
     if name != "mini":
-        raise WeightsError(f"there are no weights for {name!r} here; the preset mini comes with its own")
+        raise WeightsError(f"load_pair loads the mini pair; {name!r} is for full_size.load_full_size")
     folder = mini_folder() if folder is None else folder
-    vae = load_network(AutoencoderKL, folder / "vae")
+    vae = load_network(AutoencoderKL, folder / "vae", device)
     codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
-    encoder, dtype = PooledLatentEncoder(), choose_dtype(precision)
-    video = load_network(SpatioTemporalUNet, folder / "video")
-    multiview = load_network(SpatioTemporalUNet, folder / "multiview")
+    encoder, dtype = PooledLatentEncoder(), choose_dtype(precision, device)
+    video = load_network(SpatioTemporalUNet, folder / "video", device)
+    multiview = load_network(SpatioTemporalUNet, folder / "multiview", device)
     for part, network in (("video", video), ("multiview", multiview)):
         if network.config["out_channels"] != codec.channels:
             raise WeightsError(
@@ -64,75 +66,23 @@ def build_autoencoder(config: dict[str, Any]) -> Any:
     return AutoencoderKL(**config)
 
 
-def choose_dtype(precision: Precision) -> torch.dtype:
-    """Give the type that networks compute in on this CPU."""
-    if precision == "auto":
-        # without this instruction bfloat16 is emulated, and slower than float32; older torch can't tell
-        is_fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-        return torch.bfloat16 if is_fast() else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
-
-
-def load_network(kind: type[Network], folder: Path) -> Network:
+def load_network(kind: type[Network], folder: Path, device: str = "cpu") -> Network:
     """Build a network from `config.json` and fill it from its weights file, as float32.
 
     Args:
         kind: the class.
         folder: holds both files.
+        device: where it goes.
 
     Raises:
         WeightsError: a file is missing or damaged, or tensors are missing, unknown or of another shape; the
             message names the first ones.
     """
-    config = _read_config(folder / "config.json")
-    try:
-        network: Any = kind.from_config(config)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(
-            f"{folder / 'config.json'} does not describe a {kind.__name__}: {error}"
-        ) from error
-    _fill(network, _read_tensors(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
-    return network.eval()
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise WeightsError(
-            f"{path} does not exist: install the package anew, or set DIFFUSION2_MINI_WEIGHTS to a folder "
-            "that holds vae/, video/ and multiview/"
-        )
-    try:
-        config = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} is not readable as JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise WeightsError(f"{path} does not hold a configuration")
-    return config
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise WeightsError(f"{path} does not exist: its configuration is there, its weights are missing")
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name).float() for name in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is damaged or not a safetensors file: {error}") from error
-
-
-def _fill(network: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    differing = sorted(
-        name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+    config = read_config(
+        folder / "config.json",
+        "install the package anew, or set DIFFUSION2_MINI_WEIGHTS to a folder that holds vae/, video/ and "
+        "multiview/",
     )
-    if differing:
-        name = differing[0]
-        more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
-        raise WeightsError(
-            f"{path} does not fit its config.json: {name} should be {expected.get(name, 'absent')}, "
-            f"is {found.get(name, 'absent')}{more}"
-        )
-    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
-        raise WeightsError(f"{path} holds values that are not finite")
-    network.load_state_dict(tensors)
+    network = build_empty(kind, config, str(folder / "config.json"))
+    files = TensorFiles([folder / WEIGHTS_FILE])
+    return StoredNetwork(network, files, files.as_they_are()).load(device=device)

@@ -52,7 +52,7 @@ class NetworkPrior:
     Args:
         network: predicts v, in the preconditioning of `edm.scalings`.
         dtype: the network computes in it by autocast, and its matrices and kernels are turned into it once;
-            norms keep float32, as does what comes in and goes out.
+            norms keep float32, as does what comes in and goes out. It runs where its parameters are.
     """
 
     blend: Blend | None = None
@@ -61,6 +61,7 @@ class NetworkPrior:
     def __init__(self, network: SpatioTemporalUNet, dtype: torch.dtype = torch.float32) -> None:
         self.network = network.eval().requires_grad_(False)
         self.dtype = dtype
+        self.device = network.device
         for module in self.network.modules():
             if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
                 module.to(dtype)
@@ -70,11 +71,14 @@ class NetworkPrior:
         """Estimate the clean latents with guidance; see `Prior.denoise`.
 
         The unconditional estimate has a condition latent and a context of zeros and the same added vector. It
-        is left out where no image's scale differs from 1.
+        is left out where no image's scale differs from 1. Latents come and go from wherever the sampler has
+        them.
         """
+        home, latents = latents.device, latents.to(self.device)
         guidance = condition.guidance
         if not guidance.acts_at(sigma):
-            return self._estimate(latents, sigma, condition.latents, condition.context, condition.vector)
+            estimate = self._estimate(latents, sigma, condition.latents, condition.context, condition.vector)
+            return estimate.to(home)
         both = self._estimate(
             latents.repeat(2, 1, 1, 1, 1),
             sigma,
@@ -82,7 +86,7 @@ class NetworkPrior:
             torch.cat([condition.context, torch.zeros_like(condition.context)]),
             condition.vector.repeat(2, 1, 1),
         )
-        return guidance.combine(*both.chunk(2))
+        return guidance.combine(*both.chunk(2)).to(home)
 
     def _estimate(
         self, latents: Tensor, sigma: float, pictures: Tensor, context: Tensor, vector: Tensor
@@ -127,9 +131,9 @@ class _PicturePrior(NetworkPrior):
         # cond_aug counts in pixels from -1 to 1, twice as wide as ours
         latents = self.codec.encode_mode(pictures + cond_aug / 2 * noise)
         return SequenceCondition(
-            latents=latents,
-            context=self.encoder(pictures, latents).float(),
-            vector=vector.to(latents.device).expand(len(pictures), -1, -1),
+            latents=latents.to(self.device),
+            context=self.encoder(pictures, latents).to(self.device, torch.float32),
+            vector=vector.to(self.device).expand(len(pictures), -1, -1),
             guidance=guidance,
         )
 
