@@ -1,6 +1,6 @@
 """Textured and skinned 3D models: reading glTF, posing, framing, off-screen rendering."""
 
-from diffusion2.meshes.framing import Framing, frame_points
+from diffusion2.meshes.framing import Framing, frame_points, frame_reference
 from diffusion2.meshes.gltf import AnimatedModel, Primitive, load_model
 from diffusion2.meshes.renderer import Lighting, MeshRenderer
 
@@ -11,5 +11,6 @@ __all__ = [
     "MeshRenderer",
     "Primitive",
     "frame_points",
+    "frame_reference",
     "load_model",
 ]

@@ -1,0 +1,189 @@
+"""Ground truth: an animated 3D model as an image matrix, drawn by the renderer of the training data.
+
+Cameras are relative to the reference camera: the world of the matrix is the model's, turned so that
+the reference camera stands at azimuth 0. The light turns with it.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from diffusion2.cameras import Cameras, make_cameras
+from diffusion2.errors import InputError
+from diffusion2.image_matrix import ImageMatrix, frame_times
+from diffusion2.meshes import AnimatedModel, Framing, Lighting, MeshRenderer, frame_reference
+
+STILL_FPS = 12.0
+FRAMING_POSES = 16
+LOOP_TOLERANCE = 0.02
+"""Two poses are the same where no point moved by more than this share of the model's extent."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a clip that the columns of a matrix show.
+
+    Attributes:
+        clip: the animation; None for the rest pose.
+        start: seconds into the clip of column 0.
+        duration: seconds from column 0 to the end of the window; 0 where all columns are the same.
+        frames: number of columns, F.
+        closed: the window ends in the pose it began with. Then the F columns divide the duration
+            into F equal steps, and the last pose, which is the first again, is left out. Otherwise
+            column F - 1 is the end of the window.
+        length: duration of the clip.
+    """
+
+    clip: str | None
+    start: float
+    duration: float
+    frames: int
+    closed: bool
+    length: float
+
+    @property
+    def steps(self) -> int:
+        """Give the number of steps that the duration is divided into."""
+        return self.frames if self.closed else max(self.frames - 1, 1)
+
+    @property
+    def fps(self) -> float:
+        """Give the columns per second."""
+        return self.steps / self.duration if self.duration > 0 else STILL_FPS
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Give the (F,) times in the clip; what passes the end of a loop goes on at its beginning."""
+        return self.wrap(self.start + self.duration * np.arange(self.frames) / self.steps)
+
+    def wrap(self, seconds: np.ndarray) -> np.ndarray:
+        """Take times back into the clip; its end itself stays."""
+        past = np.ceil((seconds - 1e-9) / self.length) - 1 if self.length > 0 else np.zeros_like(seconds)
+        return seconds - np.maximum(past, 0) * self.length
+
+
+def choose_window(
+    model: AnimatedModel,
+    clip: str | None,
+    frames: int,
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    fps: float | None = None,
+) -> Window:
+    """Choose the times of a clip that F columns show: by default all of it.
+
+    Args:
+        model: the model that moves.
+        clip: one of its clips.
+        frames: number of columns, F.
+        start: seconds into the clip of column 0.
+        duration: seconds to cover; None for the rest of the clip, or all of one that is a loop.
+        fps: columns per second, in place of `duration`.
+
+    Raises:
+        InputError: there is no such clip or it has no length, or the times do not lie in it.
+    """
+    length = clip_length(model, clip)
+    loop = is_same_pose(model, clip, 0.0, length)
+    if not 0 <= start < length:
+        raise InputError(f"the clip {clip!r} lasts {length:.4g} s: a start of {start:g} s does not lie in it")
+    if fps is not None and duration is not None:
+        raise InputError("give the duration or the frames per second: one follows from the other")
+    if fps is not None:
+        duration = (frames - 1) / fps
+    elif duration is None:
+        duration = length if loop else length - start
+    if start + duration > length * (1 + 1e-6) and not loop:
+        raise InputError(
+            f"the clip {clip!r} lasts {length:.4g} s and is no loop: it can't be shown up to "
+            f"{start + duration:.4g} s; choose an earlier start, a shorter duration, or more frames per second"
+        )
+    window = Window(clip, start, duration, frames, False, length)
+    end = float(window.wrap(np.array(start + duration)))
+    closed = fps is None and frames > 1 and is_same_pose(model, clip, start, end)
+    return replace(window, closed=closed)
+
+
+def still_window(model: AnimatedModel, clip: str | None, frames: int, *, start: float = 0.0) -> Window:
+    """Show one pose in all columns: of a clip, or at rest."""
+    return Window(clip, start, 0.0, frames, False, model.clips[clip].duration if clip else 0.0)
+
+
+def clip_length(model: AnimatedModel, clip: str | None) -> float:
+    """Give a clip's seconds.
+
+    Raises:
+        InputError: the model has no such clip, or it is a single pose.
+    """
+    if clip not in model.clips:
+        names = ", ".join(model.clips)
+        raise InputError(
+            f"{model.name} has no clip {clip!r}; it has: {names}"
+            if names
+            else f"{model.name} has no animation: choose a still picture of it, or another model"
+        )
+    length = model.clips[clip].duration
+    if length < 1e-3:
+        raise InputError(f"the clip {clip!r} of {model.name} is a single pose: choose another clip")
+    return length
+
+
+def is_same_pose(model: AnimatedModel, clip: str | None, first: float, second: float) -> bool:
+    """Tell whether a clip shows the same pose at two times."""
+    a, b = (np.concatenate([p for p, _ in model.pose(clip, seconds)]) for seconds in (first, second))
+    extent = float(np.ptp(a, axis=0).max())
+    return bool(np.abs(a - b).max() < LOOP_TOLERANCE * max(extent, 1e-9))
+
+
+def window_framing(
+    model: AnimatedModel, window: Window, azimuth_deg: float, elevation_deg: float, object_size: float
+) -> Framing:
+    """Frame all poses of a window; neither the number of columns nor that of views changes it."""
+    offsets = np.linspace(0, window.duration, FRAMING_POSES if window.duration > 0 else 1)
+    times = window.wrap(window.start + offsets)
+    poses = [np.concatenate([p for p, _ in model.pose(window.clip, float(s))]) for s in times]
+    return frame_reference(poses, make_cameras([azimuth_deg], elevation_deg), object_size)
+
+
+def render_clip(
+    model: AnimatedModel,
+    window: Window,
+    cameras: Cameras,
+    *,
+    azimuth_deg: float = 0.0,
+    object_size: float = 0.7,
+) -> ImageMatrix:
+    """Render a window of a clip from all cameras: V×F with alphas.
+
+    Args:
+        model: the model that moves.
+        window: which columns; see `choose_window`.
+        cameras: the rows, at one elevation, relative to the reference camera (azimuth 0).
+        azimuth_deg: where the reference camera stands around the model; 0 looks at its front.
+        object_size: share of the frame that the longer side of the object fills in the reference
+            picture (that of azimuth 0 and column 0), less where another picture would cut it off.
+
+    Raises:
+        BackendUnavailable: moderngl is not installed or there is no off-screen OpenGL.
+    """
+    elevation = float(cameras.elevations_deg[0])
+    framing = window_framing(model, window, azimuth_deg, elevation, object_size)
+    light = Lighting()
+    light = Lighting(light.azimuth_deg + azimuth_deg, light.elevation_deg, light.ambient)
+    around = replace(cameras, azimuths_deg=cameras.azimuths_deg + azimuth_deg)
+    shape = (len(cameras), window.frames)
+    images = torch.empty(*shape, 3, cameras.height, cameras.width)
+    alphas = torch.empty(*shape, 1, cameras.height, cameras.width)
+    renderer = MeshRenderer(model, cameras.height, cameras.width)
+    columns = range(window.frames if window.duration > 0 else 1)
+    for f, seconds in zip(columns, window.seconds, strict=False):
+        rgba = torch.from_numpy(renderer.render(around, framing, window.clip, float(seconds), light))
+        rgba = rgba.permute(0, 3, 1, 2).float() / 255
+        alpha = rgba[:, 3:]
+        images[:, f], alphas[:, f] = rgba[:, :3] * alpha + (1 - alpha), alpha
+    renderer.close()
+    if window.duration == 0:
+        images[:, 1:], alphas[:, 1:] = images[:, :1], alphas[:, :1]
+    return ImageMatrix(images, cameras, frame_times(window.frames), window.fps, alphas)
