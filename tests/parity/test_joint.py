@@ -22,15 +22,21 @@ def test_joint_sampling(run: str, parity) -> None:
     rows = sequences(parity, run, "row", "svd", Guidance(linear_scale(frames, 1.5, 3.0)))
     columns = sequences(parity, run, "col", "sv3d", Guidance(constant_scale(views, 2.5)))
     schedule = JointSchedule(sigmas, weight.expand(len(sigmas) - 1, -1), rollback_steps=len(eps))
-    spreads = []
-
-    def watch(done: int, total: int, detail: str) -> None:
-        spreads.append((done, total))
-
+    evaluations, spreads = [], []
     got = sample_joint(
-        rows, columns, lambda draw: noise if draw == 0 else eps[draw - 1], schedule, Workers(8), watch
+        rows,
+        columns,
+        lambda draw: noise if draw == 0 else eps[draw - 1],
+        schedule,
+        Workers(8),
+        lambda done, total, detail: evaluations.append((done, total)),
+        lambda step, latents: spreads.append(latents.std()),
     )
-    assert spreads[-1] == (len(parity[f"joint_{run}_std"]),) * 2
+    std = parity[f"joint_{run}_std"]
+    assert evaluations[-1] == (len(std), len(std))
+    # the last evaluation of each step: the second of the first steps, which are repeated
+    last = [step + min(step, len(eps)) - 1 for step in range(1, schedule.steps + 1)]
+    assert torch.allclose(torch.stack(spreads), std[last], rtol=TOLERANCE)
     assert float((got - out).abs().max() / out.abs().max()) <= TOLERANCE
 
 
