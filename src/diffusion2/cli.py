@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusion2.commands import command_types
+from diffusion2.commands.run import spell_out
 from diffusion2.errors import Diffusion2Error, InputError
 
 INTERRUPTED = 130
@@ -75,12 +76,13 @@ def parse(arguments: list[str]) -> Any:
     """
     import tyro
 
-    preset, reason, settings = _defaults(arguments)
+    arguments = spell_out(arguments)
+    preset, reason, settings, inputs = _defaults(arguments)
     captured = StringIO()
     try:
         with redirect_stderr(captured):
             return tyro.cli(
-                command_types(preset, reason, settings),
+                command_types(preset, reason, settings, inputs),
                 prog="diffusion2",
                 description=DESCRIPTION,
                 args=arguments,
@@ -103,29 +105,30 @@ def one_line(box: str) -> str:
     return " ".join(" ".join(message).split()).rstrip(".") or "this call is not understood"
 
 
-def _defaults(arguments: list[str]) -> tuple[str, str, Any]:
+def _defaults(arguments: list[str]) -> tuple[str, str, Any, Any]:
     """Find the defaults of a run's options: those of the run in the folder, or of the preset."""
-    from diffusion2.config import PRESETS, GenerateSettings
+    from diffusion2.config import PRESETS, GenerateSettings, InputSettings
     from diffusion2.weights import choose_preset
 
     if arguments[:1] == ["reconstruct"]:
         folder = next((a for a in arguments[1:] if (Path(a) / "config.json").is_file()), None)
         if folder is None:
-            return "mini", "", GenerateSettings()
+            return "mini", "", GenerateSettings(), InputSettings()
         from diffusion2.run_folder import RunFolder
 
-        return "mini", "", RunFolder(Path(folder)).read_settings()
+        return "mini", "", RunFolder(Path(folder)).read_settings(), InputSettings()
     out = _value(arguments, "--out")
     if "--resume" in arguments and out is not None and (Path(out) / "config.json").is_file():
         from diffusion2.run_folder import RunFolder
 
         run = RunFolder(Path(out))
-        return str(run.read_config().get("preset", "mini")), "as the run began", run.read_settings()
+        preset = str(run.read_config().get("preset", "mini"))
+        return preset, "as the run began", run.read_settings(), run.read_source().settings
     name = _value(arguments, "--preset")
     if name in PRESETS:
-        return name, "as asked", PRESETS[name]
+        return name, "as asked", PRESETS[name], InputSettings()
     name, reason = choose_preset()
-    return name, reason, PRESETS[name]
+    return name, reason, PRESETS[name], InputSettings()
 
 
 def _value(arguments: list[str], option: str) -> str | None:

@@ -118,14 +118,15 @@ def read_matrix(folder: Path) -> ImageMatrix:
     if len(shapes) > 1:
         raise AssetFormatError(f"the views in {folder / 'matrix'} differ in their frames or sizes")
     (frames, _, height, width) = shapes.pop()
-    cameras, times, fps = read_cameras(folder / "cameras.json", height, width)
+    cameras, times, fps, reference_frame = read_cameras(folder / "cameras.json", height, width)
     if len(cameras) != len(rows) or len(times) != frames:
         raise AssetFormatError(
             f"{folder / 'cameras.json'} has {len(cameras)} views and {len(times)} frames, "
             f"but matrix/ has {len(rows)} and {frames}"
         )
     alphas = None if any(a is None for _, a in rows) else torch.stack([a for _, a in rows if a is not None])
-    return ImageMatrix(torch.stack([images for images, _ in rows]), cameras, times, fps, alphas)
+    images = torch.stack([images for images, _ in rows])
+    return ImageMatrix(images, cameras, times, fps, alphas, reference_frame)
 
 
 def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:
@@ -149,11 +150,12 @@ def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:
         "fps": float(matrix.fps),
         "views": views,
         "frames": [{"time": float(t)} for t in matrix.times],
+        "reference_frame": matrix.reference_frame,
     }
 
 
-def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, float]:
-    """Read `cameras.json`: the cameras, the times (F,), and the frames per second.
+def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, float, int]:
+    """Read `cameras.json`: the cameras, the times (F,), the frames per second, and the reference frame.
 
     The angles, radius and field of view count; `viewmat` and `K` are for other programs.
 
@@ -181,7 +183,10 @@ def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, 
         width,
     )
     times = torch.tensor([_number(path, frame, "time", 0, 1) for frame in frames], dtype=torch.float32)
-    return cameras, times, _number(path, content, "fps", 1e-3, 1e4)
+    reference = content.get("reference_frame", 0)
+    if isinstance(reference, bool) or not isinstance(reference, int) or not 0 <= reference < len(times):
+        raise AssetFormatError(f'{path}: "reference_frame" must be an index into "frames", not {reference!r}')
+    return cameras, times, _number(path, content, "fps", 1e-3, 1e4), reference
 
 
 def _numbered(folder: Path, name: str) -> list[Path]:

@@ -7,18 +7,23 @@ or a stage that is run alone, continues identically.
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from diffusion2.config import PRESETS, GenerateSettings, ReconstructionSettings
+from diffusion2.config import PRESETS, GenerateSettings, InputSettings, ReconstructionSettings
 from diffusion2.errors import AssetFormatError, ExportError, InputError
 from diffusion2.events import Event, Report, ResultWritten, RunFinished, RunStarted, Warned, ignore, stage
 from diffusion2.exporters import write_orbit_video, write_viewer
 from diffusion2.gaussians import Asset4D
 from diffusion2.image_matrix import ImageMatrix
-from diffusion2.inputs import read_conditions
+from diffusion2.inputs import read_conditions, read_recorded_conditions, remember_model, write_conditions
 from diffusion2.matrix_files import read_matrix
 from diffusion2.reconstruction import reconstruct
-from diffusion2.run_folder import EventLog, RunFolder, make_config, sha256
+from diffusion2.run_folder import EventLog, RunFolder, make_config
+from diffusion2.source import Source
 from diffusion2.weights import check_available, choose_preset, weights_hashes
+
+if TYPE_CHECKING:
+    from diffusion2.stage1 import Stage1
 
 MINI_DOMAIN = "the mini pair has only seen low-poly toy creatures: other objects run, but will not look good"
 EXPORTERS: dict[str, Callable[[Asset4D, Path], object]] = {
@@ -28,7 +33,7 @@ EXPORTERS: dict[str, Callable[[Asset4D, Path], object]] = {
 
 
 def generate(
-    source: str | Path,
+    source: str | Path | Source,
     out: str | Path,
     preset: str | None = None,
     *,
@@ -39,10 +44,10 @@ def generate(
     reason: str = "as asked",
     stage1_only: bool = False,
 ) -> RunFolder:
-    """Turn a picture into a moving 3D asset.
+    """Turn whatever is known of a moving object into a moving 3D asset.
 
     Args:
-        source: a picture with an alpha channel or a plain background.
+        source: a picture, a video, a folder of frames or a 3D model; or a `Source`, for words or several.
         out: the run's folder, new or empty.
         preset: a name in `PRESETS`; None for the best one whose weights are here.
         settings: what decides the result; None for the preset's. A run is resumed with the settings it
@@ -54,22 +59,25 @@ def generate(
         stage1_only: stop when the image matrix is there.
 
     Raises:
-        InputError: the picture, the folder or a setting can't be used. Nothing has been changed then.
+        InputError: the input, the folder or a setting can't be used. Nothing has been changed then.
         WeightsError: the preset's weights are missing. Nothing has been changed then.
         NumericalError: a stage left the finite numbers.
     """
     began = time.perf_counter()
-    source, run = Path(source), RunFolder(Path(out))
+    source = source if isinstance(source, Source) else Source(source)
+    run, heard = RunFolder(Path(out)), []
     if preset is not None and preset not in PRESETS:
         raise InputError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
     run.check(overwrite=overwrite, resume=resume)
     if resume:
-        preset, settings = _resumed_settings(run, source, preset, settings)
+        preset, settings, source = _resumed(run, source, preset, settings)
     if preset is None:
         preset, reason = choose_preset()
     settings = settings or PRESETS[preset]
-    conditions = read_conditions(source, size=settings.size, object_size=settings.object_size)
-    check_available(settings.priors)
+    check_available(settings.priors, settings.weights)
+    conditions = read_recorded_conditions(run, settings) if resume else None
+    if conditions is None:
+        conditions = read_conditions(source, settings, _both(report, heard.append))
     sample = None if resume and run.has_matrix else _load_stage1(settings)
     if not resume:
         run.start(
@@ -78,16 +86,20 @@ def generate(
                 preset=preset,
                 reason=reason,
                 source=source,
-                device="cpu",
-                weights=weights_hashes(settings.priors),
+                device="cpu" if sample is None else sample.device,
+                weights=weights_hashes(settings.priors, settings.weights),
             )
         )
-    report = _both(report, EventLog(run.events_path))
+    log = EventLog(run.events_path)
+    report = _both(report, log)
     report(RunStarted(str(source), run.path, preset, reason))
+    for event in heard:
+        log(event)
     if settings.priors == "mini":
         report(Warned(MINI_DOMAIN))
 
     try:
+        write_conditions(run, conditions, settings)
         if sample is not None:
             sample(run, conditions, settings, report)
             report(ResultWritten("matrix", run.path / "matrix"))
@@ -161,7 +173,7 @@ def export(asset: Asset4D, path: str | Path) -> Path:
     return path
 
 
-def _load_stage1(settings: GenerateSettings) -> Callable[..., None]:
+def _load_stage1(settings: GenerateSettings) -> "Stage1":
     """Load the networks, late: their libraries take seconds, and bad input has been refused by now."""
     from diffusion2.stage1 import Stage1
 
@@ -180,6 +192,7 @@ def _finish(
     """Go from the matrix in the folder to all results; what is there is kept unless `again`."""
     if again or not run.asset_path.exists():
         asset = reconstruct(matrix or read_matrix(run.path), settings, report, seed=seed)
+        asset = remember_model(asset, run)
         asset.save(run.asset_path)
         report(ResultWritten("asset", run.asset_path))
     asset = load_asset(run.asset_path)
@@ -193,21 +206,24 @@ def _finish(
         report(ResultWritten("viewer", run.viewer_path))
 
 
-def _resumed_settings(
-    run: RunFolder, source: Path, preset: str | None, settings: GenerateSettings | None
-) -> tuple[str, GenerateSettings]:
-    """Give the preset and settings that a run began with; refuse others, and another input."""
-    config, began_with = run.read_config(), run.read_settings()
-    began_preset = str(config.get("preset"))
-    if preset not in (None, began_preset) or settings not in (None, began_with):
+def _resumed(
+    run: RunFolder, source: Source, preset: str | None, settings: GenerateSettings | None
+) -> tuple[str, GenerateSettings, Source]:
+    """Give the preset, settings and source that a run began with; refuse others."""
+    began_with, began_from = run.read_settings(), run.read_source()
+    began_preset = str(run.read_config().get("preset"))
+    if (
+        preset not in (None, began_preset)
+        or settings not in (None, began_with)
+        or source.settings not in (InputSettings(), began_from.settings)
+    ):
         raise InputError(
             f"the run in {run.path} was begun with other settings: resume it without options, or start again "
             "with --overwrite"
         )
-    recorded = config.get("input")
-    if source.is_file() and not (isinstance(recorded, dict) and recorded.get("sha256") == sha256(source)):
+    if not source.is_recorded(run.read_input()):
         raise InputError(f"{source} is not the input that the run in {run.path} was begun with")
-    return began_preset, began_with
+    return began_preset, began_with, began_from
 
 
 def _both(first: Report, second: Report) -> Report:

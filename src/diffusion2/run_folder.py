@@ -1,6 +1,5 @@
 """What a run leaves on disk; its checkpoints; how it is resumed. See docs/conventions.md."""
 
-import hashlib
 import json
 import os
 import platform
@@ -19,6 +18,7 @@ from diffusion2.atomic_files import atomic_path, remove, write_json
 from diffusion2.config import GenerateSettings, settings_from_dict
 from diffusion2.errors import AssetFormatError, InputError
 from diffusion2.events import Event, StageProgress, to_record
+from diffusion2.source import Source, recorded_source
 
 ENTRIES = (
     "config.json",
@@ -72,19 +72,29 @@ class RunFolder:
         return self.path / "viewer.html"
 
     @property
+    def conditions_path(self) -> Path:
+        """Folder of what the matrix is conditioned on, given or made."""
+        return self.path / "conditions"
+
+    @property
+    def given_path(self) -> Path:
+        """Says which of the conditions were given."""
+        return self.conditions_path / "given.json"
+
+    @property
     def picture_path(self) -> Path:
         """The input as the priors see it."""
-        return self.path / "conditions" / "picture.png"
+        return self.conditions_path / "picture.png"
 
     @property
     def video_path(self) -> Path:
         """Folder of the reference view over time."""
-        return self.path / "conditions" / "video"
+        return self.conditions_path / "video"
 
     @property
     def views_path(self) -> Path:
         """Folder of the views at the reference time."""
-        return self.path / "conditions" / "views"
+        return self.conditions_path / "views"
 
     @property
     def previous_path(self) -> Path:
@@ -191,6 +201,15 @@ class RunFolder:
         """Read the settings this run was started with."""
         return settings_from_dict(self.read_config()["settings"])
 
+    def read_source(self) -> Source:
+        """Read what this run started from."""
+        return recorded_source(self.read_input())
+
+    def read_input(self) -> dict[str, Any]:
+        """Read the record of what this run started from; empty where another program wrote the folder."""
+        record = self.read_config().get("input")
+        return record if isinstance(record, dict) else {}
+
     def settings_or_defaults(self) -> GenerateSettings:
         """Give the settings the run began with, or the plain ones where another program wrote the folder."""
         return self.read_settings() if (self.path / "config.json").is_file() else GenerateSettings()
@@ -244,7 +263,7 @@ def make_config(
     *,
     preset: str,
     reason: str,
-    source: Path,
+    source: Source,
     device: str,
     weights: dict[str, str],
 ) -> dict[str, Any]:
@@ -254,7 +273,7 @@ def make_config(
         settings: what decides the result.
         preset: the preset's name.
         reason: why that preset.
-        source: the input file; its path and hash are kept.
+        source: what the run starts from; its paths and their hashes are kept.
         device: where the networks run.
         weights: sha256 of each file of weights, by name.
     """
@@ -262,19 +281,13 @@ def make_config(
         "settings": asdict(settings),
         "preset": preset,
         "preset_reason": reason,
-        "input": {"path": str(source), "sha256": sha256(source)},
+        "input": source.to_record(),
         "device": device,
         "weights": weights,
         "versions": {"python": platform.python_version(), **_versions()},
         "platform": platform.platform(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def sha256(path: Path) -> str:
-    """Hash a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -8,18 +8,24 @@ from typing import Annotated, Any, Union
 from tyro import MISSING
 from tyro.conf import subcommand
 
+from diffusion2.commands.ablation import Ablate, Benchmark
 from diffusion2.commands.asset import Export, Render, View
+from diffusion2.commands.evaluation import Evaluate
 from diffusion2.commands.machine import Doctor, Weights
 from diffusion2.commands.run import Generate, Reconstruct, Sample
+from diffusion2.commands.study import Study
 from diffusion2.commands.training import Train
-from diffusion2.config import GenerateSettings
+from diffusion2.config import GenerateSettings, InputSettings
 
 
-def command_types(preset: str, reason: str, settings: GenerateSettings) -> Any:
+def command_types(
+    preset: str, reason: str, settings: GenerateSettings, inputs: InputSettings | None = None
+) -> Any:
     """Give the union of all commands, with a run's options at the defaults of its preset."""
     begin: Any = {"preset": preset, "settings": settings, "reason": reason}
-    generate = Generate(input=MISSING, out=MISSING, **begin)
-    sample = Sample(input=MISSING, out=MISSING, **begin)
+    begin["input_settings"] = inputs or InputSettings()
+    generate = Generate(out=MISSING, **begin)
+    sample = Sample(out=MISSING, **begin)
     reconstruct = Reconstruct(folder=MISSING, seed=settings.seed, reconstruction=settings.reconstruction)
     return Union[  # noqa: UP007 (members are made at run time)
         Annotated[Generate, subcommand("generate", default=generate)],
@@ -29,6 +35,10 @@ def command_types(preset: str, reason: str, settings: GenerateSettings) -> Any:
         Annotated[Export, subcommand("export")],
         Annotated[View, subcommand("view")],
         Annotated[Weights, subcommand("weights")],
+        Annotated[Evaluate, subcommand("evaluate")],
+        Annotated[Benchmark, subcommand("benchmark")],
+        Annotated[Ablate, subcommand("ablate")],
+        Annotated[Study, subcommand("study")],
         Annotated[Train, subcommand("train")],
         Annotated[Doctor, subcommand("doctor")],
     ]

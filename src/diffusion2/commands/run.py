@@ -6,29 +6,66 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, Suppress, arg
 
-from diffusion2.config import GenerateSettings, ReconstructionSettings
+from diffusion2.config import GenerateSettings, InputSettings, ReconstructionSettings
+from diffusion2.source import Source
 from diffusion2.terminal import Terminal
 
 if TYPE_CHECKING:
     from diffusion2.run_folder import RunFolder
 
 PresetName = Literal["mini", "paper", "released"]
+SHORT = {
+    "--elevation": ("--elevation-deg",),
+    "--azimuths": ("--azimuths-deg",),
+    "--motion": ("--sampling.motion-bucket-id",),
+    "--fps": ("--fps", "--video-fps", "--sampling.fps-id"),
+}
+"""Spellings of a run's options that set one or several of them."""
+
+
+def spell_out(arguments: list[str]) -> list[str]:
+    """Replace the short spellings in the arguments of a command that makes a run."""
+    if arguments[:1] not in (["generate"], ["sample"]):
+        return arguments
+    written = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
+    spelled = []
+    for index, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        following = value if equals else "".join(arguments[index + 1 : index + 2])
+        if name == "--views" and following and not following.lstrip("-").isdecimal():
+            spelled.append("--given-views" + equals + value)
+        elif name in SHORT:
+            # one that is also given by itself keeps its own value
+            others = [other for other in SHORT[name][1:] if other not in written]
+            for other in others:
+                spelled += [other, following]
+            spelled.append(SHORT[name][0] + equals + value)
+        else:
+            spelled.append(argument)
+    return spelled
 
 
 @dataclass(frozen=True)
 class Generate:
-    """Turn a picture into a moving 3D asset: both stages and all results."""
+    """Turn a picture, a video, words or a 3D model into a moving 3D asset: both stages and all results."""
 
-    input: Positional[Path]
-    """A picture (PNG, JPEG, WebP ...) with an alpha channel or a plain background."""
     out: Path
     """Folder of the run, new or empty."""
+    input: Positional[Path | None] = None
+    """A picture, a video, a folder of frames, or a 3D model; docs/inputs.md has the formats."""
+    prompt: str = ""
+    """Words instead of an INPUT, of which --text-model makes a picture."""
+    video: Path | None = None
+    """A video or folder of frames of the reference view, beside an INPUT or alone."""
+    given_views: Path | None = None
+    """A folder of the views at the reference time, beside an INPUT or alone (or --views FOLDER)."""
     preset: PresetName = "mini"
     """Chooses the defaults of all options below."""
     overwrite: bool = False
     """Replace the run that is in the folder, once this one is complete."""
     resume: bool = False
-    """Continue the run that is in the folder, with the settings it began with."""
+    """Continue the run that is in the folder, with the settings it began with; INPUT can be left out."""
+    input_settings: Annotated[InputSettings, arg(name="")] = field(default_factory=InputSettings)
     settings: Annotated[GenerateSettings, arg(name="")] = field(default_factory=GenerateSettings)
     reason: Suppress[str] = ""
 
@@ -40,9 +77,10 @@ class Generate:
     def _start(self, *, stage1_only: bool) -> "RunFolder":
         from diffusion2.pipeline import generate
 
+        source = Source(self.input, self.prompt, self.video, self.given_views, self.input_settings)
         with Terminal() as terminal:
             return generate(
-                self.input,
+                source,
                 self.out,
                 self.preset,
                 settings=self.settings,
@@ -56,7 +94,7 @@ class Generate:
 
 @dataclass(frozen=True)
 class Sample(Generate):
-    """Stage 1 alone: a picture becomes the image matrix; `reconstruct` goes on from it."""
+    """Stage 1 alone: the input becomes the image matrix; `reconstruct` goes on from it."""
 
     def run(self) -> None:
         """Run stage 1."""

@@ -1,11 +1,7 @@
 """An object on a plain background, cut out without any network."""
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image, ImageFilter
-
-from diffusion2.errors import InputError
 
 TOLERANCE = 20
 """How far a background pixel may be from the background's colour, per channel, of 255."""
@@ -17,34 +13,25 @@ MIN_OBJECT = 0.002
 """Share of the picture that must be object."""
 
 
-def cut_out_plain_background(picture: Image.Image, path: Path) -> Image.Image:
+def plain_background_mask(picture: Image.Image) -> Image.Image | None:
     """Find the object in an RGB picture with a plain background.
 
     Background is what has the border's colour and is connected to the border, so that a white belly
     on white stays part of the object where its outline is closed.
 
-    Args:
-        picture: RGB.
-        path: for messages.
-
     Returns:
-        The object's mask, mode L, its edge softened by a pixel.
-
-    Raises:
-        InputError: the background is not plain, or there is nothing on it.
+        The object's mask, mode L, its edge softened by a pixel; black where there is no object. None if the
+        background is not plain.
     """
     pixels = np.asarray(picture)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.int16)
     colour = np.median(border, axis=0).astype(np.int16)
     if np.mean(np.abs(border - colour).max(axis=-1) <= TOLERANCE) < PLAIN_BORDER:
-        raise InputError(
-            f"{path} has no alpha channel and its background is not plain: cut the object out first and "
-            "give a PNG with a transparent background"
-        )
+        return None
     near = np.abs(pixels - colour).max(axis=-1) <= TOLERANCE
     mask = ~connected_to_border(near)
     if mask.mean() < MIN_OBJECT:
-        raise InputError(f"{path} shows no object: it has one plain colour, and no alpha channel")
+        mask[:] = False
     image = Image.fromarray(mask.astype(np.uint8) * 255)
     if colour.min() < WHITE:
         image = image.filter(ImageFilter.MinFilter(3))  # the edge has taken on the background's colour

@@ -6,25 +6,16 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 
 from diffusion2.config import ReconstructionSettings
 from diffusion2.errors import NumericalError
-from diffusion2.gaussians import DeformationField, DeformationSettings, Gaussians
-from diffusion2.gaussians.gaussians import SH_C0, multiply_quats
+from diffusion2.gaussians import DeformationField, Gaussians
 from diffusion2.gaussians.rasterize import rasterize
+from diffusion2.reconstruction.canonical import Canonical, without_dead
+from diffusion2.reconstruction.density import relocate_dead
 from diffusion2.reconstruction.losses import alpha_loss, photometric_loss
+from diffusion2.reconstruction.motion import Motion
 from diffusion2.reconstruction.targets import Targets
-
-RATES = {"means": 3.2e-4, "quats": 1e-3, "log_scales": 5e-3, "opacity_logits": 5e-2, "sh0": 2.5e-3}
-"""Learning rates of 3D Gaussian splatting (Kerbl et al., 2023) for a camera distance of 2; a setting
-multiplies them."""
-
-_LAST_RATE = 0.1
-"""Every learning rate falls exponentially to this share of its first value."""
-
-_DEAD = 0.005
-"""Opacity under which a Gaussian is not seen."""
 
 _WINDOW = 25
 """Steps over which the loss is averaged when states are compared."""
@@ -51,59 +42,6 @@ class Cells:
     views: Tensor
     frames: Tensor
     of_picture: Tensor
-
-
-class Canonical:
-    """The canonical Gaussians while they are being optimised."""
-
-    def __init__(self, gaussians: Gaussians, rate: float, steps: int) -> None:
-        self.parameters = {
-            name: tensor.detach().clone().requires_grad_() for name, tensor in gaussians.tensors().items()
-        }
-        groups = [{"params": [self.parameters[name]], "lr": rate * RATES[name]} for name in self.parameters]
-        self.optimizer = torch.optim.Adam(groups, eps=1e-15, fused=True)
-        self._schedule = _falling(self.optimizer, steps)
-
-    @property
-    def gaussians(self) -> Gaussians:
-        """The Gaussians, attached to the parameters."""
-        return Gaussians(**self.parameters)
-
-    def step(self) -> None:
-        """Follow the gradients; colours stay colours."""
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self._schedule.step()
-        with torch.no_grad():
-            self.parameters["sh0"].clamp_(-0.5 / SH_C0, 0.5 / SH_C0)
-
-    @torch.no_grad()
-    def relocate_dead(self, generator: torch.Generator) -> None:
-        """Move Gaussians that are not seen next to ones that are, keeping what is drawn.
-
-        Source: Kheradmand et al. (2024), "3D Gaussian splatting as Markov chain Monte Carlo", with one
-        copy per place. The number of Gaussians and their order stay, which densification by copies and
-        deletions would not give.
-        """
-        opacities = self.parameters["opacity_logits"].sigmoid()
-        dead = (opacities < _DEAD).nonzero()[:, 0]
-        alive = (opacities >= _DEAD).nonzero()[:, 0]
-        dead = dead[: len(alive)]
-        if not len(dead):
-            return
-        # Gaussians that cover much of the pictures gain most from being two.
-        sizes = self.parameters["log_scales"].exp().amax(dim=1)
-        chosen = torch.multinomial((opacities * sizes)[alive], len(dead), generator=generator)
-        sources = alive[chosen]
-        shared = 1 - (1 - opacities[sources].clamp(max=0.99)).sqrt()
-        self.parameters["opacity_logits"][sources] = torch.logit(shared)
-        for tensor in self.parameters.values():
-            tensor[dead] = tensor[sources]
-            state = self.optimizer.state[tensor]
-            for moment in ("exp_avg", "exp_avg_sq"):
-                state[moment][dead] = 0
-        spread = self.parameters["log_scales"][sources].exp()
-        self.parameters["means"][dead] += spread * torch.randn(len(dead), 3, generator=generator)
 
 
 class Best:
@@ -142,17 +80,18 @@ def warm_up(
     batch = min(targets.views, settings.times_per_step * settings.views_per_step)
     for step in range(steps):
         views = torch.randperm(targets.views, generator=generator)[:batch]
-        cells = Cells(views, torch.zeros(1, dtype=torch.long), torch.zeros(batch, dtype=torch.long))
+        frame = torch.tensor([targets.reference_frame])
+        cells = Cells(views, frame, torch.zeros(batch, dtype=torch.long))
         loss = _losses(canonical.gaussians, None, targets, cells, settings).mean()
         loss.backward()
         canonical.step()
         loss = loss.detach()
         _check_finite(step, loss, *canonical.parameters.values())
         if settings.relocate_every and (step + 1) % settings.relocate_every == 0 and step < 0.8 * steps:
-            canonical.relocate_dead(generator)
+            relocate_dead(canonical, None, generator)
         if (step + 1) % 10 == 0:
             progress(step + 1, total, f"warm-up, loss {float(loss):.4f}")
-    return _without_dead(canonical.gaussians)
+    return without_dead(canonical.gaussians)
 
 
 def train_dynamics(
@@ -169,52 +108,47 @@ def train_dynamics(
     """
     steps, before = settings.joint_iterations, settings.warmup_iterations
     canonical = Canonical(gaussians, settings.gaussians_rate * settings.canonical_rate, steps)
-    field = _make_field(settings, generator)
-    optimizer = torch.optim.Adam(field.parameters(), lr=settings.deformation_rate, eps=1e-15, fused=True)
-    schedule = _falling(optimizer, steps, settings.last_deformation_rate / settings.deformation_rate)
+    motion = Motion(canonical.gaussians, settings, generator)
     best = Best()
     for step in range(steps):
         cells = _draw_cells(targets, settings, generator)
         weights = targets.weights[cells.views, cells.frames[cells.of_picture]]
-        losses = _losses(canonical.gaussians, field, targets, cells, settings, weights)
+        losses = _losses(canonical.gaussians, motion, targets, cells, settings, weights)
         (weights * losses).mean().backward()
         losses = losses.detach()
-        best.offer(float(losses.mean()), canonical.parameters, field.state_dict())
+        best.offer(float(losses.mean()), canonical.parameters, motion.field.state_dict())
         canonical.step()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        schedule.step()
-        _check_finite(before + step, losses, *canonical.parameters.values(), *field.parameters())
+        motion.step()
+        _check_finite(before + step, losses, *canonical.parameters.values(), *motion.field.parameters())
         if (step + 1) % 10 == 0:
             progress(before + step + 1, before + steps, f"dynamics, loss {float(losses.mean()):.4f}")
     if best.state:
         canonical_state, field_state = best.state
-        field.load_state_dict(field_state)
+        motion.field.load_state_dict(field_state)
         gaussians = Gaussians(**canonical_state)
     else:
         gaussians = Gaussians(**{k: v.detach() for k, v in canonical.parameters.items()})
-    return _without_dead(gaussians), field.requires_grad_(False)
+    return without_dead(gaussians), motion.field.requires_grad_(False)
 
 
 def _losses(
     gaussians: Gaussians,
-    field: DeformationField | None,
+    motion: Motion | None,
     targets: Targets,
     cells: Cells,
     settings: ReconstructionSettings,
     weights: Tensor | None = None,
 ) -> Tensor:
-    """Give the loss of every picture of a step, (B,)."""
+    """Give the loss of every picture of a step, (B,).
+
+    With weights (B,), gradients flow to the motion as if each loss were divided by its weight: the weights
+    hold for the canonical Gaussians alone, the motion needs every picture alike.
+    """
     frames = cells.frames[cells.of_picture]
     means, quats = gaussians.means, gaussians.quats
-    if field is not None:
-        motion = field(gaussians.means.detach(), targets.times[cells.frames])
-        translations, rotations = motion.translations[cells.of_picture], motion.rotations[cells.of_picture]
-        if weights is not None:
-            # The weights hold for the canonical Gaussians alone: the motion needs every picture alike.
-            for tensor in (translations, rotations):
-                tensor.register_hook(lambda gradient: gradient / weights[:, None, None])
-        means, quats = means + translations, multiply_quats(rotations, quats)
+    if motion is not None:
+        gains = None if weights is None else 1 / weights
+        means, quats = motion.pose(gaussians, targets.times[cells.frames], cells.of_picture, gains)
     target = targets.images[cells.views, frames]
     rendering = rasterize(
         means,
@@ -251,31 +185,6 @@ def _draw_cells(targets: Targets, settings: ReconstructionSettings, generator: t
     return Cells(views.flatten(), frames, torch.arange(times).repeat_interleave(count))
 
 
-def _make_field(settings: ReconstructionSettings, generator: torch.Generator) -> DeformationField:
-    size = DeformationSettings(
-        settings.deformation_depth,
-        settings.deformation_width,
-        settings.position_frequencies,
-        settings.time_frequencies,
-        min(settings.time_layer, settings.deformation_depth - 1),
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        return DeformationField(size)
-
-
-def _falling(optimizer: torch.optim.Optimizer, steps: int, last: float = _LAST_RATE) -> LRScheduler:
-    gamma = last ** (1 / max(1, steps))
-    return ExponentialLR(optimizer, gamma)
-
-
 def _check_finite(step: int, *tensors: Tensor) -> None:
     if not math.isfinite(sum(float(tensor.detach().sum()) for tensor in tensors)):
         raise NumericalError("reconstruction", step, hint="lower gaussians_rate or deformation_rate")
-
-
-def _without_dead(gaussians: Gaussians) -> Gaussians:
-    """Drop what is not seen, and detach the rest from its gradients."""
-    parts = Gaussians(**{name: tensor.detach() for name, tensor in gaussians.tensors().items()})
-    seen = parts.opacities >= _DEAD
-    return parts.select(seen) if bool(seen.any()) else parts

@@ -22,7 +22,7 @@ def reconstruct(
 ) -> Asset4D:
     """Build dynamic 3D Gaussians that look like the image matrix.
 
-    Section 3.4 of the paper: a warm-up on the views at the reference time (frame 0) with static Gaussians;
+    Section 3.4 of the paper: a warm-up on the views at the reference time with static Gaussians;
     then a deformation field is learned on the whole matrix, while the canonical Gaussians follow at a
     reduced learning rate and with a loss weight that falls away from the reference view and frame.
     Differences: Gaussians start in the visual hull of the reference column; unseen ones are moved to

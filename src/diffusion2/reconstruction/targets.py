@@ -26,6 +26,7 @@ class Targets:
         viewmats: (V, 4, 4) float32.
         Ks: (V, 3, 3) float32, of the cut pictures.
         times: (F,) in [0, 1].
+        reference_frame: index of the reference frame.
         weights: (V, F) in (0, 1], how much a cell may shape the canonical Gaussians; see `closeness`.
     """
 
@@ -35,6 +36,7 @@ class Targets:
     viewmats: Tensor
     Ks: Tensor
     times: Tensor
+    reference_frame: int
     weights: Tensor
 
     @property
@@ -81,6 +83,7 @@ def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
         viewmats=torch.as_tensor(matrix.cameras.viewmats, dtype=torch.float32),
         Ks=Ks,
         times=matrix.times.float(),
+        reference_frame=matrix.reference_frame,
         weights=closeness(matrix, weight_floor),
     )
 
@@ -91,19 +94,20 @@ def closeness(matrix: ImageMatrix, floor: float) -> Tensor:
     Section 3.4: the loss scale of the canonical Gaussians falls away from the references, where stage 1
     loses texture. The paper gives no formula. Ours is 1 on the reference row and column, since both
     are sharp, and falls as a cosine with the smaller of the two distances: the angle to the reference view
-    (the last one) and the share of the sequence since the reference frame (the first one).
+    (the last one) and the share of the sequence between a frame and the reference frame.
     """
     azimuths = torch.as_tensor(matrix.cameras.azimuths_deg, dtype=torch.float32)
     angles = torch.remainder(azimuths - azimuths[-1] + 180, 360).sub(180).abs() / 180
-    distance = torch.minimum(angles[:, None], matrix.times.float()[None, :].clamp(0, 1))
+    times = matrix.times.float()
+    distance = torch.minimum(angles[:, None], (times - times[matrix.reference_frame]).abs().clamp(max=1)[None])
     return floor + (1 - floor) * 0.5 * (1 + torch.cos(math.pi * distance))
 
 
 def reference_column(matrix: ImageMatrix) -> tuple[Tensor, Tensor]:
     """Give pictures (V, 3, H, W) and masks (V, 1, H, W) at the reference time."""
-    images = matrix.images[:, 0].float().clamp(0, 1)
+    images = matrix.images[:, matrix.reference_frame].float().clamp(0, 1)
     if matrix.alphas is not None:
-        return images, matrix.alphas[:, 0].float()
+        return images, matrix.alphas[:, matrix.reference_frame].float()
     return images, estimate_alphas(images)[0]
 
 

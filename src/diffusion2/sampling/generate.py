@@ -7,11 +7,10 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from diffusion2.cameras import orbit
 from diffusion2.config import GenerateSettings, SamplingSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Report, ignore, stage
-from diffusion2.image_matrix import Conditions
+from diffusion2.image_matrix import Conditions, view_cameras
 from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.composition import multiview_weights
@@ -169,7 +168,7 @@ def view_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings
         scales = constant_scale(settings.views, sampling.views_guidance)
     condition = pair.multiview.prepare(
         pictures,
-        orbit(settings.views, settings.elevation_deg),
+        view_cameras(settings),
         _guidance(scales, sampling),
         cond_aug=sampling.views_cond_aug,
         seed=settings.seed,

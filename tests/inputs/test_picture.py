@@ -9,11 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from diffusion2.config import GenerateSettings
 from diffusion2.errors import InputError
 from diffusion2.inputs import read_conditions
 from diffusion2.inputs.background import connected_to_border
+from diffusion2.inputs.cut_out import cut_out
+from diffusion2.inputs.picture import read_picture
+from diffusion2.source import InputSettings, Source
 
 SHARED = Path(__file__).parents[3] / "shared" / "inputs" / "images"
+
+
+def read(path, size=64, object_size=0.9):
+    """The framed picture of a file."""
+    plain = InputSettings(background="plain")
+    return read_conditions(
+        Source(path, settings=plain), GenerateSettings(size=size, object_size=object_size)
+    ).picture
 
 
 def blob(mode="RGBA", size=(100, 80), box=(20, 30, 60, 50), colour=(200, 30, 30), ground=(0, 0, 0, 0)):
@@ -34,7 +46,7 @@ def object_box(picture):
 
 
 def test_the_object_is_centred_and_fills_its_share_of_the_frame(tmp_path):
-    picture = read_conditions(save(blob(), tmp_path / "a.png"), size=100, object_size=0.8).picture
+    picture = read(save(blob(), tmp_path / "a.png"), 100, 0.8)
     assert picture.shape == (3, 100, 100)
     left, top, right, bottom = object_box(picture)
     # a pixel of rounding on each side
@@ -45,7 +57,7 @@ def test_the_object_is_centred_and_fills_its_share_of_the_frame(tmp_path):
 
 
 def test_the_frame_is_white_and_values_are_8_bit(tmp_path):
-    picture = read_conditions(save(blob(), tmp_path / "a.png"), size=64).picture
+    picture = read(save(blob(), tmp_path / "a.png"), 64)
     assert torch.equal(picture[:, 0, 0], torch.ones(3))
     torch.testing.assert_close(picture * 255, (picture * 255).round(), atol=1e-4, rtol=0)
 
@@ -54,7 +66,7 @@ def test_the_frame_is_white_and_values_are_8_bit(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_a_plain_background_is_recognised(tmp_path, ground, suffix):
     path = save(blob("RGB", size=(400, 300), box=(50, 60, 350, 200), ground=ground), tmp_path / f"a.{suffix}")
-    picture = read_conditions(path, size=100, object_size=0.9).picture
+    picture = read(path, 100, 0.9)
     assert torch.equal(picture[:, 0, 0], torch.ones(3))
     left, _, right, _ = object_box(picture)
     assert abs((right - left) - 90) <= 3
@@ -63,17 +75,16 @@ def test_a_plain_background_is_recognised(tmp_path, ground, suffix):
 def test_a_white_belly_on_white_stays_part_of_the_object(tmp_path):
     picture = Image.new("RGB", (100, 100), "white")
     ImageDraw.Draw(picture).ellipse((20, 20, 80, 80), outline=(10, 10, 10), width=4, fill="white")
-    from diffusion2.inputs.picture import read_cut_out
-
-    alpha = np.asarray(read_cut_out(save(picture, tmp_path / "a.png")).getchannel("A"))
+    path = save(picture, tmp_path / "a.png")
+    alpha = np.asarray(cut_out([read_picture(path)], InputSettings(), path)[0].getchannel("A"))
     assert alpha[50, 50] == 255
     assert alpha[2, 2] == 0
 
 
 def test_a_busy_background_is_refused(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (80, 80, 3), dtype=np.uint8)
-    with pytest.raises(InputError, match="transparent background"):
-        read_conditions(save(Image.fromarray(noise), tmp_path / "a.png"), size=64)
+    with pytest.raises(InputError, match="not plain"):
+        read(save(Image.fromarray(noise), tmp_path / "a.png"))
 
 
 def test_orientation_is_applied(tmp_path):
@@ -81,7 +92,7 @@ def test_orientation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
     path = save(picture, tmp_path / "a.jpg", exif=exif)
-    left, top, right, bottom = object_box(read_conditions(path, size=100).picture)
+    left, top, right, bottom = object_box(read(path, 100))
     assert bottom - top > 2 * (right - left)
 
 
@@ -89,7 +100,7 @@ def test_orientation_is_applied(tmp_path):
 def test_modes_with_alpha_are_cut_out_by_it(tmp_path, mode):
     picture = blob() if mode == "RGBA" else blob().convert("LA").convert(mode)
     path = save(picture, tmp_path / ("a.tif" if mode == "PA" else "a.png"))
-    left, _, right, _ = object_box(read_conditions(path, size=100).picture)
+    left, _, right, _ = object_box(read(path, 100))
     assert abs((right - left) - 90) <= 2
 
 
@@ -101,13 +112,13 @@ def test_modes_without_alpha_are_read(tmp_path, mode):
     else:
         picture = picture.convert(mode)
     path = save(picture, tmp_path / ("a.tif" if mode == "CMYK" else "a.png"))
-    left, _, right, _ = object_box(read_conditions(path, size=100).picture)
+    left, _, right, _ = object_box(read(path, 100))
     assert abs((right - left) - 90) <= 2
 
 
 def test_a_palette_with_a_transparent_colour_is_cut_out(tmp_path):
     path = save(blob().convert("P"), tmp_path / "a.gif", transparency=blob().convert("P").getpixel((0, 0)))
-    assert torch.equal(read_conditions(path, size=64).picture[:, 0, 0], torch.ones(3))
+    assert torch.equal(read(path, 64)[:, 0, 0], torch.ones(3))
 
 
 def write_png_header(path, width, height):
@@ -147,8 +158,8 @@ BAD = {
     "text": (_written("a.png", b"hello, this is not a picture\n" * 20), "no picture"),
     "truncated": (_truncated, "damaged"),
     "postscript": (_written("a.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n"), "no picture"),
-    "video": (_written("a.mp4", b"\0" * 50), "videos"),
-    "model": (_written("a.glb", b"glTF" + b"\0" * 50), "3D models"),
+    "video": (_written("a.mp4", b"\0" * 50), "as a video"),
+    "model": (_written("a.glb", b"glTF" + b"\0" * 50), "glTF"),
     "device": (lambda f: Path("/dev/null"), "no regular file"),
     "name with a NUL": (lambda f: f / "a\0b.png", "a"),
     "very long name": (lambda f: f / ("a" * 5000), "can't be read"),
@@ -168,7 +179,7 @@ def test_a_bad_picture_gives_one_clear_error(tmp_path, name):
     make, message = BAD[name]
     path = make(tmp_path)
     with pytest.raises(InputError, match=message) as caught:
-        read_conditions(path, size=64)
+        read(path, 64)
     assert "\n" not in str(caught.value)
 
 
@@ -183,7 +194,7 @@ def test_damaged_pictures_never_give_another_error(tmp_path_factory, data):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(content[: data.draw(st.integers(1, len(content)))]))
     try:
-        picture = read_conditions(path, size=32).picture
+        picture = read(path, 32)
     except InputError:
         return
     assert picture.shape == (3, 32, 32)
@@ -191,7 +202,7 @@ def test_damaged_pictures_never_give_another_error(tmp_path_factory, data):
 
 def test_large_pictures_are_shrunk_before_work(tmp_path):
     path = save(blob(size=(5000, 4000), box=(500, 500, 4500, 3500)), tmp_path / "a.png", compress_level=1)
-    left, _, right, _ = object_box(read_conditions(path, size=100).picture)
+    left, _, right, _ = object_box(read(path, 100))
     assert abs((right - left) - 90) <= 2
 
 
@@ -218,7 +229,7 @@ def test_connected_to_border_agrees_with_a_plain_flood_fill(seed, height, width,
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the pictures in ../shared/inputs/images")
 def test_real_cut_outs_are_read():
     for path in sorted(SHARED.glob("*.png")):
-        picture = read_conditions(path, size=128).picture
+        picture = read(path, 128)
         left, top, right, bottom = object_box(picture)
         # edges of real cut-outs fade, so a few pixels of the 115 may be nearly white
         assert 100 <= max(right - left, bottom - top) <= 117, path

@@ -1,0 +1,239 @@
+"""From a source to the known parts of the image matrix, cut out and framed alike."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from diffusion2.config import GenerateSettings, InputSettings
+from diffusion2.errors import InputError
+from diffusion2.events import Report, Warned, ignore
+from diffusion2.image_matrix import Conditions, view_cameras
+from diffusion2.inputs.cut_out import cut_out
+from diffusion2.inputs.frames import PictureFrames, list_pictures
+from diffusion2.inputs.framing import (
+    Box,
+    Crop,
+    contains,
+    crop_about_axis,
+    crop_around,
+    matching_crop,
+    moved_box,
+    show,
+    union,
+    visible_box,
+    whole_picture,
+)
+from diffusion2.inputs.kinds import check_exists, kind_of
+from diffusion2.inputs.picture import WORKING_SIDE_PX, read_picture
+from diffusion2.inputs.video import read_clip
+from diffusion2.model_frame import ModelFrame
+from diffusion2.source import Source
+
+BUDGET_PX = 64_000_000
+"""Pixels of a sequence that are held at once; longer ones are shrunk more while they are read."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One known part: pictures, RGBA, in order, and which of them is the shared one.
+
+    Attributes:
+        name: what it is, for messages.
+        pictures: a row in the order of time, a column in the order of the views, or one picture.
+        reference: the index of the picture at the reference view and time.
+    """
+
+    name: str
+    pictures: list[Image.Image]
+    reference: int = -1
+
+    @property
+    def reference_box(self) -> Box | None:
+        """Where the object is in the picture that all parts share."""
+        return visible_box(self.pictures[self.reference])
+
+    @property
+    def whole_box(self) -> Box | None:
+        """Where the object ever is."""
+        return union([visible_box(picture) for picture in self.pictures])
+
+    def show(self, crop: Crop, size: int) -> Tensor:
+        """Give the pictures (N, 3, size, size) in one crop."""
+        return torch.stack([show(picture, crop, size) for picture in self.pictures])
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What is known; at least one part is."""
+
+    picture: _Part | None = None
+    video: _Part | None = None
+    views: _Part | None = None
+    model: _Part | None = None
+    fps: float | None = None
+    model_frame: ModelFrame | None = None
+
+
+def read_conditions(source: Source, settings: GenerateSettings, report: Report = ignore) -> Conditions:
+    """Read whatever the user has of the image matrix.
+
+    A picture becomes the reference view at the reference time; a video the reference view over time (the
+    row); a 3D model or a folder of views the views at the reference time (the column). All are framed so that
+    they agree about the picture that they share.
+
+    Args:
+        source: the files, or the words, and how to read them.
+        settings: V, F, size, the cameras, the object's size, the reference frame.
+        report: hears what the user should know about the input.
+
+    Returns:
+        Conditions whose pictures are on white and in steps of 1/255; the reference frame comes first.
+
+    Raises:
+        InputError: a part can't be read, shows no object, or does not fit the others.
+        WeightsError, BackendUnavailable: what reading it needs is missing.
+    """
+    source.check()
+    parts = _read_parts(source, settings, report)
+    if source.settings.framing == "keep":
+        crops = {name: whole_picture(*part.pictures[0].size) for name, part in _known(parts).items()}
+    else:
+        crops = _choose_crops(parts, settings, report)
+    shown = {name: part.show(crops[name], settings.size) for name, part in _known(parts).items()}
+    video, views = shown.get("video"), shown.get("views", shown.get("model"))
+    if video is not None and settings.reference_frame == "last":
+        video = video.flip(0)
+    if "picture" in shown:
+        picture = shown["picture"][0]
+    elif video is not None:
+        picture = video[0]
+    else:
+        assert views is not None
+        picture = views[-1]
+    return Conditions(picture, video, views, parts.fps, parts.model_frame)
+
+
+def _known(parts: _Parts) -> dict[str, _Part]:
+    every = {"picture": parts.picture, "video": parts.video, "views": parts.views, "model": parts.model}
+    return {name: part for name, part in every.items() if part is not None}
+
+
+def _read_parts(source: Source, settings: GenerateSettings, report: Report) -> _Parts:
+    """Read and cut out every part that is there."""
+    files = source.files
+    kind = kind_of(files["input"]) if "input" in files else None
+    if kind == "video" and "video" in files:
+        raise InputError(f"{source.input} is a video, so --video can't be given beside it")
+    if kind == "model" and "views" in files:
+        raise InputError(f"{source.input} is a 3D model, which gives the views: leave out --views")
+    picture = video = views = model = fps = model_frame = None
+    if kind == "model":
+        from diffusion2.inputs.model import render_model
+
+        pictures, model_frame = render_model(
+            files["input"], view_cameras(settings), source.settings, settings.object_size
+        )
+        model = _Part(str(files["input"]), pictures)
+    if "views" in files:
+        views = _read_views(files["views"], source.settings, settings, report)
+    if kind == "video" or "video" in files:
+        path = files["input"] if kind == "video" else files["video"]
+        video, fps = _read_row(path, source.settings, settings, report)
+        if len(video.pictures) == 1 < settings.frames:
+            video, picture, fps = None, video, None
+    if kind == "picture":
+        pictures = [read_picture(files["input"])]
+        picture = _Part(str(files["input"]), _cut_out(pictures, source.settings, files["input"], report))
+    elif source.prompt:
+        from diffusion2.inputs.text import paint
+
+        painted = paint(source.prompt, source.settings, settings.seed, report).convert("RGBA")
+        name = f'the picture of "{source.prompt}"'
+        picture = _Part(name, _cut_out([painted], source.settings, name, report))
+    parts = _Parts(picture, video, views, model, fps, model_frame)
+    for part in _known(parts).values():
+        if part.reference_box is None:
+            raise InputError(f"{part.name} shows no object at the reference view and time")
+    return parts
+
+
+def _read_row(
+    path: Path, how: InputSettings, settings: GenerateSettings, report: Report
+) -> tuple[_Part, float]:
+    """Read a video; one picture alone where it has but one frame."""
+    check_exists(path)
+    clip = read_clip(
+        path, settings.frames, _working_side(settings.frames), start=how.start, fps=how.video_fps
+    )
+    pictures = clip.pictures
+    if clip.distinct == 1 < settings.frames:
+        report(Warned(f"{path} has one frame there: it is taken as a picture, and motion is made for it"))
+        pictures = pictures[:1]
+    elif clip.distinct < settings.frames:
+        report(
+            Warned(
+                f"{path} has only {clip.distinct} frames there, so some are shown more than once; --frames "
+                f"{clip.distinct} takes each once"
+            )
+        )
+    reference = 0 if settings.reference_frame == "first" else -1
+    return _Part(str(path), _cut_out(pictures, how, path, report), reference), clip.fps
+
+
+def _read_views(folder: Path, how: InputSettings, settings: GenerateSettings, report: Report) -> _Part:
+    check_exists(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file: --views is a folder of pictures, the reference view last")
+    frames = PictureFrames(list_pictures(folder))
+    if len(frames.paths) != settings.views:
+        raise InputError(
+            f"{folder} has {len(frames.paths)} pictures, but the run has {settings.views} views: give the "
+            f"pictures' number with --views {len(frames.paths)} too"
+        )
+    pictures = frames.pictures(range(settings.views), _working_side(settings.views))
+    return _Part(str(folder), _cut_out(pictures, how, folder, report))
+
+
+def _cut_out(
+    pictures: list[Image.Image], how: InputSettings, name: Path | str, report: Report
+) -> list[Image.Image]:
+    """Separate the object from the background, unless the pictures are to be kept as they are."""
+    return pictures if how.framing == "keep" else cut_out(pictures, how, name, report)
+
+
+def _working_side(count: int) -> int:
+    return min(WORKING_SIDE_PX, math.isqrt(BUDGET_PX // count))
+
+
+def _choose_crops(parts: _Parts, settings: GenerateSettings, report: Report) -> dict[str, Crop]:
+    """Choose each part's crop: one part decides, the others agree with it about the picture they share."""
+    object_size = settings.object_size
+    video_box = parts.video.whole_box if parts.video else None
+    if (anchor := parts.model) is not None:
+        crop = whole_picture(*anchor.pictures[0].size)
+    elif (anchor := parts.views) is not None:
+        box = anchor.whole_box
+        if parts.video is not None:  # nothing of its motion may be cut off
+            box = union([box, moved_box(video_box, parts.video.reference_box, anchor.reference_box)])
+        crop = crop_about_axis(box, anchor.pictures[0].width, object_size)
+    elif (anchor := parts.video) is not None:
+        crop = crop_around(video_box, object_size)
+    else:
+        anchor = parts.picture
+        assert anchor is not None
+        crop = crop_around(anchor.whole_box, object_size)
+    crops = {
+        name: crop if part is anchor else matching_crop(part.reference_box, anchor.reference_box, crop)
+        for name, part in _known(parts).items()
+    }
+    if parts.model and video_box is not None and not contains(crops["video"], video_box):
+        report(
+            Warned(
+                "the video's motion leaves the frame that the 3D model fills: --object-size can be smaller"
+            )
+        )
+    return crops

@@ -1,0 +1,69 @@
+"""Separating an object from its background: by its alpha, by a plain background, by a network."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from diffusion2.config import InputSettings
+from diffusion2.errors import BackendUnavailable, InputError, WeightsError
+from diffusion2.events import Report, Warned, ignore
+from diffusion2.inputs.background import plain_background_mask
+from diffusion2.inputs.framing import VISIBLE_ALPHA
+from diffusion2.inputs.matting import INSTALL, find_network, object_mask
+
+
+def cut_out(
+    pictures: Sequence[Image.Image], settings: InputSettings, name: Path | str, report: Report = ignore
+) -> list[Image.Image]:
+    """Cut the object out of the pictures of one sequence, all in the same way.
+
+    Args:
+        pictures: RGBA. Where any of them has something transparent, alpha says what the object is.
+        settings: how those without alpha are treated.
+        name: what they are, for messages.
+        report: hears when a network had to decide.
+
+    Returns:
+        RGBA pictures whose alpha is the object; some may show none.
+
+    Raises:
+        InputError: no picture shows an object, or the background is not plain and no network is here.
+        WeightsError, BackendUnavailable: the network that the settings ask for is missing.
+    """
+    alphas = [np.asarray(picture.getchannel("A")) for picture in pictures]
+    if max(alpha.max() for alpha in alphas) < VISIBLE_ALPHA:
+        raise InputError(f"{name} is fully transparent: there is no object to be seen")
+    if min(alpha.min() for alpha in alphas) < 255 - VISIBLE_ALPHA:
+        return list(pictures)
+    masks = _masks([picture.convert("RGB") for picture in pictures], settings, name, report)
+    if max(np.asarray(mask).max() for mask in masks) < VISIBLE_ALPHA:
+        raise InputError(f"{name} shows no object: it has one plain colour, and no alpha channel")
+    for picture, mask in zip(pictures, masks, strict=True):
+        picture.putalpha(mask)
+    return list(pictures)
+
+
+def _masks(
+    pictures: Sequence[Image.Image], settings: InputSettings, name: Path | str, report: Report
+) -> list[Image.Image]:
+    if settings.background != "network":
+        masks = [plain_background_mask(picture) for picture in pictures]
+        plain = [mask for mask in masks if mask is not None]
+        if len(plain) == len(pictures):
+            return plain
+        if settings.background == "plain":
+            raise InputError(f"{name} has no alpha channel and its background is not plain")
+    try:
+        network = find_network(settings.matting_model)
+        masks = [object_mask(picture, network) for picture in pictures]
+    except (WeightsError, BackendUnavailable) as error:
+        if settings.background == "network" or settings.matting_model:
+            raise
+        raise InputError(
+            f"{name} has no alpha channel and its background is not plain: cut the object out first and give "
+            f"a PNG with a transparent background, or install background removal ({INSTALL})"
+        ) from error
+    report(Warned(f"{name} has no plain background: the network {network.name} found the object in it"))
+    return masks

@@ -1,0 +1,181 @@
+"""Sequences of pictures over time, and which of them a run takes."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from diffusion2.errors import InputError
+from diffusion2.inputs.picture import ANIMATED, decode, open_picture, read_picture
+
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm", ".tga", ".gif"}
+FOLDER_FPS = 24.0
+"""Frames per second that a folder of frames is taken to have, as nothing says it."""
+LEAST_FPS, MOST_FPS = 0.1, 240.0
+DEFAULT_DURATION_MS = 100
+"""Of frames of an animation that say nothing, or less than players obey."""
+
+
+class Frames(Protocol):
+    """Frames that are read when they are asked for."""
+
+    times: list[float]
+    """Seconds from the first frame to each frame."""
+
+    def pictures(self, indices: Sequence[int], side: int) -> list[Image.Image]:
+        """Read the frames at these indices: RGBA, upright, at most `side` pixels a side."""
+        ...
+
+
+class PictureFrames:
+    """Pictures in files of their own.
+
+    Args:
+        paths: the files, in order.
+    """
+
+    times: list[float]
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+        self.times = [index / FOLDER_FPS for index in range(len(self.paths))]
+
+    def pictures(self, indices: Sequence[int], side: int) -> list[Image.Image]:
+        """Read these pictures; they must have one size."""
+        sizes: dict[tuple[int, int], Path] = {}
+        for path in [self.paths[index] for index in indices]:
+            with open_picture(path) as picture:
+                sizes.setdefault(picture.size, path)
+        if len(sizes) > 1:
+            (first, one), (second, other) = list(sizes.items())[:2]
+            raise InputError(
+                f"the frames differ in size: {one} is {first[0]} x {first[1]} pixels, {other} is "
+                f"{second[0]} x {second[1]}"
+            )
+        return [read_picture(self.paths[index], side) for index in indices]
+
+
+class AnimationFrames:
+    """The frames of a GIF, WebP, PNG or AVIF animation.
+
+    Raises:
+        InputError: it is damaged.
+    """
+
+    times: list[float]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.times = []
+        seconds = 0.0
+        with open_picture(path) as picture:
+            for index in range(getattr(picture, "n_frames", 1)):
+                if not _seek(picture, index):
+                    break
+                self.times.append(seconds)
+                duration = picture.info.get("duration") or 0
+                seconds += (duration if duration >= 20 else DEFAULT_DURATION_MS) / 1000
+        if not self.times:
+            raise InputError(f"{path} can't be read as an animation: it may be damaged")
+
+    def pictures(self, indices: Sequence[int], side: int) -> list[Image.Image]:
+        """Decode these frames."""
+        found: dict[int, Image.Image] = {}
+        with open_picture(self.path) as picture:
+            for index in range(max(indices) + 1):
+                if not _seek(picture, index):
+                    raise InputError(f"{self.path} can't be read: its frame {index} is damaged")
+                if index in indices:
+                    found[index] = decode(picture, self.path, side)
+        return [found[index].copy() for index in indices]
+
+
+def is_animation(picture: Image.Image) -> bool:
+    """Tell whether an opened picture has several frames that follow each other."""
+    try:
+        return picture.format in ANIMATED and getattr(picture, "n_frames", 1) > 1
+    except Exception:  # decoders raise anything on broken data
+        return False
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """List the pictures of a folder by the numbers in their names; what is hidden does not count.
+
+    Raises:
+        InputError: there are none.
+    """
+    try:
+        found = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in PICTURES and not path.name.startswith(".") and path.is_file()
+        ]
+    except OSError as error:
+        raise InputError(f"{folder} can't be read: {error.strerror or error}") from error
+    if not found:
+        raise InputError(f"{folder} is a folder without pictures (PNG, JPEG, WebP …) in it")
+    return sorted(found, key=natural_key)
+
+
+def natural_key(path: Path) -> list[tuple[int, int, str]]:
+    """Order names as people do: frame9 before frame10, frame009 like frame9."""
+    parts = re.split(r"(\d+)", path.stem)
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+def choose_frames(
+    times: Sequence[float], count: int, *, start: float = 0.0, fps: float | None = None
+) -> tuple[list[int], float]:
+    """Choose `count` frames: spread evenly in time from `start` to the end, or so many a second.
+
+    The frame nearest to each moment is taken; of a video with fewer frames, some are taken more than once.
+
+    Args:
+        times: seconds from the first frame to each frame, ascending.
+        count: how many.
+        start: seconds from the first frame to the first that is wanted.
+        fps: frames per second that are wanted; None to spread them.
+
+    Returns:
+        their indices, and their rate in frames per second.
+
+    Raises:
+        InputError: the video is too short for that.
+    """
+    length = times[-1]
+    usual = length / max(len(times) - 1, 1)  # until the last frame's end
+    if start > 0 and start >= length + usual:
+        raise InputError(
+            f"the video is {length + usual:.2f} s long: --start must be less than that, not {start:g}"
+        )
+    begin = min(start, length)
+    end = length if fps is None else begin + (count - 1) / fps
+    if fps is not None and end > length + usual + 1e-6:
+        raise InputError(
+            f"{count} frames at {fps:g} a second from {begin:g} s on need a video of {end:.2f} s, this one "
+            f"is {length + usual:.2f} s long: raise the rate, or leave it out to spread the frames over it"
+        )
+    if fps is None:
+        fps = (count - 1) / (end - begin) if count > 1 and end > begin else FOLDER_FPS
+    wanted = np.linspace(begin, end, count)
+    after = np.searchsorted(times, wanted).clip(1, max(len(times) - 1, 1))
+    if len(times) == 1:
+        return [0] * count, fps
+    known = np.asarray(times)
+    nearest = np.where(wanted - known[after - 1] <= known[after] - wanted, after - 1, after)
+    return nearest.tolist(), float(np.clip(fps, LEAST_FPS, MOST_FPS))
+
+
+def _seek(picture: Image.Image, index: int) -> bool:
+    """Go to a frame of an animation; False where it is damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture.seek(index)
+            return True
+    except Exception:  # decoders raise anything on broken data
+        return False

@@ -1,0 +1,178 @@
+"""Where in a picture the object is, and the square around it that the priors see."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from diffusion2.errors import InputError
+
+MIN_OBJECT_PX = 8
+MAX_SIDE_PX = 4096
+VISIBLE_ALPHA = 16
+
+Box = tuple[int, int, int, int]
+"""left, top, right, bottom in pixels; right and bottom are outside."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of a picture; it may reach over the picture's edge.
+
+    Attributes:
+        left: pixels from the picture's left edge.
+        top: pixels from its upper edge.
+        side: length of a side in pixels.
+    """
+
+    left: int
+    top: int
+    side: int
+
+
+def visible_box(cut_out: Image.Image) -> Box | None:
+    """Find the visible part of an RGBA picture; None where nothing is visible."""
+    alpha = cut_out.getchannel("A")
+    return alpha.point([255 * (a >= VISIBLE_ALPHA) for a in range(256)]).getbbox()
+
+
+def union(boxes: Sequence[Box | None]) -> Box | None:
+    """Give the smallest box around several, of which some may be None."""
+    found = np.array([box for box in boxes if box is not None])
+    if not len(found):
+        return None
+    low, high = found[:, :2].min(0), found[:, 2:].max(0)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def crop_around(box: Box | None, object_size: float) -> Crop:
+    """Make the square whose middle is the box's and whose side the box's longer side fills by `object_size`.
+
+    Raises:
+        InputError: the box is smaller than 8 pixels.
+    """
+    longer = _longer(box)
+    if box is None or longer < MIN_OBJECT_PX:
+        raise _too_small(longer)
+    side = max(longer, round(longer / object_size))
+    return Crop(
+        box[0] - (side - (box[2] - box[0])) // 2,
+        box[1] - (side - (box[3] - box[1])) // 2,
+        side,
+    )
+
+
+def crop_about_axis(box: Box | None, width: int, object_size: float) -> Crop:
+    """Make the square around a box that keeps the middle of a picture's width in its own middle.
+
+    For views of an orbit: their cameras look at the axis that the object is turned about.
+    """
+    if box is None:
+        return crop_around(box, object_size)
+    reach = max(abs(box[0] * 2 - width), abs(box[2] * 2 - width))
+    left = (width - reach) // 2
+    return crop_around((left, box[1], left + reach, box[3]), object_size)
+
+
+def whole_picture(width: int, height: int) -> Crop:
+    """Make the square around a picture that is taken as it is."""
+    side = max(width, height)
+    return Crop((width - side) // 2, (height - side) // 2, side)
+
+
+def matching_crop(box: Box | None, other_box: Box | None, other: Crop) -> Crop:
+    """Make the crop that shows a box as large and at the same place as another crop shows another box.
+
+    Raises:
+        InputError: a box is smaller than 8 pixels.
+    """
+    scale, left, top = _similarity(other_box, box)
+    return Crop(
+        round(left + other.left * scale), round(top + other.top * scale), max(1, round(other.side * scale))
+    )
+
+
+def moved_box(box: Box | None, here: Box | None, there: Box | None) -> Box | None:
+    """Move a box as the box `here` is moved and scaled to become the box `there`.
+
+    Raises:
+        InputError: one of these two is smaller than 8 pixels.
+    """
+    if box is None:
+        return None
+    scale, left, top = _similarity(here, there)
+    return (
+        math.floor(left + box[0] * scale),
+        math.floor(top + box[1] * scale),
+        math.ceil(left + box[2] * scale),
+        math.ceil(top + box[3] * scale),
+    )
+
+
+def contains(crop: Crop, box: Box) -> bool:
+    """Tell whether a crop has all of a box in it."""
+    return (
+        crop.left <= box[0]
+        and crop.top <= box[1]
+        and box[2] <= crop.left + crop.side
+        and box[3] <= crop.top + crop.side
+    )
+
+
+def show(cut_out: Image.Image, crop: Crop, size: int) -> Tensor:
+    """Put a crop of an RGBA picture on white and scale it.
+
+    Returns:
+        (3, size, size) float32 in [0, 1], in steps of 1/255.
+    """
+    if (factor := -(-crop.side // MAX_SIDE_PX)) > 1:  # a small object in a huge frame
+        cut_out = reduce(cut_out, factor)
+        crop = Crop(crop.left // factor, crop.top // factor, crop.side // factor)
+    inside = (
+        max(crop.left, 0),
+        max(crop.top, 0),
+        min(crop.left + crop.side, cut_out.width),
+        min(crop.top + crop.side, cut_out.height),
+    )
+    white = Image.new("RGBA", (crop.side, crop.side), (255, 255, 255, 255))
+    if inside[0] < inside[2] and inside[1] < inside[3]:
+        white.alpha_composite(cut_out.crop(inside), (inside[0] - crop.left, inside[1] - crop.top))
+    picture = white.convert("RGB")
+    if picture.size != (size, size):
+        picture = picture.resize((size, size), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255).permute(2, 0, 1).contiguous()
+
+
+def reduce(picture: Image.Image, factor: int) -> Image.Image:
+    """Average RGBA pixels in squares of so many."""
+    # Averaging needs premultiplied colours, or hidden ones bleed into the edge.
+    return picture.convert("RGBa").reduce(factor).convert("RGBA")
+
+
+def _similarity(here: Box | None, there: Box | None) -> tuple[float, float, float]:
+    """Give scale, x and y of the map of one box's middle and size to another's."""
+    if here is None or there is None or min(_longer(here), _longer(there)) < MIN_OBJECT_PX:
+        raise _too_small(min(_longer(here), _longer(there)))
+    # the diagonal, since boxes that agree may differ by a pixel
+    scale = math.hypot(there[2] - there[0], there[3] - there[1]) / math.hypot(
+        here[2] - here[0], here[3] - here[1]
+    )
+    return (
+        scale,
+        (there[0] + there[2]) / 2 - (here[0] + here[2]) / 2 * scale,
+        (there[1] + there[3]) / 2 - (here[1] + here[3]) / 2 * scale,
+    )
+
+
+def _too_small(longer: int) -> InputError:
+    return InputError(
+        f"the object is only {longer} pixels large, at least {MIN_OBJECT_PX} needed: give a larger one"
+    )
+
+
+def _longer(box: Box | None) -> int:
+    return 0 if box is None else max(box[2] - box[0], box[3] - box[1])

@@ -1,0 +1,134 @@
+"""A static 3D model as the views at the reference time: meshes and 3D Gaussians, drawn from all sides."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from diffusion2.cameras import Cameras
+from diffusion2.config import InputSettings
+from diffusion2.errors import Diffusion2Error, InputError
+from diffusion2.inputs.mesh_file import read_mesh
+from diffusion2.inputs.splats import is_splats, read_splats, render_splats
+from diffusion2.meshes import AnimatedModel, Framing, MeshRenderer, frame_points, load_model
+from diffusion2.meshes.gltf import WORLD_FROM_GLTF, Node
+from diffusion2.model_frame import ModelFrame, turn
+
+MAX_BYTES = 1 << 30
+MAX_SIZE = 1e12
+"""Coordinates beyond this, or an extent below its inverse, are no model's."""
+
+# Each brings the named axis of a file to glTF's up, +y, and what is usually the front to its front, +z.
+GLTF_FROM_UP = {
+    "y": np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1.0]]),
+    "-y": np.array([[1, 0, 0], [0, -1, 0], [0, 0, -1.0]]),
+    "z": np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0.0]]),
+    "-z": np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0.0]]),
+    "x": np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]]),
+    "-x": np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1.0]]),
+}
+USUAL_UP = {".glb": "y", ".gltf": "y", ".obj": "y", ".ply": "z", ".stl": "z"}
+USUAL_UP_OF_SPLATS = "-y"
+"""Gaussians are mostly trained from OpenCV cameras, whose y points down."""
+
+
+def render_model(
+    path: Path, cameras: Cameras, settings: InputSettings, object_size: float
+) -> tuple[list[Image.Image], ModelFrame]:
+    """Draw a model from all cameras, centred and as large as fits.
+
+    Args:
+        path: glTF, OBJ, STL, or PLY with a mesh or 3D Gaussians. An animated model is taken at rest.
+        cameras: the views.
+        settings: which way is up, and from where the reference camera looks.
+        object_size: how much of the picture the model may fill from any side.
+
+    Returns:
+        V pictures, RGBA, and where the model stands in them.
+
+    Raises:
+        InputError: the file is damaged, too large, or holds nothing to draw.
+        BackendUnavailable: a library that drawing needs is missing.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is too large: at most {MAX_BYTES >> 30} GiB")
+        draw = _draw_splats if is_splats(path) else _draw_mesh
+        rgba, frame = draw(path, cameras, settings, object_size)
+    except Diffusion2Error:
+        raise
+    except Exception as error:  # readers raise anything on broken data
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} can't be read as a 3D model: it may be damaged ({reason})") from error
+    if not (rgba[-1, ..., 3] > 127).any():
+        raise InputError(
+            f"{path} shows nothing from the reference camera: it is too thin from there, or transparent; "
+            "turn it with --model-azimuth-deg or --model-up"
+        )
+    return [Image.fromarray(view) for view in rgba], frame
+
+
+def _draw_mesh(
+    path: Path, cameras: Cameras, settings: InputSettings, object_size: float
+) -> tuple[np.ndarray, ModelFrame]:
+    suffix = path.suffix.lower()
+    model = load_model(path) if suffix in {".glb", ".gltf"} else read_mesh(path)
+    axes = _axes(settings, USUAL_UP[suffix])
+    model = _stand(model, axes)
+    points = np.concatenate([positions for positions, _ in model.pose()])
+    framing = _frame(path, points, cameras, object_size)
+    renderer = MeshRenderer(model, cameras.height, cameras.width)
+    try:
+        rgba = renderer.render(cameras, framing)
+    finally:
+        renderer.close()
+    return rgba, ModelFrame(axes, framing.center, framing.scale)
+
+
+def _draw_splats(
+    path: Path, cameras: Cameras, settings: InputSettings, object_size: float
+) -> tuple[np.ndarray, ModelFrame]:
+    axes = _axes(settings, USUAL_UP_OF_SPLATS)
+    gaussians = read_splats(path)
+    points = gaussians.solid_points() @ axes.T
+    framing = _frame(path, points, cameras, object_size)
+    frame = ModelFrame(axes, framing.center, framing.scale)
+    return render_splats(gaussians, frame, cameras), frame
+
+
+def _axes(settings: InputSettings, usual_up: str) -> np.ndarray:
+    """Give the rotation from the file's axes to the world's, (3, 3)."""
+    up = usual_up if settings.model_up == "auto" else settings.model_up
+    return turn(settings.model_azimuth_deg) @ WORLD_FROM_GLTF @ GLTF_FROM_UP[up]
+
+
+def _stand(model: AnimatedModel, axes: np.ndarray) -> AnimatedModel:
+    """Freeze a model at rest and turn it; its file's axes become the world's by `axes`."""
+    turned = WORLD_FROM_GLTF.T @ axes @ WORLD_FROM_GLTF.T
+    primitives = []
+    for primitive, (positions, normals) in zip(model.primitives, model.pose(), strict=True):
+        primitives.append(
+            replace(
+                primitive,
+                node=0,
+                skin=None,
+                joints=None,
+                weights=None,
+                targets=np.zeros((0, len(positions), 3)),
+                positions=positions @ turned.T,
+                normals=normals @ turned.T,
+            )
+        )
+    node = Node(-1, np.zeros(3), np.array([0, 0, 0, 1.0]), np.ones(3), None, np.zeros(0))
+    return AnimatedModel(model.name, primitives, {}, [node], [], [0])
+
+
+def _frame(path: Path, points: np.ndarray, cameras: Cameras, object_size: float) -> Framing:
+    if not np.isfinite(points).all():
+        raise InputError(f"{path} has vertices that are not finite")
+    extent = float(np.ptp(points, axis=0).max()) if len(points) else 0.0
+    if not 1 / MAX_SIZE < extent < MAX_SIZE or np.abs(points).max() > MAX_SIZE:
+        raise InputError(f"{path} has no extent that can be drawn: its points are {extent:.3g} apart at most")
+    elevations = (float(cameras.elevations_deg.min()), float(cameras.elevations_deg.max()))
+    return frame_points(points, object_size, elevations)

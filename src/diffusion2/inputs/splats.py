@@ -1,0 +1,192 @@
+"""Trained 3D Gaussians in a PLY file, as the programs for Gaussian splatting write it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusion2.cameras import Cameras
+from diffusion2.errors import InputError
+from diffusion2.gaussians import Asset4D, Gaussians, render
+from diffusion2.gaussians.gaussians import multiply_quats
+from diffusion2.model_frame import ModelFrame
+
+MAX_GAUSSIANS = 4_000_000
+MAX_HEADER = 1 << 16
+PLACES = ("x", "y", "z")
+COLORS = tuple(f"f_dc_{k}" for k in range(3))
+SCALES = tuple(f"scale_{k}" for k in range(3))
+QUATS = tuple(f"rot_{k}" for k in range(4))
+WANTED = (*PLACES, *COLORS, "opacity", *SCALES, *QUATS)
+TYPES = {
+    "char": "i1",
+    "int8": "i1",
+    "uchar": "u1",
+    "uint8": "u1",
+    "short": "i2",
+    "int16": "i2",
+    "ushort": "u2",
+    "uint16": "u2",
+    "int": "i4",
+    "int32": "i4",
+    "uint": "u4",
+    "uint32": "u4",
+    "float": "f4",
+    "float32": "f4",
+    "double": "f8",
+    "float64": "f8",
+}
+VISIBLE_OPACITY = 1 / 255
+SOLID_OPACITY = 0.1
+LARGEST_LOG_SCALE = 30.0
+OUTLIERS = 0.002
+"""Share of the solid Gaussians, at either end of an axis, that does not count for the size: strays."""
+
+
+@dataclass(frozen=True)
+class SplatFile:
+    """Gaussians in the axes and units of their file.
+
+    Attributes:
+        gaussians: those that can be seen.
+    """
+
+    gaussians: Gaussians
+
+    def solid_points(self) -> np.ndarray:
+        """Give the (P, 3) centres that say how large the object is: without haze, without strays."""
+        gaussians = self.gaussians
+        solid = gaussians.opacities > SOLID_OPACITY
+        points = gaussians.means[solid if bool(solid.any()) else slice(None)].double().numpy()
+        low, high = np.quantile(points, [OUTLIERS, 1 - OUTLIERS], axis=0)
+        inside = ((points >= low) & (points <= high)).all(1)
+        return points[inside] if inside.any() else points
+
+
+@dataclass(frozen=True)
+class _Header:
+    order: str
+    count: int
+    names: list[str]
+    types: list[str]
+    size: int
+
+
+def is_splats(path: Path) -> bool:
+    """Tell whether a file is a PLY whose vertices are 3D Gaussians."""
+    header = _read_header(path)
+    return header is not None and {"opacity", "scale_0", "rot_0", "f_dc_0"} <= set(header.names)
+
+
+def read_splats(path: Path) -> SplatFile:
+    """Read 3D Gaussians. Of their colours the constant part counts, which is the same from all sides.
+
+    Raises:
+        InputError: the file is cut off, a property is missing, or there are too many of them or none.
+    """
+    header = _read_header(path)
+    missing = [name for name in WANTED if header is None or name not in header.names]
+    if header is None or missing:
+        raise InputError(f"{path} has no property {missing[0]}, which 3D Gaussians need")
+    if header.count > MAX_GAUSSIANS:
+        raise InputError(f"{path} has {header.count:,} Gaussians, at most {MAX_GAUSSIANS:,}: prune it first")
+    columns = _read_columns(path, header)
+    columns = columns[np.isfinite(columns).all(1) & (columns[:, 7:10] < LARGEST_LOG_SCALE).all(1)]
+    columns = columns[np.abs(columns[:, 10:14]).max(1, initial=0) > 0]
+    values = torch.from_numpy(columns)
+    gaussians = Gaussians(
+        means=values[:, 0:3],
+        quats=values[:, 10:14],
+        log_scales=values[:, 7:10],
+        opacity_logits=values[:, 6],
+        sh0=values[:, None, 3:6],
+    )
+    gaussians = gaussians.select(gaussians.opacities >= VISIBLE_OPACITY)
+    if not len(gaussians):
+        raise InputError(f"{path} has no Gaussians that can be seen")
+    return SplatFile(gaussians)
+
+
+def render_splats(splats: SplatFile, frame: ModelFrame, cameras: Cameras) -> np.ndarray:
+    """Draw Gaussians that stand in the world by `frame`.
+
+    Returns:
+        (V, H, W, 4) uint8, straight alpha.
+    """
+    still = splats.gaussians
+    placed = Gaussians(
+        means=torch.from_numpy(frame.to_world(still.means.double().numpy())).float(),
+        quats=multiply_quats(_quat_of(frame.axes)[None], still.quats),
+        log_scales=still.log_scales + float(np.log(frame.scale)),
+        opacity_logits=still.opacity_logits,
+        sh0=still.sh0,
+    )
+    asset, pictures = Asset4D(placed), []
+    for view in range(len(cameras)):  # one at a time, for the memory
+        drawn = render(asset, cameras[view], background=0.0)
+        straight = (drawn.rgb / drawn.alpha.clamp_min(1e-6)).clamp(0, 1)
+        pictures.append(torch.cat([straight, drawn.alpha], -1)[0])
+    return (torch.stack(pictures) * 255).round().to(torch.uint8).numpy()
+
+
+def _read_header(path: Path) -> _Header | None:
+    """Read a PLY's header as far as its vertices; None where it is no PLY or does not begin with them."""
+    with path.open("rb") as file:
+        begin = file.read(MAX_HEADER)
+    text, found, _ = begin.partition(b"end_header")
+    if begin[:3] != b"ply" or not found:
+        return None
+    size = len(text) + len(b"end_header")
+    size += 2 if begin[size : size + 2] == b"\r\n" else 1
+    order, count, names, types = "", 0, [], []
+    elements = 0
+    for words in (line.split() for line in text.decode("ascii", "replace").splitlines()):
+        if words[:1] == ["format"] and len(words) > 1:
+            order = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "a"}.get(words[1], "")
+        elif words[:1] == ["element"] and len(words) > 2:
+            elements += 1
+            if elements == 1 and words[1] == "vertex" and words[2].isdecimal():
+                count = int(words[2])
+        elif words[:1] == ["property"] and elements == 1:
+            if len(words) != 3 or words[1] not in TYPES:
+                return None
+            types.append(TYPES[words[1]])
+            names.append(words[2])
+    return _Header(order, count, names, types, size) if order and len(set(names)) == len(names) else None
+
+
+def _read_columns(path: Path, header: _Header) -> np.ndarray:
+    """Read the wanted properties, (N, 14) float32."""
+    if header.order == "a":
+        with path.open("rb") as file:
+            file.seek(header.size)
+            places = [header.names.index(name) for name in WANTED]
+            rows = np.loadtxt(file, np.float32, max_rows=header.count, ndmin=2, usecols=places)
+        if len(rows) != header.count:
+            raise InputError(f"{path} is cut off: {len(rows)} of {header.count} Gaussians are there")
+        return rows
+    row = np.dtype([(n, header.order + t) for n, t in zip(header.names, header.types, strict=True)])
+    whole = (path.stat().st_size - header.size) // row.itemsize
+    if whole < header.count:
+        raise InputError(f"{path} is cut off: {max(whole, 0)} of {header.count} Gaussians are there")
+    if not header.count:
+        return np.zeros((0, len(WANTED)), np.float32)
+    rows = np.memmap(path, dtype=row, mode="r", offset=header.size, shape=(header.count,))
+    return np.stack([rows[name].astype(np.float32) for name in WANTED], axis=1)
+
+
+def _quat_of(rotation: np.ndarray) -> Tensor:
+    """Give the quaternion (4,), wxyz, of a rotation (3, 3)."""
+    # The eigenvector of the largest eigenvalue of this symmetric matrix; no cases to tell apart.
+    m = rotation
+    k = np.array(
+        [
+            [m[0, 0] + m[1, 1] + m[2, 2], m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
+            [m[2, 1] - m[1, 2], m[0, 0] - m[1, 1] - m[2, 2], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]],
+            [m[0, 2] - m[2, 0], m[0, 1] + m[1, 0], m[1, 1] - m[0, 0] - m[2, 2], m[1, 2] + m[2, 1]],
+            [m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], m[2, 2] - m[0, 0] - m[1, 1]],
+        ]
+    )
+    return torch.from_numpy(np.linalg.eigh(k)[1][:, -1]).float()
