@@ -128,6 +128,8 @@ class ReconstructionSettings:
     """Octaves with which it sees the time."""
     time_layer: int = 0
     """Its hidden layer, from 0, at which the time enters; late is faster, early smoother between frames."""
+    deformation_nodes: int = 256
+    """Places at which it is evaluated, for Gaussians to interpolate between; 0: at every Gaussian."""
     ssim_weight: float = 0.2
     """Share of 1 - SSIM in the photometric loss; the rest is L1."""
     alpha_weight: float = 0.5
@@ -154,6 +156,7 @@ class ReconstructionSettings:
             ("position_frequencies", 0, 24),
             ("time_frequencies", 0, 24),
             ("time_layer", 0, 63),
+            ("deformation_nodes", 0, 100_000),
             ("ssim_weight", 0, 1),
             ("alpha_weight", 0, 1000),
             ("relocate_every", 0, 1_000_000),

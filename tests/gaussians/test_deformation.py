@@ -1,6 +1,11 @@
+from dataclasses import replace
+
+import pytest
 import torch
 
+from diffusion2.errors import InputError
 from diffusion2.gaussians import DeformationField, DeformationSettings
+from diffusion2.gaussians.deformation import spread_nodes
 
 SMALL = DeformationSettings(depth=3, width=16, position_frequencies=2, time_frequencies=3)
 
@@ -78,3 +83,53 @@ def test_a_constant_output_is_a_rigid_motion():
     torch.testing.assert_close(moved, wanted, atol=1e-6, rtol=0)
     half = 0.5**0.5
     torch.testing.assert_close(motion.rotations[0], torch.tensor([half, 0, 0, half]).expand(7, 4))
+
+
+def with_nodes(count: int = 12) -> tuple[DeformationField, torch.Tensor]:
+    means = torch.randn(40, 3, generator=torch.Generator().manual_seed(2))
+    nodes = spread_nodes(means, count)
+    field = DeformationField(replace(SMALL, nodes=count), nodes)
+    return disturb(field), means
+
+
+def test_a_field_with_nodes_moves_a_node_as_the_network_says_there():
+    field, _ = with_nodes(1)
+    alone = disturb(DeformationField(SMALL))
+    alone.load_state_dict({k: v for k, v in field.state_dict().items() if k != "nodes"})
+    times = torch.tensor([0.2, 0.8])
+    ours, theirs = field(field.nodes, times), alone(field.nodes, times)
+    torch.testing.assert_close(ours.translations, theirs.translations)
+    torch.testing.assert_close(ours.rotations, theirs.rotations)
+
+
+def test_a_field_with_nodes_is_the_identity_at_initialisation():
+    means = torch.randn(40, 3)
+    motion = DeformationField(replace(SMALL, nodes=9), spread_nodes(means, 9))(means, torch.rand(3))
+    assert torch.equal(motion.translations, torch.zeros(3, 40, 3))
+
+
+def test_a_field_looks_anew_what_to_follow_when_the_means_change():
+    field, means = with_nodes()
+    times = torch.tensor([0.5])
+    first = field(means, times).translations
+    means.add_(0.3)
+    again = DeformationField(field.settings, field.nodes)
+    again.load_state_dict(field.state_dict())
+    assert not torch.equal(field(means, times).translations, first)
+    assert torch.equal(field(means, times).translations, again(means, times).translations)
+
+
+def test_nodes_are_spread_over_all_points():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.cat([torch.rand(500, 3, generator=generator), torch.tensor([[9.0, 9, 9]])])
+    nodes = spread_nodes(points, 50)
+    assert len(nodes.unique(dim=0)) == 50
+    away = torch.cdist(points, nodes).amin(1)
+    # 50 balls of this radius would fill the unit cube; the lone point has a node of its own.
+    assert float(away.max()) < 0.3
+    assert len(spread_nodes(points[:3], 50)) == 3
+
+
+def test_places_that_are_not_as_many_as_the_nodes_are_refused():
+    with pytest.raises(InputError, match=r"4 nodes got places of shape \(3, 3\)"):
+        DeformationField(replace(SMALL, nodes=4), torch.zeros(3, 3))

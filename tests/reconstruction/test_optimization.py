@@ -6,11 +6,13 @@ import torch
 from diffusion2.cameras import orbit
 from diffusion2.config import ReconstructionSettings
 from diffusion2.errors import NumericalError
-from diffusion2.gaussians import DeformationField, DeformationSettings, Gaussians
+from diffusion2.gaussians import Gaussians
 from diffusion2.gaussians.rasterize import rasterize
+from diffusion2.reconstruction.canonical import Canonical
+from diffusion2.reconstruction.density import relocate_dead
+from diffusion2.reconstruction.motion import Motion
 from diffusion2.reconstruction.optimization import (
     Best,
-    Canonical,
     Cells,
     _draw_cells,
     _losses,
@@ -56,12 +58,12 @@ def test_weights_hold_for_the_gaussians_and_not_for_their_motion(targets):
 
     def gradients(loss_weights, given):
         parameters = {k: v.clone().requires_grad_() for k, v in some_gaussians().tensors().items()}
-        torch.manual_seed(0)
-        field = DeformationField(DeformationSettings(2, 8, 2, 2))
-        torch.nn.init.normal_(field.head.weight, std=0.05)
-        losses = _losses(Gaussians(**parameters), field, targets, cells, SMALL, given)
+        gaussians = Gaussians(**parameters)
+        motion = Motion(gaussians, SMALL, torch.Generator().manual_seed(0))
+        torch.nn.init.normal_(motion.field.head.weight, std=0.05, generator=torch.Generator().manual_seed(1))
+        losses = _losses(gaussians, motion, targets, cells, SMALL, given)
         (loss_weights * losses).sum().backward()
-        return [v.grad for v in parameters.values()], [p.grad for p in field.parameters()]
+        return [v.grad for v in parameters.values()], [p.grad for p in motion.field.parameters()]
 
     still, moving = gradients(weights, weights)
     weighted, _ = gradients(weights, None)
@@ -86,7 +88,7 @@ def test_moving_unseen_gaussians_keeps_their_number_and_the_picture():
             return rasterize(g.means, g.quats, g.scales, g.opacities, g.colors, viewmats, Ks, 32, 32).rgb
 
     before = draw(canonical.gaussians)
-    canonical.relocate_dead(torch.Generator().manual_seed(0))
+    relocate_dead(canonical, None, torch.Generator().manual_seed(0))
     assert len(canonical.gaussians) == 50
     assert int((canonical.gaussians.opacities < 0.005).sum()) == 0
     # A copy may land a standard deviation away, which softens the picture a little.

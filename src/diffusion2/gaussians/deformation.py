@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion2.errors import InputError
+from diffusion2.gaussians.posing import Blend, follow_nearest, follow_own, pose
 
 SKIP_AFTER = 4
 """The encodings enter a second time after this many layers, in networks deeper than that."""
@@ -38,6 +39,9 @@ class DeformationSettings:
             flicker between the frames.
         time_layer: hidden layer, from 0, at which the time enters. The layers before it are computed once
             for all times, which is most of the cost of a small network; 0 is the paper's.
+        nodes: places at which the network is evaluated; Gaussians interpolate its outputs between the
+            nearest of them, at a cost that hardly depends on their number. 0, as in the paper, evaluates it
+            at every Gaussian.
     """
 
     depth: int = 8
@@ -45,6 +49,7 @@ class DeformationSettings:
     position_frequencies: int = 10
     time_frequencies: int = 6
     time_layer: int = 0
+    nodes: int = 0
 
     def __post_init__(self) -> None:
         """Refuse sizes that no one means."""
@@ -54,6 +59,7 @@ class DeformationSettings:
             "position_frequencies": (0, 24),
             "time_frequencies": (0, 24),
             "time_layer": (0, self.depth - 1 if isinstance(self.depth, int) else 0),
+            "nodes": (0, 1_000_000),
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
@@ -81,16 +87,21 @@ class DeformationField(nn.Module):
 
     Section 3.4 of the paper. The encodings of position and time enter through separate matrices, which
     is the same network as one matrix on their concatenation. Three of its six outputs are a shift, three
-    a rotation r as the quaternion (1, r) / |(1, r)|, smooth everywhere and under half a turn. The rotation
-    turns both the Gaussian and, about the origin, its mean: a swinging limb is then one constant output,
-    and its Gaussians turn with it.
+    a rotation, see `posing`. The rotation turns both the Gaussian and, about the origin, its mean: a
+    swinging limb is then one constant output, and its Gaussians turn with it.
+
+    With nodes, the network sees their places instead of the means. That differs from the paper, and is the
+    sparse control of Huang et al. (2024), "SC-GS", with interpolated outputs instead of blended motions.
     """
 
-    def __init__(self, settings: DeformationSettings | None = None) -> None:
+    nodes: Tensor
+
+    def __init__(self, settings: DeformationSettings | None = None, nodes: Tensor | None = None) -> None:
         """Make a field that moves nothing yet.
 
         Args:
             settings: its size; None for the paper's.
+            nodes: (settings.nodes, 3) their places; None for the origin, to be overwritten.
         """
         super().__init__()
         self.settings = settings = settings or DeformationSettings()
@@ -107,16 +118,33 @@ class DeformationField(nn.Module):
         self.head = nn.Linear(width, 6)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        places = torch.zeros(settings.nodes, 3) if nodes is None else nodes.detach().clone()
+        if places.shape != (settings.nodes, 3):
+            raise InputError(f"a field of {settings.nodes} nodes got places of shape {tuple(places.shape)}")
+        self.register_buffer("nodes", places, persistent=settings.nodes > 0)
+        self._followed: tuple[Tensor, int, Blend] | None = None
 
     def forward(self, means: Tensor, times: Tensor) -> DeformationOutput:
         """Give the motion of every Gaussian at every time.
 
         Args:
-            means: (N, 3) canonical centres in world units.
+            means: (N, 3) canonical centres in world units, or any other points.
             times: (T,) in [0, 1], any values in between frames too.
         """
-        positions = encode(means, self.settings.position_frequencies)
-        moments = encode(times.reshape(-1, 1).to(means), self.settings.time_frequencies)
+        blend = self.follow(means)
+        still = torch.zeros(len(means), 4).to(means)
+        still[:, 0] = 1
+        posed, rotations = pose(self.outputs(means, times), means, still, blend)
+        return DeformationOutput(posed - means, rotations)
+
+    def outputs(self, means: Tensor, times: Tensor) -> Tensor:
+        """Evaluate the network at its nodes, or else at the means (N, 3): (T, K or N, 6)."""
+        return self.evaluate(self.nodes if self.settings.nodes else means, times)
+
+    def evaluate(self, points: Tensor, times: Tensor) -> Tensor:
+        """Evaluate the network: shift and turn (T, K, 6) at points (K, 3) and times (T,)."""
+        positions = encode(points, self.settings.position_frequencies)
+        moments = encode(times.reshape(-1, 1).to(points), self.settings.time_frequencies)
         x = torch.zeros(())
         for layer in range(self.settings.depth):
             x = self.hidden[layer - 1](x) if layer else x
@@ -125,12 +153,30 @@ class DeformationField(nn.Module):
             if layer in self.settings.time_layers:
                 x = x + self.time_inputs[str(layer)](moments)[:, None]
             x = x.relu_()
-        shifts, r = self.head(x).split(3, dim=-1)
-        w = torch.rsqrt(1 + r.square().sum(-1, keepdim=True))
-        v = r * w
-        # R x - x for the quaternion (w, v) is 2 v × (v × x + w x).
-        turned = 2 * torch.linalg.cross(v, torch.linalg.cross(v, means.expand_as(v)) + w * means)
-        return DeformationOutput(turned + shifts, torch.cat([w, v], dim=-1))
+        return self.head(x)
+
+    def follow(self, means: Tensor) -> Blend:
+        """Say which nodes each of some points (N, 3) follows; remembered while they stay the same."""
+        known = self._followed
+        if known is None or known[0] is not means or known[1] != means._version:
+            if self.settings.nodes:
+                blend = follow_nearest(means, self.nodes)
+            else:
+                blend = follow_own(len(means), means.device)
+            self._followed = known = (means, means._version, blend)
+        return known[2]
+
+
+def spread_nodes(points: Tensor, count: int) -> Tensor:
+    """Choose up to that many of some points (N, 3), each as far as can be from those before it."""
+    count = min(count, len(points))
+    chosen = torch.zeros(count, dtype=torch.long, device=points.device)
+    away = (points - points.mean(0)).norm(dim=1)
+    for k in range(count):
+        chosen[k] = away.argmax()
+        distances = (points - points[chosen[k]]).norm(dim=1)
+        away = torch.minimum(away, distances) if k else distances
+    return points[chosen].clone()
 
 
 def encode(values: Tensor, frequencies: int) -> Tensor:

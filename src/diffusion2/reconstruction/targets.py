@@ -99,7 +99,9 @@ def closeness(matrix: ImageMatrix, floor: float) -> Tensor:
     azimuths = torch.as_tensor(matrix.cameras.azimuths_deg, dtype=torch.float32)
     angles = torch.remainder(azimuths - azimuths[-1] + 180, 360).sub(180).abs() / 180
     times = matrix.times.float()
-    distance = torch.minimum(angles[:, None], (times - times[matrix.reference_frame]).abs().clamp(max=1)[None])
+    distance = torch.minimum(
+        angles[:, None], (times - times[matrix.reference_frame]).abs().clamp(max=1)[None]
+    )
     return floor + (1 - floor) * 0.5 * (1 + torch.cos(math.pi * distance))
 
 

@@ -1,0 +1,77 @@
+"""The deformation field while it is being optimised."""
+
+import torch
+from torch import Tensor
+
+from diffusion2.config import ReconstructionSettings
+from diffusion2.gaussians import DeformationField, DeformationSettings, Gaussians
+from diffusion2.gaussians.deformation import spread_nodes
+from diffusion2.gaussians.posing import pose
+from diffusion2.reconstruction.canonical import falling
+
+_FOLLOW_EVERY = 50
+"""Steps after which Gaussians look anew which nodes they follow: they hardly move."""
+
+
+class Motion:
+    """The field, its optimiser, and which of its nodes the Gaussians follow.
+
+    Args:
+        gaussians: what is to be moved.
+        settings: size, rates and number of steps.
+        generator: decides the network's first weights.
+    """
+
+    def __init__(
+        self, gaussians: Gaussians, settings: ReconstructionSettings, generator: torch.Generator
+    ) -> None:
+        means = gaussians.means.detach()
+        self.field = _make_field(means, settings, generator)
+        self.optimizer = torch.optim.Adam(
+            self.field.parameters(), lr=settings.deformation_rate, eps=1e-15, fused=True
+        )
+        last = settings.last_deformation_rate / settings.deformation_rate
+        self._schedule = falling(self.optimizer, settings.joint_iterations, last)
+        self._blend = self.field.follow(means)
+        self._steps = 0
+
+    def pose(
+        self, gaussians: Gaussians, times: Tensor, of_picture: Tensor, gains: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Give means (B, N, 3) and rotations (B, N, 4) in B pictures at T times; differentiable.
+
+        Args:
+            gaussians: the canonical ones.
+            times: (T,).
+            of_picture: (B,) which of the times each picture shows.
+            gains: (B,) factors on what each picture says about the motion.
+        """
+        means = gaussians.means.detach()
+        if self._steps % _FOLLOW_EVERY == 0 and self.field.settings.nodes:
+            self._blend = self.field.follow(means)
+        outputs = self.field.outputs(means, times)
+        return pose(outputs, gaussians.means, gaussians.quats, self._blend, of_picture, gains)
+
+    def step(self) -> None:
+        """Follow the gradients."""
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._schedule.step()
+        self._steps += 1
+
+
+def _make_field(
+    means: Tensor, settings: ReconstructionSettings, generator: torch.Generator
+) -> DeformationField:
+    nodes = spread_nodes(means, settings.deformation_nodes)
+    size = DeformationSettings(
+        settings.deformation_depth,
+        settings.deformation_width,
+        settings.position_frequencies,
+        settings.time_frequencies,
+        min(settings.time_layer, settings.deformation_depth - 1),
+        len(nodes),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        return DeformationField(size, nodes.cpu()).to(means.device)
