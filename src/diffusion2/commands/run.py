@@ -51,7 +51,7 @@ class Generate:
 
     out: Path
     """Folder of the run, new or empty."""
-    input: Positional[Path | None] = None
+    input: Annotated[Positional[Path | None], arg(metavar="INPUT")] = None
     """A picture, a video, a folder of frames, or a 3D model; docs/inputs.md has the formats."""
     prompt: str = ""
     """Words instead of an INPUT, of which --text-model makes a picture."""

@@ -11,7 +11,7 @@ from diffusion2.errors import BackendUnavailable, InputError, WeightsError
 from diffusion2.events import Report, Warned, ignore
 from diffusion2.inputs.background import plain_background_mask
 from diffusion2.inputs.framing import VISIBLE_ALPHA
-from diffusion2.inputs.matting import INSTALL, find_network, object_mask
+from diffusion2.inputs.matting import INSTALL, find_network, object_mask, without_fringe
 
 
 def cut_out(
@@ -37,27 +37,25 @@ def cut_out(
         raise InputError(f"{name} is fully transparent: there is no object to be seen")
     if min(alpha.min() for alpha in alphas) < 255 - VISIBLE_ALPHA:
         return list(pictures)
-    masks = _masks([picture.convert("RGB") for picture in pictures], settings, name, report)
-    if max(np.asarray(mask).max() for mask in masks) < VISIBLE_ALPHA:
+    found = _without_background([picture.convert("RGB") for picture in pictures], settings, name, report)
+    if max(np.asarray(picture.getchannel("A")).max() for picture in found) < VISIBLE_ALPHA:
         raise InputError(f"{name} shows no object: it has one plain colour, and no alpha channel")
-    for picture, mask in zip(pictures, masks, strict=True):
-        picture.putalpha(mask)
-    return list(pictures)
+    return found
 
 
-def _masks(
+def _without_background(
     pictures: Sequence[Image.Image], settings: InputSettings, name: Path | str, report: Report
 ) -> list[Image.Image]:
     if settings.background != "network":
         masks = [plain_background_mask(picture) for picture in pictures]
         plain = [mask for mask in masks if mask is not None]
         if len(plain) == len(pictures):
-            return plain
+            return [_with_alpha(picture, mask) for picture, mask in zip(pictures, plain, strict=True)]
         if settings.background == "plain":
             raise InputError(f"{name} has no alpha channel and its background is not plain")
     try:
         network = find_network(settings.matting_model)
-        masks = [object_mask(picture, network) for picture in pictures]
+        found = [without_fringe(picture, object_mask(picture, network)) for picture in pictures]
     except (WeightsError, BackendUnavailable) as error:
         if settings.background == "network" or settings.matting_model:
             raise
@@ -66,4 +64,9 @@ def _masks(
             f"a PNG with a transparent background, or install background removal ({INSTALL})"
         ) from error
     report(Warned(f"{name} has no plain background: the network {network.name} found the object in it"))
-    return masks
+    return found
+
+
+def _with_alpha(picture: Image.Image, mask: Image.Image) -> Image.Image:
+    picture.putalpha(mask)
+    return picture

@@ -16,6 +16,8 @@ PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", 
 FOLDER_FPS = 24.0
 """Frames per second that a folder of frames is taken to have, as nothing says it."""
 LEAST_FPS, MOST_FPS = 0.1, 240.0
+LATE_DURATIONS = {"WEBP", "AVIF"}
+"""Formats whose frames say how long they last once they are decoded."""
 DEFAULT_DURATION_MS = 100
 """Of frames of an animation that say nothing, or less than players obey."""
 
@@ -176,6 +178,8 @@ def _seek(picture: Image.Image, index: int) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             picture.seek(index)
+            if picture.format in LATE_DURATIONS:
+                picture.load()
             return True
     except Exception:  # decoders raise anything on broken data
         return False

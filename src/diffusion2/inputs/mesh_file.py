@@ -49,23 +49,24 @@ def read_mesh(path: Path) -> AnimatedModel:
 def _primitive(path: Path, mesh: Any) -> Primitive | None:
     """Take a mesh apart into single triangles; those with corners that are not finite are left out."""
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces)
-    faces = faces[np.isfinite(vertices[faces]).all((1, 2))]
+    whole = np.isfinite(vertices[faces]).all((1, 2))
+    faces = faces[whole]
     if len(faces) > MAX_TRIANGLES:
         raise InputError(f"{path} has {len(faces):,} triangles, at most {MAX_TRIANGLES:,}: simplify it first")
     if not len(faces):
         return None
-    corners = faces.reshape(-1)
+    corners, visual = faces.reshape(-1), mesh.visual
     base, texture = _material(mesh)
-    colors = np.tile(base, (len(corners), 1))
-    uvs = getattr(mesh.visual, "uv", None)
+    colors, places = np.tile(base, (len(corners), 1)), np.zeros((len(corners), 2))
+    uvs = getattr(visual, "uv", None)
     if texture is not None and uvs is not None and len(uvs) == len(vertices):
         places = np.nan_to_num(np.asarray(uvs, np.float64)[corners]) * [1, -1] + [0, 1]  # these have v up
     else:
-        texture, places = None, np.zeros((len(corners), 2))
-        if mesh.visual.kind in {"vertex", "face"}:
-            shades = np.asarray(mesh.visual.to_color().vertex_colors if mesh.visual.kind == "vertex" else [])
-            if len(shades) == len(vertices):
-                colors = (shades[corners, :3] / 255.0) ** GAMMA
+        texture = None
+    if visual.kind == "vertex":
+        colors = (np.asarray(visual.vertex_colors)[corners, :3] / 255.0) ** GAMMA
+    elif visual.kind == "face":
+        colors = np.repeat((np.asarray(visual.face_colors)[whole, :3] / 255.0) ** GAMMA, 3, axis=0)
     return Primitive(
         node=0,
         skin=None,
@@ -84,12 +85,15 @@ def _primitive(path: Path, mesh: Any) -> Primitive | None:
 def crease_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Give unit normals (T, 3, 3) of the triangles' corners: round where a surface is, flat at its edges."""
     corners = vertices[faces]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # as long as the area
+    edges = _unit(np.roll(corners, -1, axis=1) - corners)
+    normals = _unit(np.cross(edges[:, 0], edges[:, 1]))
+    # Each face counts by its angle at the corner, so that it does not matter how a flat side is divided.
+    angles = np.arccos(np.einsum("tki,tki->tk", edges, -np.roll(edges, 1, axis=1)).clip(-1, 1))
     smooth = np.zeros((len(vertices), 3))
     for k in range(3):
-        np.add.at(smooth, faces[:, k], normals)
+        np.add.at(smooth, faces[:, k], normals * angles[:, k : k + 1])
     smooth = _unit(smooth)[faces]
-    flat = np.broadcast_to(_unit(normals)[:, None], smooth.shape)
+    flat = np.broadcast_to(normals[:, None], smooth.shape)
     bent = np.einsum("tki,tki->tk", smooth, flat) < np.cos(np.deg2rad(CREASE_DEG))
     return np.where(bent[..., None], flat, smooth)
 

@@ -16,6 +16,8 @@ from diffusion2.meshes.gltf import WORLD_FROM_GLTF, Node
 from diffusion2.model_frame import ModelFrame, turn
 
 MAX_BYTES = 1 << 30
+LONGEST_SIDE, MAX_OBJECT_SIZE = 1.2, 0.95
+"""Most objects look longer from some side than from the one of a picture, by about this factor."""
 MAX_SIZE = 1e12
 """Coordinates beyond this, or an extent below its inverse, are no model's."""
 
@@ -42,7 +44,7 @@ def render_model(
         path: glTF, OBJ, STL, or PLY with a mesh or 3D Gaussians. An animated model is taken at rest.
         cameras: the views.
         settings: which way is up, and from where the reference camera looks.
-        object_size: how much of the picture the model may fill from any side.
+        object_size: how much of a picture an object fills; the model's longest side fills somewhat more.
 
     Returns:
         V pictures, RGBA, and where the model stands in them.
@@ -131,4 +133,4 @@ def _frame(path: Path, points: np.ndarray, cameras: Cameras, object_size: float)
     if not 1 / MAX_SIZE < extent < MAX_SIZE or np.abs(points).max() > MAX_SIZE:
         raise InputError(f"{path} has no extent that can be drawn: its points are {extent:.3g} apart at most")
     elevations = (float(cameras.elevations_deg.min()), float(cameras.elevations_deg.max()))
-    return frame_points(points, object_size, elevations)
+    return frame_points(points, min(LONGEST_SIDE * object_size, MAX_OBJECT_SIZE), elevations)

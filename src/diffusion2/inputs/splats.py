@@ -41,6 +41,7 @@ TYPES = {
 VISIBLE_OPACITY = 1 / 255
 SOLID_OPACITY = 0.1
 LARGEST_LOG_SCALE = 30.0
+FEW = 1000
 OUTLIERS = 0.002
 """Share of the solid Gaussians, at either end of an axis, that does not count for the size: strays."""
 
@@ -60,9 +61,11 @@ class SplatFile:
         gaussians = self.gaussians
         solid = gaussians.opacities > SOLID_OPACITY
         points = gaussians.means[solid if bool(solid.any()) else slice(None)].double().numpy()
+        if len(points) < FEW:
+            return points
         low, high = np.quantile(points, [OUTLIERS, 1 - OUTLIERS], axis=0)
         inside = ((points >= low) & (points <= high)).all(1)
-        return points[inside] if inside.any() else points
+        return points[inside]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import av
 from av.codec import CodecContext
 from av.error import EOFError as EndOfFile
 from av.error import FFmpegError, InvalidDataError
+from av.stream import Disposition
 from PIL import Image
 
 from diffusion2.errors import InputError
@@ -105,14 +106,15 @@ class VideoFile:
         self._container = av.open(
             self._file, metadata_errors="replace", container_options={"format_whitelist": CONTAINERS}
         )
-        streams = [s for s in self._container.streams.video if "attached_pic" not in s.disposition.name]
+        streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise InputError(f"{self.path} has no pictures in it, only sound or a cover")
         self._stream = streams[0]
         context = self._stream.codec_context
         check_size(self.path, context.width, context.height)
         self._decoder: Any = context
-        if self._stream.metadata.get("alpha_mode") == "1" and context.name in ALPHA_DECODERS:
+        metadata = {name.lower(): value for name, value in self._stream.metadata.items()}
+        if metadata.get("alpha_mode") == "1" and context.name in ALPHA_DECODERS:
             self._decoder = CodecContext.create(ALPHA_DECODERS[context.name], "r")
         self._decoder.thread_count = 2  # each holds frames of its own
 
