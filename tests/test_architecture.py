@@ -23,7 +23,7 @@ LAYERS = [
     {"evaluation"},
     {"exporters"},
     {"training"},
-    {"stage1", "render_files"},
+    {"stage1", "render_files", "weights_hub", "weights_check"},
     {"pipeline", "doctor"},
     {"terminal"},
     {"commands"},
@@ -36,12 +36,14 @@ HOMES = {
     "diffusers": {"priors", "inputs.text"},
     "transformers": {"priors", "evaluation.clip"},
     "matplotlib": {"evaluation.figures", "evaluation.theorem"},
+    "huggingface_hub": {"weights_hub", "evaluation.clip", "inputs.text"},
     "numba": {"gaussians.rasterize"},
     "av": {"exporters.video", "evaluation", "inputs.video_file"},
     "trimesh": {"inputs.mesh_file"},
     "onnxruntime": {"inputs.matting"},
     "viser": {"viewer"},
     "moderngl": {"meshes"},
+    "DracoPy": {"meshes"},
     "tyro": {"cli", "commands"},
     "rich": {"terminal", "viewer.scene"},  # viser prints through rich; the viewer keeps it quiet
 }

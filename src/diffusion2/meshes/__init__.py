@@ -1,7 +1,8 @@
 """Textured and skinned 3D models: reading glTF, posing, framing, off-screen rendering."""
 
 from diffusion2.meshes.framing import Framing, frame_points, frame_reference
-from diffusion2.meshes.gltf import AnimatedModel, Primitive, load_model
+from diffusion2.meshes.gltf import load_model
+from diffusion2.meshes.model import AnimatedModel, Primitive
 from diffusion2.meshes.renderer import Lighting, MeshRenderer
 
 __all__ = [

@@ -4,39 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from diffusion2.cameras import Cameras
 from diffusion2.errors import BackendUnavailable
 from diffusion2.meshes.framing import Framing
-from diffusion2.meshes.gltf import AnimatedModel
+from diffusion2.meshes.materials import Material
+from diffusion2.meshes.model import AnimatedModel, PosedPrimitive, Primitive
+from diffusion2.meshes.shaders import FRAGMENT_SHADER, VERTEX_SHADER
 
 NEAR, FAR = 0.05, 20.0
-VERTEX_SHADER = """
-#version 330
-uniform mat4 clip_from_world;
-in vec3 position; in vec3 normal; in vec3 color; in vec2 uv;
-out vec3 v_normal; out vec3 v_color; out vec2 v_uv;
-void main() {
-    gl_Position = clip_from_world * vec4(position, 1.0);
-    v_normal = normal; v_color = color; v_uv = uv;
-}
-"""
-FRAGMENT_SHADER = """
-#version 330
-uniform vec3 light; uniform float ambient; uniform mat3 recolor;
-uniform bool textured; uniform sampler2D base;
-in vec3 v_normal; in vec3 v_color; in vec2 v_uv;
-out vec4 pixel;
-void main() {
-    vec3 n = normalize(v_normal) * (gl_FrontFacing ? 1.0 : -1.0);
-    vec3 albedo = pow(v_color, vec3(1.0 / 2.2));
-    if (textured) albedo *= texture(base, v_uv).rgb;
-    albedo = clamp(recolor * albedo, 0.0, 1.0);
-    float sky = 0.5 + 0.5 * n.z;
-    float shade = ambient * mix(0.75, 1.0, sky) + (1.0 - ambient) * max(dot(n, light), 0.0);
-    pixel = vec4(albedo * min(shade, 1.0), 1.0);
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -64,8 +41,29 @@ class Lighting:
         )
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One primitive on the GPU."""
+
+    material: Material
+    triangles: np.ndarray
+    flat: bool
+    moving: Any
+    fixed: Any
+    index: Any
+    array: Any
+    texture: Any
+
+    def release(self) -> None:
+        for resource in (self.array, self.moving, self.fixed, self.index):
+            resource.release()
+
+
 class MeshRenderer:
     """Renders one model at a time, any pose, any cameras; 2x supersampled.
+
+    Opaque surfaces are seen from both sides, whatever their file says. Transparent ones come after
+    them, sorted by distance, and from their front only where they have one side.
 
     Args:
         model: the model to draw.
@@ -87,6 +85,7 @@ class MeshRenderer:
         self._color = context.texture(size, 4)
         self._depth = context.depth_renderbuffer(size)
         self._target = context.framebuffer([self._color], self._depth)
+        self._textures: dict[tuple[object, ...], Any] = {}
         self._parts = [self._upload(primitive) for primitive in model.primitives]
 
     @classmethod
@@ -107,21 +106,41 @@ class MeshRenderer:
                 ) from error
         return MeshRenderer._context
 
-    def _upload(self, primitive: Any) -> tuple[Any, Any, Any]:
+    def _upload(self, primitive: Primitive) -> _Part:
         context = self._context
         count = len(primitive.positions)
+        alphas = np.ones(count) if primitive.alphas is None else primitive.alphas
         moving = context.buffer(reserve=count * 24, dynamic=True)
-        fixed = context.buffer(np.hstack([primitive.colors, primitive.uvs]).astype("f4").tobytes())
+        fixed = context.buffer(
+            np.hstack([primitive.colors, alphas[:, None], primitive.uvs]).astype("f4").tobytes()
+        )
         index = context.buffer(primitive.triangles.astype("i4").tobytes())
         array = context.vertex_array(
-            self._program, [(moving, "3f 3f", "position", "normal"), (fixed, "3f 2f", "color", "uv")], index
+            self._program, [(moving, "3f 3f", "position", "normal"), (fixed, "4f 2f", "color", "uv")], index
         )
-        texture = None
-        if primitive.texture is not None:
-            height, width = primitive.texture.shape[:2]
-            texture = context.texture((width, height), 3, np.ascontiguousarray(primitive.texture).tobytes())
+        texture = None if primitive.texture is None else self._texture(primitive.texture, primitive.material)
+        return _Part(
+            primitive.material, primitive.triangles, primitive.flat, moving, fixed, index, array, texture
+        )
+
+    def _texture(self, pixels: np.ndarray, material: Material) -> Any:
+        key = (id(pixels), material.wrap, material.nearest)
+        if key not in self._textures:
+            context = self._context
+            most = context.info["GL_MAX_TEXTURE_SIZE"]
+            height, width = pixels.shape[:2]
+            if max(height, width) > most:
+                height, width = min(height, most), min(width, most)
+                pixels = np.asarray(Image.fromarray(pixels).resize((width, height)))
+            texture = context.texture(
+                (width, height), pixels.shape[2], np.ascontiguousarray(pixels).tobytes(), alignment=1
+            )
             texture.build_mipmaps()
-        return moving, array, texture
+            texture.repeat_x, texture.repeat_y = (mode == "repeat" for mode in material.wrap)
+            if material.nearest:
+                texture.filter = (texture.filter[0], context.NEAREST)
+            self._textures[key] = texture
+        return self._textures[key]
 
     def render(
         self,
@@ -146,29 +165,73 @@ class MeshRenderer:
             (V, H, W, 4) uint8, straight alpha, black where nothing is.
         """
         lighting = lighting or Lighting()
-        for (moving, _, _), (positions, normals) in zip(
-            self._parts, self.model.pose(clip, seconds), strict=True
-        ):
-            moving.write(np.hstack([framing.apply(positions), normals]).astype("f4").tobytes())
+        posed = self.model.posed(clip, seconds)
+        places = [framing.apply(part.positions) for part in posed]
+        for part, place, pose in zip(self._parts, places, posed, strict=True):
+            part.moving.write(np.hstack([place, pose.normals]).astype("f4").tobytes())
         self._program["light"].value = lighting.direction
         self._program["ambient"].value = lighting.ambient
-        context = self._context
-        context.enable(context.DEPTH_TEST)
+        recolor = np.tile(np.eye(3), (len(posed), 1, 1)) if recolor is None else recolor
+        self._context.enable(self._context.DEPTH_TEST)
         self._target.use()
         pictures = []
         for viewmat, K in zip(cameras.viewmats, cameras.Ks, strict=True):
             clip_from_world = self._projection(K) @ viewmat
             self._program["clip_from_world"].write(clip_from_world.T.astype("f4").tobytes())
             self._target.clear(0.0, 0.0, 0.0, 0.0)
-            for i, (_, array, texture) in enumerate(self._parts):
-                matrix = np.eye(3) if recolor is None else recolor[i]
-                self._program["recolor"].write(matrix.T.astype("f4").tobytes())
-                self._program["textured"].value = texture is not None
-                if texture is not None:
-                    texture.use(0)
-                array.render()
+            blended = []
+            for i, part in enumerate(self._parts):
+                if part.material.alpha_mode == "BLEND":
+                    blended.append(i)
+                else:
+                    self._draw(part, posed[i], recolor[i])
+            self._draw_blended(blended, posed, places, recolor, viewmat)
             pictures.append(self._read())
         return np.stack(pictures)
+
+    def _draw(self, part: _Part, posed: PosedPrimitive, recolor: np.ndarray) -> None:
+        program, material = self._program, part.material
+        program["recolor"].write(recolor.T.astype("f4").tobytes())
+        program["textured"].value = part.texture is not None
+        program["mirror"].value = tuple(float(mode == "mirror") for mode in material.wrap)
+        program["flat_faces"].value = part.flat
+        program["inside_out"].value = posed.mirrored
+        program["unlit"].value = material.unlit
+        program["cutoff"].value = material.alpha_cutoff if material.alpha_mode == "MASK" else -1.0
+        program["blended"].value = material.alpha_mode == "BLEND"
+        if part.texture is not None:
+            part.texture.use(0)
+        part.array.render()
+
+    def _draw_blended(
+        self,
+        chosen: list[int],
+        posed: list[PosedPrimitive],
+        places: list[np.ndarray],
+        recolor: np.ndarray,
+        viewmat: np.ndarray,
+    ) -> None:
+        """Draw transparent parts over the opaque ones, the farthest part and triangle first."""
+        if not chosen:
+            return
+        context = self._context
+        distances = {i: (places[i] @ viewmat[2, :3])[self._parts[i].triangles].mean(1) for i in chosen}
+        context.enable(context.BLEND)
+        context.blend_func = (
+            *(context.SRC_ALPHA, context.ONE_MINUS_SRC_ALPHA),
+            *(context.ONE, context.ONE_MINUS_SRC_ALPHA),
+        )
+        self._target.depth_mask = False
+        for i in sorted(chosen, key=lambda i: -distances[i].mean()):
+            part = self._parts[i]
+            part.index.write(part.triangles[np.argsort(-distances[i])].astype("i4").tobytes())
+            if not part.material.double_sided:
+                context.enable(context.CULL_FACE)
+                context.front_face = "cw" if posed[i].mirrored else "ccw"
+            self._draw(part, posed[i], recolor[i])
+            context.disable(context.CULL_FACE)
+        self._target.depth_mask = True
+        context.disable(context.BLEND)
 
     def _projection(self, K: np.ndarray) -> np.ndarray:
         depth, offset = (FAR + NEAR) / (FAR - NEAR), -2 * FAR * NEAR / (FAR - NEAR)
@@ -183,20 +246,18 @@ class MeshRenderer:
 
     def _read(self) -> np.ndarray:
         raw = np.frombuffer(self._target.read(components=4), np.uint8)
-        samples = raw.reshape(2 * self.height, 2 * self.width, 4)[::-1].astype(np.uint16)
+        samples = raw.reshape(2 * self.height, 2 * self.width, 4)[::-1].astype(np.uint32)
         summed = samples[0::2, 0::2] + samples[0::2, 1::2] + samples[1::2, 0::2] + samples[1::2, 1::2]
-        # Colours are averaged over the covered samples only: straight alpha.
-        covered = np.maximum(summed[..., 3:] // 255, 1)
-        rgb = (summed[..., :3] + covered // 2) // covered
+        # Samples hold colour times alpha; a picture holds the colour of what covers it: straight alpha.
+        opacity = np.maximum(summed[..., 3:], 1)
+        rgb = np.minimum((255 * summed[..., :3] + opacity // 2) // opacity, 255)
         return np.concatenate([rgb, (summed[..., 3:] + 2) // 4], -1).astype(np.uint8)
 
     def close(self) -> None:
         """Free the GPU buffers of this model."""
-        for moving, array, texture in self._parts:
-            for resource in (moving, array, texture):
-                if resource is not None:
-                    resource.release()
-        for resource in (self._target, self._color, self._depth, self._program):
+        for part in self._parts:
+            part.release()
+        for resource in (*self._textures.values(), self._target, self._color, self._depth, self._program):
             resource.release()
 
 

@@ -1,0 +1,175 @@
+"""The container of glTF: binary or JSON, buffers and other files, and accessors as arrays.
+
+Source: glTF 2.0 specification, sections 3.6 (binary data) and 4 (GLB).
+"""
+
+import base64
+import json
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+import numpy as np
+
+from diffusion2.errors import InputError
+from diffusion2.meshes.meshopt import decode_view
+
+COMPONENTS = {
+    5120: np.int8,
+    5121: np.uint8,
+    5122: np.int16,
+    5123: np.uint16,
+    5125: np.uint32,
+    5126: np.float32,
+}
+WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
+MAX_NUMBERS = 1 << 28
+MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
+READABLE = {
+    "EXT_meshopt_compression",
+    "EXT_texture_webp",
+    "KHR_draco_mesh_compression",
+    "KHR_mesh_quantization",
+    "KHR_meshopt_compression",
+    "KHR_texture_transform",
+}
+# What a model may require and yet be shown well enough without: other lights, other surfaces.
+WITHOUT_EFFECT = ("KHR_materials_", "KHR_lights_", "EXT_lights_", "KHR_animation_pointer", "KHR_xmp")
+
+
+class Document:
+    """One open glTF file.
+
+    Attributes:
+        path: the file.
+        content: its JSON.
+
+    Args:
+        path: a `.glb` or `.gltf` file.
+
+    Raises:
+        InputError: it can't be read, is no glTF 2.0, or requires what is not supported.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            data = path.read_bytes()
+            chunks = dict(_glb_chunks(data)) if data[:4] == b"glTF" else {JSON_CHUNK: data}
+            self.content: dict[str, Any] = json.loads(chunks[JSON_CHUNK])
+            version = str(self.content.get("asset", {}).get("version", "2.0"))
+        except (OSError, ValueError, KeyError, AttributeError, RecursionError, struct.error) as error:
+            raise InputError(f"{path} can't be read as glTF ({error})") from error
+        if version.split(".")[0] != "2":
+            raise InputError(f"{path} is glTF {version}: only version 2 can be read, convert it")
+        for name in self.content.get("extensionsRequired", []):
+            if name not in READABLE and not name.startswith(WITHOUT_EFFECT):
+                raise InputError(f"{path} requires the extension {name}, which is not supported")
+        self._binary = chunks.get(BINARY_CHUNK, b"")
+        self._buffers: dict[int, bytes] = {}
+        self._views: dict[int, bytes] = {}
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """Give one of the JSON's tables, empty where it is not there."""
+        return self.content.get(name, [])
+
+    def resource(self, uri: str) -> bytes:
+        """Read what a URI points to: data in the URI itself, or a file beside the model.
+
+        Raises:
+            InputError: it is missing, or does not lie in the model's folder or below.
+        """
+        if uri.startswith("data:"):
+            head, _, body = uri.partition(",")
+            return base64.b64decode(body) if head.endswith(";base64") else unquote_to_bytes(body)
+        name = os.path.normpath(unquote(uri))
+        if urlsplit(uri).scheme or os.path.isabs(name) or name.startswith("..") or "\0" in name:
+            raise InputError(
+                f"{self.path} refers to {uri!r}, which is not in its folder: put the file beside the model"
+            )
+        try:
+            return (self.path.parent / name).read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"{self.path} needs the file {name}, which can't be read ({error.strerror}): it belongs "
+                "beside the model"
+            ) from error
+
+    def view(self, index: int) -> bytes:
+        """Give the bytes of a buffer view, decompressed."""
+        if index not in self._views:
+            view = self.content["bufferViews"][index]
+            packed = next((v for k, v in view.get("extensions", {}).items() if k in MESHOPT), None)
+            data = self._bytes(view if packed is None else packed, index)
+            if packed is not None:
+                try:
+                    data = decode_view(data, packed)
+                except (ValueError, IndexError) as error:
+                    raise InputError(
+                        f"{self.path}: the compressed buffer view {index} is damaged ({error})"
+                    ) from error
+            self._views[index] = data
+        return self._views[index]
+
+    def _bytes(self, view: dict[str, Any], index: int) -> bytes:
+        number = view["buffer"]
+        if number not in self._buffers:
+            uri = self.content["buffers"][number].get("uri")
+            self._buffers[number] = self._binary if uri is None else self.resource(uri)
+        start, length = view.get("byteOffset", 0), view["byteLength"]
+        data = self._buffers[number][start : start + length]
+        if start < 0 or length < 0 or len(data) < length:
+            raise InputError(f"{self.path} is cut off: buffer view {index} reaches past the end of its data")
+        return data
+
+    def accessor(self, index: int) -> np.ndarray:
+        """Give an accessor as (count, width); normalised integers as float64, the rest as stored."""
+        accessor = self.content["accessors"][index]
+        dtype, width = np.dtype(COMPONENTS[accessor["componentType"]]), WIDTHS[accessor["type"]]
+        count = accessor["count"]
+        if not 0 <= count * width <= MAX_NUMBERS:
+            raise InputError(f"{self.path} is too large: accessor {index} has {count} entries")
+        if "bufferView" in accessor:
+            values = self._rows(accessor, dtype, width, count, index)
+        else:
+            values = np.zeros((count, width), dtype)
+        if "sparse" in accessor:
+            values = self._with_replacements(values, accessor["sparse"], index)
+        if accessor.get("normalized") and dtype.kind in "iu":
+            return np.maximum(values.astype(np.float64) / np.iinfo(dtype).max, -1.0)
+        return values
+
+    def _rows(self, place: dict[str, Any], dtype: np.dtype, width: int, count: int, index: int) -> np.ndarray:
+        """Read rows of numbers, which other data may lie between."""
+        size = dtype.itemsize * width
+        stride = self.content["bufferViews"][place["bufferView"]].get("byteStride") or size
+        start = place.get("byteOffset", 0)
+        raw = np.frombuffer(self.view(place["bufferView"]), np.uint8)[start:]
+        if start < 0 or stride < 0 or (count and len(raw) < stride * (count - 1) + size):
+            raise InputError(f"{self.path} is cut off: accessor {index} reaches past the end of its data")
+        rows = np.lib.stride_tricks.as_strided(raw, (count, size), (stride, 1))
+        return np.ascontiguousarray(rows).view(dtype)
+
+    def _with_replacements(self, values: np.ndarray, sparse: dict[str, Any], index: int) -> np.ndarray:
+        """Put in the rows of a sparse accessor that differ from its base."""
+        places, count = sparse["indices"], sparse["count"]
+        kind = np.dtype(COMPONENTS[places["componentType"]])
+        rows = self._rows(places, kind, 1, count, index)[:, 0]
+        if count and rows.max() >= len(values):
+            raise InputError(f"{self.path}: accessor {index} replaces entry {rows.max()} of {len(values)}")
+        values = values.copy()
+        values[rows] = self._rows(sparse["values"], values.dtype, values.shape[1], count, index)
+        return values
+
+
+def _glb_chunks(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (type, content) of a binary glTF's chunks."""
+    at = 12
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from("<II", data, at)
+        yield kind, data[at + 8 : at + 8 + length]
+        at += 8 + length
