@@ -127,7 +127,7 @@ def _defaults(arguments: list[str]) -> tuple[str, str, Any, Any]:
     name = _value(arguments, "--preset")
     if name in PRESETS:
         return name, "as asked", PRESETS[name], InputSettings()
-    name, reason = choose_preset()
+    name, reason = choose_preset(_value(arguments, "--weights"))
     return name, reason, PRESETS[name], InputSettings()
 
 

@@ -5,18 +5,31 @@ import platform
 import shutil
 import time
 from importlib import metadata
+from pathlib import Path
 
 import torch
 
 from diffusion2.cameras import make_cameras
 from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.run_folder import VERSIONED
-from diffusion2.weights import WeightsEntry, choose_preset, list_weights
+from diffusion2.weights import WeightsEntry, choose_preset, file_hash, list_weights, noted_hash
+
+HASHED_AT_ONCE = 1e8
+"""Bytes up to which a file is hashed for a list."""
 
 
-def weights_lines() -> list[str]:
-    """Give one line per network: pair, name, size or "missing", licence, place."""
-    return [_weights_line(entry) for entry in list_weights()]
+def weights_lines(folder: Path | None = None, *, with_files: bool = False) -> list[str]:
+    """Give one line per network: pair, name, size or "missing", licence, place.
+
+    Args:
+        folder: of full-size weights, see `find_full_size`.
+        with_files: add a line per file with its hash, where it is known or the file is small.
+    """
+    lines = []
+    for entry in list_weights(folder):
+        lines.append(_weights_line(entry))
+        lines += [_file_line(path) for path in entry.files if with_files]
+    return lines
 
 
 def machine_lines() -> list[str]:
@@ -37,14 +50,19 @@ def machine_lines() -> list[str]:
 def _weights_line(entry: WeightsEntry) -> str:
     if entry.files:
         return f"{entry.pair} {entry.name}: {entry.megabytes:.1f} MB, {entry.licence}, {entry.source}"
-    return f"{entry.pair} {entry.name}: missing ({entry.source}, licence {entry.licence})"
+    return f"{entry.pair} {entry.name}: missing (licence: {entry.licence}; {entry.source})"
+
+
+def _file_line(path: Path) -> str:
+    digest = noted_hash(path) or (file_hash(path) if path.stat().st_size < HASHED_AT_ONCE else None)
+    return f"  {path.parent.name}/{path.name}: sha256 {digest or 'unknown; weights check finds it out'}"
 
 
 def _gpu() -> str:
     if not torch.cuda.is_available():
         return "none that torch can use; not needed for the preset mini"
     properties = torch.cuda.get_device_properties(0)
-    return f"{properties.name}, {properties.total_memory / 1e9:.0f} GB; this version runs on the CPU"
+    return f"{properties.name}, {properties.total_memory / 1e9:.0f} GB; the full-size networks run on it"
 
 
 def _rasteriser() -> str:

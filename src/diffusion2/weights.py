@@ -43,7 +43,7 @@ class HubModel:
     local: tuple[str, ...]
     files: tuple[str, ...]
     gigabytes: float
-    licence: str = "Stability AI's, to be accepted"
+    licence: str = "Stability AI's"
 
     @property
     def page(self) -> str:
@@ -231,7 +231,7 @@ def _full_size_entry(model: HubModel, folder: str | Path | None) -> WeightsEntry
     name = f"{'video' if model is SVD else 'multiview'} ({model.title})"
     path = find_full_size(model, folder)
     if path is None:
-        how = f"{model.gigabytes} GB; accept its licence on {model.page}, then weights fetch {model.name}"
+        how = f"accept it on {model.page}, then weights fetch {model.name}, {model.gigabytes} GB"
         return WeightsEntry("svd-sv3d", name, model.licence, how)
     return WeightsEntry("svd-sv3d", name, model.licence, str(path), tuple(model_files(model, path)))
 
@@ -324,3 +324,16 @@ def file_hash(path: Path) -> str:
     """Give a file's sha256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def noted_hash(path: Path) -> str | None:
+    """Give the sha256 that the hub's client noted when it fetched a file; None where it did not."""
+    blob = path.resolve()
+    if blob.parent.name == "blobs" and len(blob.name) == 64:
+        return blob.name
+    for root in list(path.parents)[:3]:
+        note = root / ".cache" / "huggingface" / "download" / f"{path.relative_to(root)}.metadata"
+        if note.is_file():
+            lines = note.read_text().splitlines()
+            return lines[1] if len(lines) > 1 and len(lines[1]) == 64 else None
+    return None

@@ -58,6 +58,14 @@ def mini_weights(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_other_weights(tmp_path_factory, monkeypatch):
+    """Let no full-size weights that this machine may have be found, nor fetched ones stay."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path_factory.getbasetemp() / "no_hub"))
+    for name in ("DIFFUSION2_WEIGHTS", "DIFFUSION2_SVD", "DIFFUSION2_SV3D"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def use_mini_weights(mini_weights, monkeypatch):
     """Let commands of this test use the random weights."""

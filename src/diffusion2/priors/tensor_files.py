@@ -30,6 +30,11 @@ class TensorSource:
     shape: tuple[int, ...]
     change: Callable[[Tensor], Tensor] | None = None
 
+    def read(self, files: "TensorFiles") -> Tensor:
+        """Make the parameter of what the files hold; it must not be changed in place."""
+        tensor = files.read(self.name)
+        return tensor if self.change is None else self.change(tensor)
+
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of the tensors in a file, by name."""
@@ -123,10 +128,8 @@ class StoredNetwork:
         narrow = _matrices_and_kernels(self.network)
         state = {}
         for name, source in self.sources.items():
-            tensor = self.files.read(source.name)
-            tensor = tensor if source.change is None else source.change(tensor)
             kind = dtype if name in narrow else torch.float32
-            parameter = tensor.to(device, kind, copy=True).contiguous()
+            parameter = source.read(self.files).to(device, kind, copy=True).contiguous()
             if not torch.isfinite(parameter).all():
                 raise WeightsError(f"{self.files.path} holds values that are not finite as {kind}: {name}")
             state[name] = parameter
