@@ -177,3 +177,18 @@ def test_cpu_backend_refuses_tensors_elsewhere():
     elsewhere = {name: values.to("meta") for name, values in ball().items()}
     with pytest.raises(BackendUnavailable, match="meta"):
         rasterize(**elsewhere, **front_camera(), backend="cpu")
+
+
+@BOTH
+def test_antialiased_gaussians_cover_as_much_at_every_size_of_picture(backend):
+    """A Gaussian far smaller than a pixel: its share of the picture is that of a large picture of it."""
+
+    def covered(size: int, antialiased: bool) -> float:
+        drawn = rasterize(
+            **ball(scale=0.01), **front_camera(size, size), antialiased=antialiased, backend=backend
+        )
+        return drawn.alpha.mean().item()
+
+    # Where alpha falls below 1/255 it counts as none, more so in the small picture.
+    assert covered(17, True) == pytest.approx(covered(257, True), rel=0.15)
+    assert covered(17, False) > 3 * covered(257, False)

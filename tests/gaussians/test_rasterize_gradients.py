@@ -29,7 +29,7 @@ def make_gaussians(count: int, seed: int, *, scale: float = 0.05, per_camera: in
     }
 
 
-def make_views(cameras: int, height: int, width: int, seed: int = 0) -> dict:
+def make_views(cameras: int, height: int, width: int, seed: int = 0, antialiased: bool = False) -> dict:
     rig = orbit(cameras, height=height, width=width)
     generator = torch.Generator().manual_seed(seed)
     return {
@@ -37,6 +37,7 @@ def make_views(cameras: int, height: int, width: int, seed: int = 0) -> dict:
         "Ks": torch.tensor(rig.Ks),
         "width": width,
         "height": height,
+        "antialiased": antialiased,
         "backgrounds": torch.rand(cameras, 3, generator=generator, dtype=torch.float64),
     }
 
@@ -80,6 +81,13 @@ def assert_same(gaussians: dict, views: dict, *, value: float = 1e-5, gradient: 
 )
 def test_cpu_equals_reference(height, width, cameras, count):
     assert_same(make_gaussians(count, seed=1), make_views(cameras, height, width))
+
+
+@pytest.mark.parametrize("scale", [0.003, 0.01, 0.05, 0.3])
+def test_cpu_equals_reference_when_antialiased(scale):
+    assert_same(
+        make_gaussians(80, seed=21, scale=scale), make_views(2, 40, 33, antialiased=True), gradient=1e-4
+    )
 
 
 @pytest.mark.parametrize("scale", [0.03, 0.3])
@@ -128,11 +136,12 @@ def test_cpu_equals_reference_with_opacities_at_their_bounds():
     assert_same(gaussians, make_views(2, 32, 32))
 
 
+@pytest.mark.parametrize("antialiased", [False, True])
 @pytest.mark.parametrize("seed", range(6))
-def test_reference_gradients_equal_finite_differences(seed):
+def test_reference_gradients_equal_finite_differences(seed, antialiased):
     gaussians = make_gaussians(6, seed=10 + seed, scale=0.15)
     gaussians["means"][0] = torch.tensor([5.0, 0.1, 0.1])
-    views = make_views(2, 7, 9)
+    views = make_views(2, 7, 9, antialiased=antialiased)
 
     weights = torch.randn(2, 7, 9, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
@@ -208,11 +217,15 @@ def test_gradients_not_asked_for_are_not_given():
     log_scale=st.floats(-12, 12),
     spread=st.floats(0, 1e4),
     seed=st.integers(0, 2**31),
+    antialiased=st.booleans(),
 )
-def test_any_gaussians_give_finite_pictures_and_gradients(count, height, width, log_scale, spread, seed):
+def test_any_gaussians_give_finite_pictures_and_gradients(
+    count, height, width, log_scale, spread, seed, antialiased
+):
     gaussians = make_gaussians(count, seed, scale=float(torch.exp(torch.tensor(log_scale))))
     gaussians["means"] = gaussians["means"] * spread
-    drawn, gradients = draw_and_differentiate(gaussians, make_views(2, height, width), "cpu", torch.float32)
+    views = make_views(2, height, width, antialiased=antialiased)
+    drawn, gradients = draw_and_differentiate(gaussians, views, "cpu", torch.float32)
     assert torch.isfinite(drawn.rgb).all()
     assert ((drawn.alpha >= 0) & (drawn.alpha <= 1)).all()
     # Weights sum to alpha, so the depth lies within the depths that may be seen.

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Asset4D:
         with torch.no_grad():
             means, quats = self.move([time])
         still = self.gaussians
-        return Gaussians(means[0], quats[0], still.log_scales, still.opacity_logits, still.sh0)
+        return replace(still, means=means[0], quats=quats[0])
 
     def move(self, times: Tensor | list[float]) -> tuple[Tensor, Tensor]:
         """Give means (T, N, 3) and quats (T, N, 4) at T times in [0, 1]; differentiable.
@@ -160,6 +160,8 @@ def _unflatten(header: dict[str, str], tensors: dict[str, Tensor]) -> Asset4D:
     if missing:
         raise ValueError(f"the Gaussians' tensor {missing[0]} is missing")
     parts = {name: tensors.pop(_GAUSSIANS + name) for name in known}
+    if _GAUSSIANS + "shN" in tensors:
+        parts["shN"] = tensors.pop(_GAUSSIANS + "shN")
     for name, tensor in [*parts.items(), *tensors.items()]:
         if not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} holds values that are not finite")

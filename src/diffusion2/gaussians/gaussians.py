@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from diffusion2.errors import InputError
+from diffusion2.gaussians.harmonics import degree_of, seen_colors
 
 SH_C0 = 0.28209479177387814
 """Value of the constant spherical harmonic, 1 / (2 sqrt(pi))."""
@@ -21,6 +22,8 @@ class Gaussians:
         log_scales: (N, 3) float32, natural logarithms of the standard deviations in world units.
         opacity_logits: (N,) float32.
         sh0: (N, 1, 3) float32, spherical harmonics of degree 0.
+        shN: (N, 3, 8 or 15, 3) float32, those of degrees up to 1, 2 or 3; None where colours are the same
+            from every direction.
 
     Raises:
         InputError: when the parts have other shapes than these.
@@ -31,6 +34,7 @@ class Gaussians:
     log_scales: Tensor
     opacity_logits: Tensor
     sh0: Tensor
+    shN: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""
@@ -39,6 +43,10 @@ class Gaussians:
             found = tuple(getattr(self, name).shape)
             if found != shape:
                 raise InputError(f"Gaussians need {name} of shape {shape}, not {found}")
+        if self.shN is not None:
+            if self.shN.ndim != 3 or (self.shN.shape[0], self.shN.shape[2]) != (count, 3):
+                raise InputError(f"Gaussians need shN of shape ({count}, K, 3), not {tuple(self.shN.shape)}")
+            degree_of(self.shN.shape[1])
 
     def __len__(self) -> int:
         """Give the number of Gaussians, N."""
@@ -59,9 +67,21 @@ class Gaussians:
         """(N, 3) RGB in [0, 1], the same from every direction."""
         return sh0_to_rgb(self.sh0)
 
+    def colors_seen(self, means: Tensor, viewmats: Tensor) -> Tensor:
+        """Give the RGB in [0, 1] that C cameras (C, 4, 4) see: (C, N, 3), or (N, 3) where all see the same.
+
+        Args:
+            means: where the Gaussians are now, (N, 3) or for each camera (C, N, 3).
+            viewmats: world to camera.
+        """
+        if self.shN is None:
+            return self.colors
+        return seen_colors(0.5 + SH_C0 * self.sh0[:, 0], self.shN, means, viewmats)
+
     def tensors(self) -> dict[str, Tensor]:
-        """Give the stored parameters by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Give the stored parameters by name; shN only where there is one."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
 
     def select(self, index: Tensor) -> "Gaussians":
         """Give those at an index: a boolean mask (N,) or integers (M,)."""
@@ -69,7 +89,7 @@ class Gaussians:
 
 
 def shapes_of(count: int) -> dict[str, tuple[int, ...]]:
-    """Give the shape of every stored parameter of that many Gaussians."""
+    """Give the shape of every parameter that so many Gaussians must have."""
     return {
         "means": (count, 3),
         "quats": (count, 4),

@@ -53,13 +53,15 @@ def render(
         moments, of_camera = times.unique(return_inverse=True)
         means, quats = asset.move(moments)
         one = len(moments) == 1
+        means, quats = (part[0] if one else part[of_camera] for part in (means, quats))
+        viewmats = torch.as_tensor(cameras.viewmats, dtype=torch.float32)
         return rasterize(
-            means[0] if one else means[of_camera],
-            quats[0] if one else quats[of_camera],
+            means,
+            quats,
             still.scales,
             still.opacities,
-            still.colors,
-            torch.as_tensor(cameras.viewmats, dtype=torch.float32),
+            still.colors_seen(means, viewmats),
+            viewmats,
             torch.as_tensor(cameras.Ks, dtype=torch.float32),
             cameras.width,
             cameras.height,

@@ -7,7 +7,14 @@ from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 from diffusion2.gaussians import Gaussians
 from diffusion2.gaussians.gaussians import SH_C0
 
-RATES = {"means": 3.2e-4, "quats": 1e-3, "log_scales": 5e-3, "opacity_logits": 5e-2, "sh0": 2.5e-3}
+RATES = {
+    "means": 3.2e-4,
+    "quats": 1e-3,
+    "log_scales": 5e-3,
+    "opacity_logits": 5e-2,
+    "sh0": 2.5e-3,
+    "shN": 2.5e-3 / 20,
+}
 """Learning rates of 3D Gaussian splatting (Kerbl et al., 2023) for a camera distance of 2; a setting
 multiplies them."""
 

@@ -150,13 +150,14 @@ def _losses(
         gains = None if weights is None else 1 / weights
         means, quats = motion.pose(gaussians, targets.times[cells.frames], cells.of_picture, gains)
     target = targets.images[cells.views, frames]
+    viewmats = targets.viewmats[cells.views]
     rendering = rasterize(
         means,
         quats,
         gaussians.scales,
         gaussians.opacities,
-        gaussians.colors,
-        targets.viewmats[cells.views],
+        gaussians.colors_seen(means, viewmats),
+        viewmats,
         targets.Ks[cells.views],
         target.shape[2],
         target.shape[1],

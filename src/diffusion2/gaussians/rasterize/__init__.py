@@ -23,6 +23,7 @@ def rasterize(
     *,
     backgrounds: torch.Tensor | None = None,
     near_plane: float = 0.01,
+    antialiased: bool = False,
     backend: str = "auto",
 ) -> Rendering:
     """Draw N Gaussians with C cameras, differentiably.
@@ -47,6 +48,9 @@ def rasterize(
         height: of the pictures, pixels.
         backgrounds: (C, 3) colours, black by default.
         near_plane: Gaussians whose centre is nearer than this (camera z) are not drawn.
+        antialiased: lower the opacity of every Gaussian by as much as the 0.3 px² make it larger, the square
+            root of the ratio of the determinants (Yu et al., 2024, "Mip-Splatting"): what is smaller than a
+            pixel then stays as faint as it is.
         backend: "cpu" (Numba, float32), "reference" (dense PyTorch, any float type) or "auto".
 
     Returns:
@@ -59,7 +63,7 @@ def rasterize(
     if backend not in BACKENDS:
         raise InputError(f"rasterize backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
     gaussians = GaussianTensors(means, quats, scales, opacities, colors)
-    views = Views(viewmats, Ks, int(width), int(height), backgrounds, float(near_plane))
+    views = Views(viewmats, Ks, int(width), int(height), backgrounds, float(near_plane), antialiased)
     _check_shapes(gaussians, views)
     if backend == "reference":
         _check_values(gaussians)
@@ -76,7 +80,7 @@ def rasterize(
 
 
 def _check_shapes(gaussians: GaussianTensors, views: Views) -> None:
-    viewmats, Ks, width, height, backgrounds, _ = views
+    viewmats, Ks, width, height, backgrounds, _, _ = views
     if width < 1 or height < 1:
         raise InputError(f"rasterize: expected width and height of at least 1 px, got {width} x {height}")
     if viewmats.dim() != 3 or viewmats.shape[1:] != (4, 4) or len(viewmats) == 0:

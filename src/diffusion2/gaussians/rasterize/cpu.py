@@ -49,6 +49,7 @@ class _Drawing(NamedTuple):
     width: int
     height: int
     near_plane: float
+    antialiased: bool
     backgrounds: np.ndarray
     means2d_grad: torch.Tensor
 
@@ -77,6 +78,7 @@ def rasterize_cpu(gaussians: GaussianTensors, views: Views) -> Rendering:
         views.width,
         views.height,
         views.near_plane,
+        views.antialiased,
         np.zeros((cameras, 3), np.float32) if backgrounds is None else _as_array(backgrounds, torch.float32),
         torch.zeros(cameras, gaussians.means.shape[-2], 2),
     )
@@ -162,7 +164,8 @@ class _Rasterize(torch.autograd.Function):
         results = [torch.zeros_like(t) for t in gaussians]
         run_tasks(
             project_backward, -(-ctx.count // projection.CHUNK), ctx.count, *_rows(gaussians[:4]),
-            ctx.per_camera, drawing.viewmats, drawing.Ks, drawing.width, drawing.height, bins.spans,
+            ctx.per_camera, drawing.viewmats, drawing.Ks, drawing.width, drawing.height,
+            drawing.antialiased, bins.spans,
             pair_grads, *_rows(results), drawing.means2d_grad.numpy(), scratch=16,
         )  # fmt: skip
         return None, *results
@@ -183,7 +186,8 @@ def _project(
     capacities = np.zeros((cameras * chunks, drawing.bands), dtype=np.int64)
     run_tasks(
         projection.project, cameras * chunks, count, *gaussians, per_camera, drawing.viewmats, drawing.Ks,
-        drawing.width, drawing.height, drawing.near_plane, drawing.band_rows, splats, wrong, capacities,
+        drawing.width, drawing.height, drawing.near_plane, drawing.antialiased, drawing.band_rows, splats,
+        wrong, capacities,
     )  # fmt: skip
     found = int(np.bitwise_or.reduce(wrong))
     for bit, complaint in _COMPLAINTS.items():

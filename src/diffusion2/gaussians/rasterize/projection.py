@@ -115,7 +115,7 @@ def jacobian(x, y, z, K, width, height):
 
 @inline
 def covariance(a, b):
-    """A Aᵀ + e I for rows a, b of A: xx, xy, yy, and the determinant.
+    """A Aᵀ + e I for rows a, b of A: xx, xy, yy, its determinant, and that of A Aᵀ.
 
     det = |a x b|² + e (|a|² + |b|²) + e²: a sum of squares, in which nothing cancels.
     """
@@ -123,7 +123,8 @@ def covariance(a, b):
     xx, yy = a[0] * a[0] + a[1] * a[1] + a[2] * a[2], b[0] * b[0] + b[1] * b[1] + b[2] * b[2]
     xy = a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
     p0, p1, p2 = a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
-    return xx + e, xy, yy + e, p0 * p0 + p1 * p1 + p2 * p2 + e * (xx + yy) + e * e
+    area = p0 * p0 + p1 * p1 + p2 * p2
+    return xx + e, xy, yy + e, area + e * (xx + yy) + e * e, area
 
 
 @inline
@@ -168,7 +169,7 @@ def _find_fault(mean, quat, scale, opacity, color):
 @kernel
 def project(
     queues, worker, scratch, count, means, quats, scales, opacities, colors, per_camera,
-    viewmats, Ks, width, height, near_plane, band_rows, splats, wrong, capacities,
+    viewmats, Ks, width, height, near_plane, antialiased, band_rows, splats, wrong, capacities,
 ):  # fmt: skip
     """Write the record of every Gaussian in every camera; HALF_WIDTH is 0 where nothing can be seen.
 
@@ -188,6 +189,7 @@ def project(
         width: of the picture.
         height: of the picture.
         near_plane: in world units.
+        antialiased: whether opacities make up for the blur.
         band_rows: rows of tiles in a band.
         splats: (C, N, SPLAT_SIZE), written.
         wrong: (tasks,) int64, written: bits for what is wrong with the input.
@@ -216,13 +218,14 @@ def project(
                 out[RED], out[GREEN], out[BLUE] = colors[i_color, 0], colors[i_color, 1], colors[i_color, 2]
                 _project_one(
                     means[i_mean], quats[i_quat], scales[i_scale], np.float64(opacities[i_opacity]),
-                    viewmats[c], Ks[c], width, height, near_plane, band_rows, out, capacities[task],
+                    viewmats[c], Ks[c], width, height, near_plane, antialiased, band_rows, out,
+                    capacities[task],
                 )  # fmt: skip
 
 
 @inline
 def _project_one(
-    mean, quat, scale, opacity, view, K, width, height, near_plane, band_rows, out, pairs
+    mean, quat, scale, opacity, view, K, width, height, near_plane, antialiased, band_rows, out, pairs
 ):  # fmt: skip
     x, y, z = to_camera(mean, view)
     if not z >= near_plane:
@@ -236,7 +239,11 @@ def _project_one(
     w = view_axes(m, scale[0], scale[1], scale[2], view)
     a = jx * w[0] + jxz * w[6], jx * w[1] + jxz * w[7], jx * w[2] + jxz * w[8]
     b = jy * w[3] + jyz * w[6], jy * w[4] + jyz * w[7], jy * w[5] + jyz * w[8]
-    xx, xy, yy, det = covariance(a, b)
+    xx, xy, yy, det, area = covariance(a, b)
+    if antialiased:
+        opacity *= math.sqrt(area / det)
+        if not opacity >= MIN_ALPHA:
+            return
 
     log_opacity = math.log(opacity)
     reach = 2 * (log_opacity - _LOG_MIN_ALPHA) * (1 + _REACH_SLACK) + _REACH_SLACK

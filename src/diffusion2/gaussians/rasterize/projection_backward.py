@@ -48,6 +48,21 @@ def _to_axes(a, b, conic, h):
 
 
 @inline
+def _add_to_axes(a, b, conic, area, h, da, db):
+    """Add what the two rows of A gain by the factor sqrt(det A Aᵀ / det C⁻¹) on the opacity.
+
+    The derivative of log det A Aᵀ by A is 2 (A Aᵀ)⁻¹ A, and with the blur 2 C A; h is d loss / d log alpha.
+    """
+    xx, xy, yy = _dot(a, a[0], a[1], a[2]), _dot(a, b[0], b[1], b[2]), _dot(b, b[0], b[1], b[2])
+    per_area = h / area
+    p, q, r = yy * per_area - h * conic[0], -xy * per_area - h * conic[1], xx * per_area - h * conic[2]
+    return (
+        (da[0] + p * a[0] + q * b[0], da[1] + p * a[1] + q * b[1], da[2] + p * a[2] + q * b[2]),
+        (db[0] + q * a[0] + r * b[0], db[1] + q * a[1] + r * b[1], db[2] + q * a[2] + r * b[2]),
+    )
+
+
+@inline
 def _quat_gradient(w, x, y, z, d):
     """Gradient of a unit quaternion from that of its rotation matrix (9 numbers, row by row)."""
     return (
@@ -71,7 +86,8 @@ def _turn_back(view, x, y, z):
 @kernel
 def project_backward(
     queues, worker, scratch, count, means, quats, scales, opacities, per_camera, viewmats, Ks, width, height,
-    spans, pair_grads, grad_means, grad_quats, grad_scales, grad_opacities, grad_colors, grad_means2d,
+    antialiased, spans, pair_grads, grad_means, grad_quats, grad_scales, grad_opacities, grad_colors,
+    grad_means2d,
 ):  # fmt: skip
     """Add up the gradients of each Gaussian's pairs and carry them back to the inputs.
 
@@ -80,7 +96,7 @@ def project_backward(
         worker: see `threads`.
         scratch: (16,).
         count: N.
-        means: these and the next seven as given to `project`.
+        means: these and the next eight as given to `project`.
         quats: as above.
         scales: as above.
         opacities: as above.
@@ -89,6 +105,7 @@ def project_backward(
         Ks: as above.
         width: as above.
         height: as above.
+        antialiased: as above.
         spans: (C, bands, N, 2), see `binning.bin_splats`.
         pair_grads: (16 P,), see `blending.blend_backward`.
         grad_means: as means, all zero, written; and so on for the next four.
@@ -114,8 +131,9 @@ def project_backward(
                     grad_colors[i_color, k] += total[6 + k]
                 grad_opacities[i_opacity] += total[0] / opacities[i_opacity]
                 _project_one_backward(
-                    means[i_mean], quats[i_quat], scales[i_scale], viewmats[c], Ks[c], width, height, total,
-                    grad_means[i_mean], grad_quats[i_quat], grad_scales[i_scale], grad_means2d[c, n],
+                    means[i_mean], quats[i_quat], scales[i_scale], viewmats[c], Ks[c], width, height,
+                    antialiased, total, grad_means[i_mean], grad_quats[i_quat], grad_scales[i_scale],
+                    grad_means2d[c, n],
                 )  # fmt: skip
 
 
@@ -134,8 +152,9 @@ def _add_pairs(spans, n, pair_grads, total):
 
 @inline
 def _project_one_backward(
-    mean, quat, scale, view, K, width, height, total, grad_mean, grad_quat, grad_scale, grad_mean2d
-):
+    mean, quat, scale, view, K, width, height, antialiased, total, grad_mean, grad_quat, grad_scale,
+    grad_mean2d,
+):  # fmt: skip
     """Carry `total`, a Gaussian's gradients in one picture, back to its mean, rotation and scales."""
     x, y, z = to_camera(mean, view)
     qw, qx, qy, qz, factor = normalized(quat)
@@ -145,7 +164,7 @@ def _project_one_backward(
     jx, jxz, jy, jyz, free_x, free_y = jacobian(x, y, z, K, width, height)
     a = jx * w[0] + jxz * w[6], jx * w[1] + jxz * w[7], jx * w[2] + jxz * w[8]
     b = jy * w[3] + jyz * w[6], jy * w[4] + jyz * w[7], jy * w[5] + jyz * w[8]
-    xx, xy, yy, det = covariance(a, b)
+    xx, xy, yy, det, area = covariance(a, b)
     per_det, per_z = 1 / det, 1 / z
     conic = yy * per_det, -xy * per_det, xx * per_det
 
@@ -153,6 +172,8 @@ def _project_one_backward(
     grad_v = conic[1] * total[1] + conic[2] * total[3]
     grad_mean2d[0], grad_mean2d[1] = grad_u, grad_v
     da, db = _to_axes(a, b, conic, (total[2], total[4], total[5]))
+    if antialiased:
+        da, db = _add_to_axes(a, b, conic, area, np.float64(total[0]), da, db)
 
     # A = J W: to J (its four entries), and from there and from u, v, z to the point in the camera.
     d_jx, d_jxz = _dot(da, w[0], w[1], w[2]), _dot(da, w[6], w[7], w[8])

@@ -39,7 +39,7 @@ def project(
     K: torch.Tensor,
     width: int,
     height: int,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Project N Gaussians, all in front of one camera (EWA splatting, Zwicker et al., 2002).
 
     Args:
@@ -52,7 +52,8 @@ def project(
         height: of the picture.
 
     Returns:
-        Means (N, 2) in pixels, inverse covariances (N, 2, 2) in px⁻², camera depths (N,).
+        Means (N, 2) in pixels, inverse covariances (N, 2, 2) in px⁻², camera depths (N,), and by how much
+        the blur has enlarged them, as a factor (N,) on the opacity that makes up for it.
     """
     rotation, translation = viewmat[:3, :3], viewmat[:3, 3]
     x, y, z = (means @ rotation.T + translation).unbind(-1)
@@ -72,16 +73,16 @@ def project(
     )
     axes = jacobians @ rotation @ (rotation_matrices(quats) * scales[:, None, :])
     covariances = axes @ axes.mT + COVARIANCE_BLUR * torch.eye(2, dtype=z.dtype, device=z.device)
-    return means2d, torch.linalg.inv(covariances), z
+    areas = torch.linalg.cross(axes[:, 0], axes[:, 1]).square().sum(-1)  # det(axes axesᵀ), without cancelling
+    smaller = (areas / torch.linalg.det(covariances)).clamp(min=1e-30).sqrt()
+    return means2d, torch.linalg.inv(covariances), z, smaller
 
 
 def rasterize_view(
     gaussians: GaussianTensors,
     viewmat: torch.Tensor,
     K: torch.Tensor,
-    width: int,
-    height: int,
-    near_plane: float,
+    views: Views,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Draw N Gaussians with one camera.
 
@@ -89,11 +90,16 @@ def rasterize_view(
         Foreground colours (H, W, 3), alpha (H, W, 1), accumulated depth (H, W, 1).
     """
     means, quats, scales, opacities, colors = gaussians
+    width, height = views.width, views.height
     depths = means @ viewmat[2, :3] + viewmat[2, 3]
     order = torch.argsort(depths, stable=True)
-    order = order[depths[order] >= near_plane]
+    order = order[depths[order] >= views.near_plane]
     opacities, colors = opacities[order], colors[order]
-    means2d, conics, depths = project(means[order], quats[order], scales[order], viewmat, K, width, height)
+    means2d, conics, depths, smaller = project(
+        means[order], quats[order], scales[order], viewmat, K, width, height
+    )
+    if views.antialiased:
+        opacities = opacities * smaller
 
     columns = torch.arange(width, dtype=means.dtype, device=means.device) + 0.5
     rows = torch.arange(height, dtype=means.dtype, device=means.device) + 0.5
@@ -121,7 +127,7 @@ def rasterize_reference(gaussians: GaussianTensors, views: Views) -> Rendering:
         seen = GaussianTensors(
             *(t if t.dim() == 1 + len(s) else t[k] for t, s in zip(gaussians, GAUSSIAN_SHAPES, strict=True))
         )
-        drawn.append(rasterize_view(seen, viewmat, K, views.width, views.height, views.near_plane))
+        drawn.append(rasterize_view(seen, viewmat, K, views))
     rgb, alpha, depth = (torch.stack(parts) for parts in zip(*drawn, strict=True))
     if views.backgrounds is not None:
         rgb = rgb + (1 - alpha) * views.backgrounds[:, None, None, :].to(dtype)

@@ -44,6 +44,7 @@ class Views(NamedTuple):
     height: int
     backgrounds: torch.Tensor | None
     near_plane: float
+    antialiased: bool
 
 
 @dataclass(frozen=True)
