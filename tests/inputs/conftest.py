@@ -74,6 +74,10 @@ def centre(picture):
 @pytest.fixture(scope="session")
 def needs_renderer():
     """Skip where no 3D model can be drawn."""
+    require_renderer()
+
+
+def require_renderer():
     pytest.importorskip("moderngl", reason="needs moderngl: pip install 'diffusion2[models]'")
     pytest.importorskip("trimesh", reason="needs trimesh: pip install 'diffusion2[models]'")
     from diffusion2.errors import BackendUnavailable
