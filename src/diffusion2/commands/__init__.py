@@ -10,6 +10,7 @@ from tyro.conf import subcommand
 
 from diffusion2.commands.ablation import Ablate, Benchmark
 from diffusion2.commands.asset import Export, Render, View
+from diffusion2.commands.dataset import RenderDataset
 from diffusion2.commands.evaluation import Evaluate
 from diffusion2.commands.machine import Doctor, Weights
 from diffusion2.commands.run import Generate, Reconstruct, Sample
@@ -36,6 +37,7 @@ def command_types(
         Annotated[View, subcommand("view")],
         Annotated[Weights, subcommand("weights")],
         Annotated[Evaluate, subcommand("evaluate")],
+        Annotated[RenderDataset, subcommand("render-dataset")],
         Annotated[Benchmark, subcommand("benchmark")],
         Annotated[Ablate, subcommand("ablate")],
         Annotated[Study, subcommand("study")],

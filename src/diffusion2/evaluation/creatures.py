@@ -15,7 +15,7 @@ import diffusion2.meshes
 from diffusion2.atomic_files import atomic_path, remove, write_json
 from diffusion2.cameras import DEFAULT_ELEVATION_DEG, orbit
 from diffusion2.errors import AssetFormatError, InputError
-from diffusion2.evaluation.ground_truth import choose_window, render_clip
+from diffusion2.evaluation.ground_truth import SOURCE, choose_window, render_clip
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.matrix_files import read_matrix, write_matrix
 from diffusion2.meshes import load_model
@@ -121,7 +121,7 @@ def creature_truth(
     cache.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        write_json(temporary / "definition.json", definition)
+        write_json(temporary / SOURCE, definition)
         write_matrix(temporary, matrix)
         remove(folder)  # another process may have been as fast
     return read_matrix(folder)

@@ -4,18 +4,33 @@ Cameras are relative to the reference camera: the world of the matrix is the mod
 the reference camera stands at azimuth 0. The light turns with it.
 """
 
-from dataclasses import dataclass, replace
+import hashlib
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from diffusion2.atomic_files import remove, write_json
 from diffusion2.cameras import Cameras, make_cameras
 from diffusion2.errors import InputError
+from diffusion2.events import Report, ignore, stage
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.meshes import AnimatedModel, Framing, Lighting, MeshRenderer, frame_reference
+from diffusion2.matrix_files import write_matrix
+from diffusion2.meshes import (
+    AnimatedModel,
+    Clip,
+    Framing,
+    Lighting,
+    MeshRenderer,
+    frame_reference,
+)
+from diffusion2.run_folder import ENTRIES
 
 STILL_FPS = 12.0
 FRAMING_POSES = 16
+SOURCE = "source.json"
 LOOP_TOLERANCE = 0.02
 """Two poses are the same where no point moved by more than this share of the model's extent."""
 
@@ -65,7 +80,7 @@ class Window:
 
 def choose_window(
     model: AnimatedModel,
-    clip: str | None,
+    clip: str,
     frames: int,
     *,
     start: float = 0.0,
@@ -85,7 +100,9 @@ def choose_window(
     Raises:
         InputError: there is no such clip or it has no length, or the times do not lie in it.
     """
-    length = clip_length(model, clip)
+    length = find_clip(model, clip).duration
+    if length < 1e-3:
+        raise InputError(f"the clip {clip!r} of {model.name} is a single pose: choose another clip")
     loop = is_same_pose(model, clip, 0.0, length)
     if not 0 <= start < length:
         raise InputError(f"the clip {clip!r} lasts {length:.4g} s: a start of {start:g} s does not lie in it")
@@ -98,7 +115,7 @@ def choose_window(
     if start + duration > length * (1 + 1e-6) and not loop:
         raise InputError(
             f"the clip {clip!r} lasts {length:.4g} s and is no loop: it can't be shown up to "
-            f"{start + duration:.4g} s; choose an earlier start, a shorter duration, or more frames per second"
+            f"{start + duration:.4g} s: choose an earlier start, a shorter duration, or a higher fps"
         )
     window = Window(clip, start, duration, frames, False, length)
     end = float(window.wrap(np.array(start + duration)))
@@ -107,27 +124,29 @@ def choose_window(
 
 
 def still_window(model: AnimatedModel, clip: str | None, frames: int, *, start: float = 0.0) -> Window:
-    """Show one pose in all columns: of a clip, or at rest."""
-    return Window(clip, start, 0.0, frames, False, model.clips[clip].duration if clip else 0.0)
-
-
-def clip_length(model: AnimatedModel, clip: str | None) -> float:
-    """Give a clip's seconds.
+    """Show one pose in all columns: of a clip, or at rest.
 
     Raises:
-        InputError: the model has no such clip, or it is a single pose.
+        InputError: there is no such clip, or the time does not lie in it.
     """
-    if clip not in model.clips:
-        names = ", ".join(model.clips)
+    length = 0.0 if clip is None else find_clip(model, clip).duration
+    if not 0 <= start <= length:
         raise InputError(
-            f"{model.name} has no clip {clip!r}; it has: {names}"
-            if names
-            else f"{model.name} has no animation: choose a still picture of it, or another model"
+            f"{clip or 'the rest pose'} lasts {length:.4g} s: a start of {start:g} s is not in it"
         )
-    length = model.clips[clip].duration
-    if length < 1e-3:
-        raise InputError(f"the clip {clip!r} of {model.name} is a single pose: choose another clip")
-    return length
+    return Window(clip, start, 0.0, frames, False, length)
+
+
+def find_clip(model: AnimatedModel, name: str) -> Clip:
+    """Give a clip by its name.
+
+    Raises:
+        InputError: the model has no such clip; the message lists those it has.
+    """
+    if name not in model.clips:
+        names = ", ".join(model.clips)
+        raise InputError(f"{model.name} has no clip {name!r}" + (f"; it has: {names}" if names else ""))
+    return model.clips[name]
 
 
 def is_same_pose(model: AnimatedModel, clip: str | None, first: float, second: float) -> bool:
@@ -154,6 +173,7 @@ def render_clip(
     *,
     azimuth_deg: float = 0.0,
     object_size: float = 0.7,
+    report: Report = ignore,
 ) -> ImageMatrix:
     """Render a window of a clip from all cameras: V×F with alphas.
 
@@ -164,6 +184,7 @@ def render_clip(
         azimuth_deg: where the reference camera stands around the model; 0 looks at its front.
         object_size: share of the frame that the longer side of the object fills in the reference
             picture (that of azimuth 0 and column 0), less where another picture would cut it off.
+        report: listens to the progress.
 
     Raises:
         BackendUnavailable: moderngl is not installed or there is no off-screen OpenGL.
@@ -177,13 +198,51 @@ def render_clip(
     images = torch.empty(*shape, 3, cameras.height, cameras.width)
     alphas = torch.empty(*shape, 1, cameras.height, cameras.width)
     renderer = MeshRenderer(model, cameras.height, cameras.width)
-    columns = range(window.frames if window.duration > 0 else 1)
-    for f, seconds in zip(columns, window.seconds, strict=False):
-        rgba = torch.from_numpy(renderer.render(around, framing, window.clip, float(seconds), light))
-        rgba = rgba.permute(0, 3, 1, 2).float() / 255
-        alpha = rgba[:, 3:]
-        images[:, f], alphas[:, f] = rgba[:, :3] * alpha + (1 - alpha), alpha
-    renderer.close()
+    times = window.seconds if window.duration > 0 else window.seconds[:1]
+    try:
+        with stage(report, "rendering") as progress:
+            for f, seconds in enumerate(times):
+                rgba = torch.from_numpy(renderer.render(around, framing, window.clip, float(seconds), light))
+                rgba = rgba.permute(0, 3, 1, 2).float() / 255
+                alpha = rgba[:, 3:]
+                images[:, f], alphas[:, f] = rgba[:, :3] * alpha + (1 - alpha), alpha
+                progress(f + 1, len(times))
+    finally:
+        renderer.close()
     if window.duration == 0:
         images[:, 1:], alphas[:, 1:] = images[:, :1], alphas[:, :1]
     return ImageMatrix(images, cameras, frame_times(window.frames), window.fps, alphas)
+
+
+def write_truth(
+    folder: Path,
+    matrix: ImageMatrix,
+    model_file: Path,
+    window: Window,
+    *,
+    azimuth_deg: float,
+    object_size: float,
+) -> None:
+    """Write ground truth in the layout of a run, with `source.json`: what it shows.
+
+    A run that is in the folder is replaced as a whole, once the new pictures are on disk.
+    """
+    source = {
+        "model": model_file.name,
+        "sha256": hashlib.sha256(model_file.read_bytes()).hexdigest(),
+        **asdict(window),
+        "reference_azimuth_deg": azimuth_deg,
+        "object_size": object_size,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / f".rendered.{os.getpid()}.tmp"
+    fresh.mkdir()
+    try:
+        write_json(fresh / SOURCE, source)
+        write_matrix(fresh, matrix)
+        for name in (*ENTRIES, SOURCE):
+            remove(folder / name)
+        for name in (SOURCE, "matrix", "cameras.json"):
+            os.replace(fresh / name, folder / name)
+    finally:
+        remove(fresh)
