@@ -94,7 +94,7 @@ def write_ablation_figures(
     recordings = make_recordings(bench, unit, report)
     folder = out / "figures" if page is None else page.parent / "images"
     folder.mkdir(parents=True, exist_ok=True)
-    written = write_figures(bench, unit, recordings, folder)
+    written = write_figures(bench, unit, recordings, folder, report)
     if page is not None:
         fill_page(page, {"noise": f"{unit}.\n\n{noise_table(recordings)}"})
         written.append(page)

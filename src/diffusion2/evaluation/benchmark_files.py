@@ -44,7 +44,7 @@ def write_benchmark(
     results = run_benchmark(assets, out, settings, processes=processes, report=report)
     tables = {task: rows(results, task) for task in settings.tasks}
     texts: dict[str, str] = {task: task_text(results, table) for task, table in tables.items()}
-    whole = "\n\n".join(f"## {TASKS[task]}\n\n{texts[task]}" for task in tables)
+    whole = "\n\n".join(f"## {TASKS[task]}\n\n{texts[task]}" for task in settings.tasks)
     write_report(out / "benchmark.json", results, tables)
     write_text(out / "benchmark.md", whole)
     strips = write_result_strips(assets, out, results)

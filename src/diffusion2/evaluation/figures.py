@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path, write_json
-from diffusion2.errors import BackendUnavailable
+from diffusion2.errors import BackendUnavailable, InputError, NumericalError
 from diffusion2.evaluation.benchmark import Bench
 from diffusion2.evaluation.cells import Unit
 from diffusion2.evaluation.methods import METHODS, Sampled, vary
 from diffusion2.evaluation.recording import Evaluation, expected_noise_left, record
 from diffusion2.evaluation.strips import spread_cells, write_strips
-from diffusion2.events import Report, ignore
+from diffusion2.events import Report, Warned, ignore
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.schedule import karras_sigmas
@@ -60,14 +60,19 @@ class Recordings:
     rollbacks: dict[str, int]
 
 
-def write_figures(bench: Bench, unit: Unit, recordings: Recordings, out: Path) -> list[Path]:
+def write_figures(
+    bench: Bench, unit: Unit, recordings: Recordings, out: Path, report: Report = ignore
+) -> list[Path]:
     """Write all figures of one creature as PNG, and the numbers in them as JSON.
+
+    A result that can't be made, such as an asset from views that share no object, is left out.
 
     Args:
         bench: makes the results that its folder lacks.
         unit: creature, task and seed.
         recordings: of that unit.
         out: folder of the files.
+        report: hears of what is left out.
     """
     truth = bench.truth(unit.creature)
     written = [
@@ -77,8 +82,13 @@ def write_figures(bench: Bench, unit: Unit, recordings: Recordings, out: Path) -
     ]
     for part, methods in STRIPS.items():
         path = out / f"ablation_figure6_{part}.png"
-        results = [(NAMES[name], bench.matrix(unit, truth, name)) for name in methods]
-        written.append(_figure_6([("truth", truth), *results], path))
+        results = [("truth", truth)]
+        for name in methods:
+            try:
+                results.append((NAMES[name], bench.matrix(unit, truth, name)))
+            except (InputError, NumericalError) as error:
+                report(Warned(f"{path.name} lacks {METHODS[name].title}: {error}"))
+        written.append(_figure_6(results, path))
     numbers = out / "ablation_figures.json"
     write_json(numbers, figure_numbers(recordings))
     return [*written, numbers]
