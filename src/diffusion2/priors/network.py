@@ -63,7 +63,7 @@ class NetworkPrior:
         self.dtype = dtype
         self.device = network.device
         for module in self.network.modules():
-            if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d) and module.weight.dtype != dtype:
                 module.to(dtype)
 
     @torch.no_grad()

@@ -134,7 +134,7 @@ class StoredNetwork:
                 raise WeightsError(f"{self.files.path} holds values that are not finite as {kind}: {name}")
             state[name] = parameter
         self.network.load_state_dict(state, assign=True)
-        return self.network.eval().requires_grad_(False)
+        return self.network.to(device).eval().requires_grad_(False)  # parameters are there; buffers follow
 
 
 def _matrices_and_kernels(network: nn.Module) -> set[str]:
