@@ -94,7 +94,7 @@ def write_theorem(out: Path, report: Report = ignore, settings: TheoremSettings 
     write_json(written[0], _rounded(asdict(numbers)))
     for name, plot in plots.items():
         with atomic_path(out / name) as temporary:
-            plot().savefig(temporary, dpi=110, metadata={"Software": None})
+            plot().savefig(temporary, dpi=90, metadata={"Software": None})
         written.append(out / name)
     for path in written:
         report(ResultWritten("theorem", path))
@@ -266,7 +266,7 @@ def _load_figure() -> "type[Figure]":
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise BackendUnavailable("the plots need matplotlib: pip install matplotlib") from error
+        raise BackendUnavailable('the plots need matplotlib: pip install "diffusion2[metrics]"') from error
     return Figure
 
 
