@@ -80,6 +80,17 @@ def test_folders_that_are_called_otherwise_are_named(tmp_path: Path) -> None:
     assert [(case.name, list(case.candidates)) for case in cases] == [("a", ["x", "y"]), ("b", ["x", "y"])]
 
 
+def test_a_link_counts_by_its_own_name(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dog").mkdir()
+    for name, method in (("x", "ours"), ("y", "theirs")):
+        (tmp_path / "dog" / name).symlink_to(results / "fox" / method)
+    monkeypatch.chdir(tmp_path / "dog")
+    case = read_cases(["x", "./y"])[0]
+    assert (case.name, list(case.candidates)) == ("dog", ["x", "y"])
+
+
 def test_a_folder_whose_name_has_an_equals_sign_is_that_folder(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "fox" / f"s={k}") for k in range(2)]
     assert list(read_cases([str(run) for run in runs])[0].candidates) == ["s=0", "s=1"]

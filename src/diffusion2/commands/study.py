@@ -55,4 +55,5 @@ class Study:
             raise InputError(f"the page is an HTML file: --out {self.out.with_suffix('.html')}")
         cases = read_cases(self.runs, reference=self.reference, show=self.show)
         write_study(cases, self.out, title=self.title, seed=self.seed)
-        print(f"wrote {self.out}: {len(cases)} cases of {len(cases[0].candidates)} candidates")
+        objects = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
+        print(f"wrote {self.out}: {objects} of {len(cases[0].candidates)} candidates")

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import os
 import random
 import re
 import tempfile
@@ -154,8 +155,8 @@ def _parse(argument: str) -> tuple[str, str, RunFolder]:
         raise InputError(f"{path} is no run's folder: give folders that generate wrote, or CASE/NAME=FOLDER")
     if named:
         return named[1], named[2], RunFolder(path)
-    resolved = path.resolve()
-    return resolved.parent.name or "case", resolved.name, RunFolder(path)
+    whole = Path(os.path.abspath(path))  # not resolved: a link counts by its own name
+    return whole.parent.name or "case", whole.name, RunFolder(path)
 
 
 def _check_cases(grouped: dict[str, dict[str, RunFolder]], reference: str | None) -> None:

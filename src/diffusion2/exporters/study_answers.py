@@ -33,7 +33,7 @@ QUESTIONS = (
     Question(
         "multiview",
         "Which is most consistent from all sides?",
-        "one solid object while the camera goes round it",
+        "one solid object, whichever side is seen",
     ),
     Question("temporal", "Which moves most smoothly?", "no flicker, no jumps, nothing that comes and goes"),
     Question("overall", "Which is best overall?", "the one you would choose"),
