@@ -106,10 +106,13 @@ def _check_full_size(model: HubModel, path: Path, folder: str | Path | None) -> 
 def _compare_shared(parts: dict[str, Any], files: TensorFiles) -> str:
     """Say whether the autoencoder and the image encoder in SV3D_p's file are SVD-XT's, which serve both."""
     levels = len(parts["vae"].network.config["block_out_channels"])
-    found = {
-        "vae": autoencoder_sources(files.shapes, levels),
-        "image_encoder": image_encoder_sources(files.shapes),
-    }
+    try:
+        found = {
+            "vae": autoencoder_sources(files.shapes, levels),
+            "image_encoder": image_encoder_sources(files.shapes),
+        }
+    except WeightsError:
+        return "its file holds no autoencoder or image encoder of its own; SVD-XT's are used"
     worst, where = 0.0, ""
     for part, sources in found.items():
         ours = parts[part]

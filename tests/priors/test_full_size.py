@@ -9,10 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from diffusion2.cameras import orbit
 from diffusion2.errors import WeightsError
 from diffusion2.priors.clip_image_encoder import MEAN, STD, ClipImageEncoder
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.full_size import load_full_size, read_sv3d, read_svd
+from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.tensor_files import StoredNetwork
 
 from .full_size_files import CONFIGS, UNET, FullSizeFiles
@@ -208,3 +210,18 @@ def test_damage_is_named(place: Path, tmp_path: Path, damage, said: str) -> None
     with pytest.raises(WeightsError, match=said) as caught:
         load_full_size(tmp_path / "svd_xt", tmp_path / "sv3d_p.safetensors", dtype=torch.float16)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
+def test_a_gpu_gives_what_the_cpu_gives(place: Path) -> None:
+    outputs = []
+    for device in ("cpu", "cuda"):
+        pair = load_full_size(place / "svd_xt", place / "sv3d_p.safetensors", device=device)
+        pictures = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        condition = pair.multiview.prepare(pictures, orbit(4, 10.0), Guidance(constant_scale(4, 2.5)))
+        latents = torch.randn(2, 4, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+        denoised = pair.multiview.denoise(latents, 1.5, condition)
+        assert denoised.device.type == "cpu"
+        outputs.append((denoised, pair.codec.decode(denoised[0])))
+    for cpu, gpu in zip(*outputs, strict=True):
+        assert error(gpu, cpu) <= 1e-2  # a GPU's float32 products may keep ten bits

@@ -49,15 +49,15 @@ def load_full_size(
         WeightsError: something is missing, damaged, or not what it should be; the message names it.
     """
     parts = read_svd(svd)
-    config = parts["unet"].network.config
-    orbit = read_sv3d(sv3d, config)
-    _check_pair(parts, orbit, svd, sv3d)
-    for part in (*parts.values(), orbit):
+    parts["orbit"] = read_sv3d(sv3d, parts["unet"].network.config)
+    _check_pair(parts, svd, sv3d)
+    for part in parts.values():
         part.check()  # all of them, before any of them is read
-    codec = LatentCodec(parts["vae"].load(device=device), batch_size=DECODED_AT_ONCE)
-    encoder = ClipImageEncoder(parts["image_encoder"].load(device=device))
-    video = parts["unet"].load(dtype, device)
-    multiview = orbit.load(dtype, device)
+    # the largest first, and each one's file closed when it is read: memory is that of the networks alone
+    video = parts.pop("unet").load(dtype, device)
+    multiview = parts.pop("orbit").load(dtype, device)
+    encoder = ClipImageEncoder(parts.pop("image_encoder").load(device=device))
+    codec = LatentCodec(parts.pop("vae").load(device=device), batch_size=DECODED_AT_ONCE)
     return PriorPair(
         "svd-sv3d",
         NetworkVideoPrior(video, codec, encoder, dtype),
@@ -144,11 +144,12 @@ def _check_vector(config: Mapping[str, Any], values: int, path: Path, name: str)
         raise WeightsError(f"{path} is not {name}: its added vector has {width} numbers, {name}'s {expected}")
 
 
-def _check_pair(parts: Mapping[str, StoredNetwork], orbit: StoredNetwork, svd: Path, sv3d: Path) -> None:
+def _check_pair(parts: Mapping[str, StoredNetwork], svd: Path, sv3d: Path) -> None:
     """Refuse networks that do not work on the same latents and embeddings."""
     channels = parts["vae"].network.config["latent_channels"]
     width = parts["image_encoder"].network.config.projection_dim
-    for path, config in ((svd, parts["unet"].network.config), (sv3d, orbit.network.config)):
+    for path, part in ((svd, "unet"), (sv3d, "orbit")):
+        config = parts[part].network.config
         if config["out_channels"] != channels or config["cross_attention_dim"] != width:
             raise WeightsError(
                 f"{path} is of another pair: it works on {config['out_channels']} channels and embeddings of "
