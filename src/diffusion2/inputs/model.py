@@ -11,13 +11,11 @@ from diffusion2.config import InputSettings
 from diffusion2.errors import Diffusion2Error, InputError
 from diffusion2.inputs.mesh_file import read_mesh
 from diffusion2.inputs.splats import is_splats, read_splats, render_splats
-from diffusion2.meshes import AnimatedModel, Framing, MeshRenderer, frame_points, load_model
+from diffusion2.meshes import AnimatedModel, Framing, MeshRenderer, frame_reference, load_model
 from diffusion2.meshes.gltf import WORLD_FROM_GLTF, Node
 from diffusion2.model_frame import ModelFrame, turn
 
 MAX_BYTES = 1 << 30
-LONGEST_SIDE, MAX_OBJECT_SIZE = 1.2, 0.95
-"""Most objects look longer from some side than from the one of a picture, by about this factor."""
 MAX_SIZE = 1e12
 """Coordinates beyond this, or an extent below its inverse, are no model's."""
 
@@ -41,10 +39,10 @@ def render_model(
     """Draw a model from all cameras, centred and as large as fits.
 
     Args:
-        path: glTF, OBJ, STL, or PLY with a mesh or 3D Gaussians. An animated model is taken at rest.
+        path: glTF, OBJ, STL, or PLY with a mesh or 3D Gaussians. An animated model stands still.
         cameras: the views.
         settings: which way is up, and from where the reference camera looks.
-        object_size: how much of a picture an object fills; the model's longest side fills somewhat more.
+        object_size: how much of the reference picture the model fills; less where others would cut it off.
 
     Returns:
         V pictures, RGBA, and where the model stands in them.
@@ -77,7 +75,7 @@ def _draw_mesh(
     suffix = path.suffix.lower()
     model = load_model(path) if suffix in {".glb", ".gltf"} else read_mesh(path)
     axes = _axes(settings, USUAL_UP[suffix])
-    model = _stand(model, axes)
+    model = _stand(model, axes, settings.model_clip)
     points = np.concatenate([positions for positions, _ in model.pose()])
     framing = _frame(path, points, cameras, object_size)
     renderer = MeshRenderer(model, cameras.height, cameras.width)
@@ -105,11 +103,11 @@ def _axes(settings: InputSettings, usual_up: str) -> np.ndarray:
     return turn(settings.model_azimuth_deg) @ WORLD_FROM_GLTF @ GLTF_FROM_UP[up]
 
 
-def _stand(model: AnimatedModel, axes: np.ndarray) -> AnimatedModel:
-    """Freeze a model at rest and turn it; its file's axes become the world's by `axes`."""
+def _stand(model: AnimatedModel, axes: np.ndarray, clip: str | None) -> AnimatedModel:
+    """Freeze a model in a pose and turn it; its file's axes become the world's by `axes`."""
     turned = WORLD_FROM_GLTF.T @ axes @ WORLD_FROM_GLTF.T
     primitives = []
-    for primitive, (positions, normals) in zip(model.primitives, model.pose(), strict=True):
+    for primitive, pose in zip(model.primitives, model.posed(clip), strict=True):
         primitives.append(
             replace(
                 primitive,
@@ -117,9 +115,11 @@ def _stand(model: AnimatedModel, axes: np.ndarray) -> AnimatedModel:
                 skin=None,
                 joints=None,
                 weights=None,
-                targets=np.zeros((0, len(positions), 3)),
-                positions=positions @ turned.T,
-                normals=normals @ turned.T,
+                targets=np.zeros((0, len(pose.positions), 3)),
+                normal_targets=None,
+                positions=pose.positions @ turned.T,
+                normals=pose.normals @ turned.T,
+                triangles=primitive.triangles[:, ::-1] if pose.mirrored else primitive.triangles,
             )
         )
     node = Node(-1, np.zeros(3), np.array([0, 0, 0, 1.0]), np.ones(3), None, np.zeros(0))
@@ -132,5 +132,4 @@ def _frame(path: Path, points: np.ndarray, cameras: Cameras, object_size: float)
     extent = float(np.ptp(points, axis=0).max()) if len(points) else 0.0
     if not 1 / MAX_SIZE < extent < MAX_SIZE or np.abs(points).max() > MAX_SIZE:
         raise InputError(f"{path} has no extent that can be drawn: its points are {extent:.3g} apart at most")
-    elevations = (float(cameras.elevations_deg.min()), float(cameras.elevations_deg.max()))
-    return frame_points(points, min(LONGEST_SIDE * object_size, MAX_OBJECT_SIZE), elevations)
+    return frame_reference([points], cameras[-1], object_size)
