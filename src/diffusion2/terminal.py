@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,6 +19,9 @@ from diffusion2.events import (
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+PLAIN_WIDTH = 200
+"""Columns of a table that is not written to a terminal."""
 
 PLAIN_SECONDS = 10.0
 """Time between two lines of progress where there is no live bar."""
@@ -90,6 +94,40 @@ def describe(event: Event) -> str:
             return f"wrote {event.path}"
         case RunFinished():
             return f"finished in {duration(event.seconds)}"
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numbers: Collection[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Print a table, as wide as the terminal; long texts in the last column are wrapped.
+
+    Args:
+        columns: their headings.
+        rows: the cells.
+        numbers: the columns that are aligned on the right.
+        stream: where to write; None for the standard output.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=stream or sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        last = column == columns[-1]
+        table.add_column(
+            column, justify="right" if column in numbers else "left", no_wrap=not last, overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
 
 
 def duration(seconds: float) -> str:

@@ -14,6 +14,7 @@ from diffusion2.evaluation.i3d import MIN_FRAMES
 from diffusion2.evaluation.lpips import SMALLEST
 from diffusion2.evaluation.networks import Networks, load_networks
 from diffusion2.evaluation.pixels import WINDOW, psnr, ssim
+from diffusion2.evaluation.resampling import SAME_AZIMUTH_DEG, azimuths_apart
 from diffusion2.evaluation.scores import HIGHER_IS_BETTER, Evaluation, Score
 from diffusion2.events import Report, ignore, stage
 from diffusion2.image_matrix import ImageMatrix
@@ -21,7 +22,6 @@ from diffusion2.reconstruction.masks import estimate_alphas
 
 __all__ = ["Evaluation", "Networks", "Score", "load_networks", "measure", "object_masks"]
 
-SAME_AZIMUTH_DEG = 1.0
 STILL = 1e-4
 """A reference whose pictures change less than this stands still: a fortieth of an 8-bit step in the mean."""
 
@@ -94,17 +94,12 @@ def _check_pair(result: ImageMatrix, reference: ImageMatrix) -> None:
         if ours != theirs:
             raise InputError(f"the result has {what} {ours} and the reference {theirs}: they must be equal")
     apart = azimuths_apart(result.cameras.azimuths_deg, reference.cameras.azimuths_deg)
-    if bool((apart > SAME_AZIMUTH_DEG).any()):
+    if (apart > SAME_AZIMUTH_DEG).any():
         view = int(apart.argmax())
         raise InputError(
             f"view {view} stands at azimuth {result.cameras.azimuths_deg[view]:g}° in the result "
             f"and at {reference.cameras.azimuths_deg[view]:g}° in the reference"
         )
-
-
-def azimuths_apart(azimuths_deg: Any, others_deg: Any) -> Tensor:
-    """Give the angles between azimuths, 0 to 180 degrees."""
-    return ((torch.as_tensor(azimuths_deg - others_deg) + 180) % 360 - 180).abs()
 
 
 def _measure_row(rows: _Rows, images: Tensor, references: Tensor, masks: Tensor, networks: Networks) -> None:
