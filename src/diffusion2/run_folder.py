@@ -30,6 +30,8 @@ ENTRIES = (
     "asset.safetensors",
     "orbit.mp4",
     "viewer.html",
+    "evaluation.json",
+    "evaluation.html",
 )
 PREVIOUS = ".previous"
 VERSIONED = ("diffusion2", "torch", "numpy", "diffusers", "transformers", "numba", "safetensors")
