@@ -75,12 +75,13 @@ class MeshRenderer:
     """
 
     _context: Any = None
+    _shared_program: Any = None
 
     def __init__(self, model: AnimatedModel, height: int = 128, width: int | None = None) -> None:
         self.model = model
         self.height, self.width = height, width or height
         context = self._shared_context()
-        self._program = context.program(vertex_shader=VERTEX_SHADER, fragment_shader=FRAGMENT_SHADER)
+        self._program = MeshRenderer._shared_program
         size = (2 * self.width, 2 * self.height)
         self._color = context.texture(size, 4)
         self._depth = context.depth_renderbuffer(size)
@@ -99,11 +100,15 @@ class MeshRenderer:
                 ) from error
             try:
                 options: Any = {"backend": "egl"}
-                MeshRenderer._context = moderngl.create_context(standalone=True, **options)
+                context = moderngl.create_context(standalone=True, **options)
             except Exception as error:
                 raise BackendUnavailable(
                     f"no off-screen OpenGL ({error}): install Mesa's EGL (Debian: libegl1 libgl1-mesa-dri)"
                 ) from error
+            MeshRenderer._shared_program = context.program(
+                vertex_shader=VERTEX_SHADER, fragment_shader=FRAGMENT_SHADER
+            )
+            MeshRenderer._context = context
         return MeshRenderer._context
 
     def _upload(self, primitive: Primitive) -> _Part:
@@ -257,7 +262,7 @@ class MeshRenderer:
         """Free the GPU buffers of this model."""
         for part in self._parts:
             part.release()
-        for resource in (*self._textures.values(), self._target, self._color, self._depth, self._program):
+        for resource in (*self._textures.values(), self._target, self._color, self._depth):
             resource.release()
 
 
