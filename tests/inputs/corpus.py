@@ -415,7 +415,7 @@ MODELS = {
     "gaussians with some NaN": (splats(lambda c: c["y"].__setitem__(slice(20), np.nan)), None),
     "gaussians without a rotation": (splats(lambda c: c.pop("rot_3")), "no property rot_3"),
     "gaussians of immense size": (splats(lambda c: c.update(scale_0=c["scale_0"] + 100)), "can be seen"),
-    "compressed gaussians": (written("a.ply", COMPRESSED_PLY.encode() + bytes(8)), "3D model|no triangles"),
+    "compressed gaussians": (written("a.ply", COMPRESSED_PLY.encode() + bytes(8)), "compressed"),
 }
 
 HEAVY = {

@@ -160,7 +160,7 @@ def test_a_video_with_fewer_frames_repeats_them_and_says_so(tmp_path):
     conditions, notes = read(write_frames(tmp_path / "f", moving_disc(3)), frames=6)
     assert (conditions.video[0] == conditions.video[1]).all()
     assert (conditions.video[1] != conditions.video[2]).any()
-    assert "only 3 frames" in notes[0]
+    assert "only 3 different frames" in notes[0]
     assert "--frames 3" in notes[0]
 
 

@@ -20,6 +20,7 @@ from diffusion2.inputs.framing import (
     contains,
     crop_about_axis,
     crop_around,
+    longer_side,
     matching_crop,
     moved_box,
     show,
@@ -33,6 +34,7 @@ from diffusion2.inputs.video import read_clip
 from diffusion2.model_frame import ModelFrame
 from diffusion2.source import Source
 
+MIN_OBJECT_PX = 8
 BUDGET_PX = 64_000_000
 """Pixels of a sequence that are held at once; longer ones are shrunk more while they are read."""
 
@@ -52,14 +54,27 @@ class _Part:
     reference: int = -1
 
     @property
-    def reference_box(self) -> Box | None:
-        """Where the object is in the picture that all parts share."""
-        return visible_box(self.pictures[self.reference])
+    def reference_box(self) -> Box:
+        """Where the object is in the picture that all parts share.
+
+        Raises:
+            InputError: it is not there, or smaller than 8 pixels.
+        """
+        box = visible_box(self.pictures[self.reference])
+        if box is None:
+            raise InputError(f"{self.name} shows no object at the reference view and time")
+        if longer_side(box) < MIN_OBJECT_PX:
+            raise InputError(
+                f"{self.name}: the object is only {longer_side(box)} pixels large, at least {MIN_OBJECT_PX} "
+                "needed: give a larger one"
+            )
+        return box
 
     @property
-    def whole_box(self) -> Box | None:
+    def whole_box(self) -> Box:
         """Where the object ever is."""
-        return union([visible_box(picture) for picture in self.pictures])
+        boxes = (visible_box(picture) for picture in self.pictures)
+        return union(box for box in boxes if box is not None)
 
     def show(self, crop: Crop, size: int) -> Tensor:
         """Give the pictures (N, 3, size, size) in one crop."""
@@ -99,10 +114,11 @@ def read_conditions(source: Source, settings: GenerateSettings, report: Report =
     """
     source.check()
     parts = _read_parts(source, settings, report)
+    boxes = {name: part.reference_box for name, part in _known(parts).items()}
     if source.settings.framing == "keep":
         crops = {name: whole_picture(*part.pictures[0].size) for name, part in _known(parts).items()}
     else:
-        crops = _choose_crops(parts, settings, report)
+        crops = _choose_crops(parts, boxes, settings, report)
     shown = {name: part.show(crops[name], settings.size) for name, part in _known(parts).items()}
     video, views = shown.get("video"), shown.get("views", shown.get("model"))
     if video is not None and settings.reference_frame == "last":
@@ -154,11 +170,7 @@ def _read_parts(source: Source, settings: GenerateSettings, report: Report) -> _
         painted = paint(source.prompt, source.settings, settings.seed, report).convert("RGBA")
         name = f'the picture of "{source.prompt}"'
         picture = _Part(name, _cut_out([painted], source.settings, name, report))
-    parts = _Parts(picture, video, views, model, fps, model_frame)
-    for part in _known(parts).values():
-        if part.reference_box is None:
-            raise InputError(f"{part.name} shows no object at the reference view and time")
-    return parts
+    return _Parts(picture, video, views, model, fps, model_frame)
 
 
 def _read_row(
@@ -176,8 +188,8 @@ def _read_row(
     elif clip.distinct < settings.frames:
         report(
             Warned(
-                f"{path} has only {clip.distinct} frames there, so some are shown more than once; --frames "
-                f"{clip.distinct} takes each once"
+                f"{path} has only {clip.distinct} different frames for the {settings.frames} of the run, so "
+                f"some are shown more than once; --frames {clip.distinct} takes fewer"
             )
         )
     reference = 0 if settings.reference_frame == "first" else -1
@@ -209,31 +221,34 @@ def _working_side(count: int) -> int:
     return min(WORKING_SIDE_PX, math.isqrt(BUDGET_PX // count))
 
 
-def _choose_crops(parts: _Parts, settings: GenerateSettings, report: Report) -> dict[str, Crop]:
-    """Choose each part's crop: one part decides, the others agree with it about the picture they share."""
+def _choose_crops(
+    parts: _Parts, boxes: dict[str, Box], settings: GenerateSettings, report: Report
+) -> dict[str, Crop]:
+    """Choose each part's crop: one part decides, the others agree with it about the picture they share.
+
+    Args:
+        parts: what is known.
+        boxes: where the object is in each part's shared picture.
+        settings: the object's size.
+        report: hears when a motion leaves the frame.
+    """
     object_size = settings.object_size
-    video_box = parts.video.whole_box if parts.video else None
-    if (anchor := parts.model) is not None:
-        crop = whole_picture(*anchor.pictures[0].size)
-    elif (anchor := parts.views) is not None:
-        box = anchor.whole_box
-        if parts.video is not None:  # nothing of its motion may be cut off
-            box = union([box, moved_box(video_box, parts.video.reference_box, anchor.reference_box)])
-        crop = crop_about_axis(box, anchor.pictures[0].width, object_size)
-    elif (anchor := parts.video) is not None:
-        crop = crop_around(video_box, object_size)
+    moved = parts.video.whole_box if parts.video else None
+    if parts.model is not None:
+        anchor, crop = "model", whole_picture(*parts.model.pictures[0].size)
+    elif parts.views is not None:
+        box = parts.views.whole_box
+        if moved is not None:  # nothing of the motion may be cut off
+            box = union([box, moved_box(moved, boxes["video"], boxes["views"])])
+        anchor, crop = "views", crop_about_axis(box, parts.views.pictures[0].width, object_size)
+    elif moved is not None:
+        anchor, crop = "video", crop_around(moved, object_size)
     else:
-        anchor = parts.picture
-        assert anchor is not None
-        crop = crop_around(anchor.whole_box, object_size)
+        anchor, crop = "picture", crop_around(boxes["picture"], object_size)
     crops = {
-        name: crop if part is anchor else matching_crop(part.reference_box, anchor.reference_box, crop)
-        for name, part in _known(parts).items()
+        name: crop if name == anchor else matching_crop(box, boxes[anchor], crop)
+        for name, box in boxes.items()
     }
-    if parts.model and video_box is not None and not contains(crops["video"], video_box):
-        report(
-            Warned(
-                "the video's motion leaves the frame that the 3D model fills: --object-size can be smaller"
-            )
-        )
+    if parts.model and moved is not None and not contains(crops["video"], moved):
+        report(Warned("the motion leaves the frame that the 3D model fills: give a smaller --object-size"))
     return crops

@@ -1,7 +1,7 @@
 """Where in a picture the object is, and the square around it that the priors see."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from diffusion2.errors import InputError
-
-MIN_OBJECT_PX = 8
 MAX_SIDE_PX = 4096
 VISIBLE_ALPHA = 16
 
@@ -40,24 +37,21 @@ def visible_box(cut_out: Image.Image) -> Box | None:
     return alpha.point([255 * (a >= VISIBLE_ALPHA) for a in range(256)]).getbbox()
 
 
-def union(boxes: Sequence[Box | None]) -> Box | None:
-    """Give the smallest box around several, of which some may be None."""
-    found = np.array([box for box in boxes if box is not None])
-    if not len(found):
-        return None
+def union(boxes: Iterable[Box]) -> Box:
+    """Give the smallest box around several."""
+    found = np.array(list(boxes))
     low, high = found[:, :2].min(0), found[:, 2:].max(0)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def crop_around(box: Box | None, object_size: float) -> Crop:
-    """Make the square whose middle is the box's and whose side the box's longer side fills by `object_size`.
+def longer_side(box: Box) -> int:
+    """Give the longer side of a box in pixels."""
+    return max(box[2] - box[0], box[3] - box[1])
 
-    Raises:
-        InputError: the box is smaller than 8 pixels.
-    """
-    longer = _longer(box)
-    if box is None or longer < MIN_OBJECT_PX:
-        raise _too_small(longer)
+
+def crop_around(box: Box, object_size: float) -> Crop:
+    """Make the square whose middle is the box's and of whose side the box's longer side is `object_size`."""
+    longer = longer_side(box)
     side = max(longer, round(longer / object_size))
     return Crop(
         box[0] - (side - (box[2] - box[0])) // 2,
@@ -66,13 +60,11 @@ def crop_around(box: Box | None, object_size: float) -> Crop:
     )
 
 
-def crop_about_axis(box: Box | None, width: int, object_size: float) -> Crop:
+def crop_about_axis(box: Box, width: int, object_size: float) -> Crop:
     """Make the square around a box that keeps the middle of a picture's width in its own middle.
 
     For views of an orbit: their cameras look at the axis that the object is turned about.
     """
-    if box is None:
-        return crop_around(box, object_size)
     reach = max(abs(box[0] * 2 - width), abs(box[2] * 2 - width))
     left = (width - reach) // 2
     return crop_around((left, box[1], left + reach, box[3]), object_size)
@@ -84,26 +76,16 @@ def whole_picture(width: int, height: int) -> Crop:
     return Crop((width - side) // 2, (height - side) // 2, side)
 
 
-def matching_crop(box: Box | None, other_box: Box | None, other: Crop) -> Crop:
-    """Make the crop that shows a box as large and at the same place as another crop shows another box.
-
-    Raises:
-        InputError: a box is smaller than 8 pixels.
-    """
+def matching_crop(box: Box, other_box: Box, other: Crop) -> Crop:
+    """Make the crop that shows a box as large and at the same place as another crop shows another box."""
     scale, left, top = _similarity(other_box, box)
     return Crop(
         round(left + other.left * scale), round(top + other.top * scale), max(1, round(other.side * scale))
     )
 
 
-def moved_box(box: Box | None, here: Box | None, there: Box | None) -> Box | None:
-    """Move a box as the box `here` is moved and scaled to become the box `there`.
-
-    Raises:
-        InputError: one of these two is smaller than 8 pixels.
-    """
-    if box is None:
-        return None
+def moved_box(box: Box, here: Box, there: Box) -> Box:
+    """Move a box as the box `here` is moved and scaled to become the box `there`."""
     scale, left, top = _similarity(here, there)
     return (
         math.floor(left + box[0] * scale),
@@ -153,10 +135,8 @@ def reduce(picture: Image.Image, factor: int) -> Image.Image:
     return picture.convert("RGBa").reduce(factor).convert("RGBA")
 
 
-def _similarity(here: Box | None, there: Box | None) -> tuple[float, float, float]:
+def _similarity(here: Box, there: Box) -> tuple[float, float, float]:
     """Give scale, x and y of the map of one box's middle and size to another's."""
-    if here is None or there is None or min(_longer(here), _longer(there)) < MIN_OBJECT_PX:
-        raise _too_small(min(_longer(here), _longer(there)))
     # the diagonal, since boxes that agree may differ by a pixel
     scale = math.hypot(there[2] - there[0], there[3] - there[1]) / math.hypot(
         here[2] - here[0], here[3] - here[1]
@@ -166,13 +146,3 @@ def _similarity(here: Box | None, there: Box | None) -> tuple[float, float, floa
         (there[0] + there[2]) / 2 - (here[0] + here[2]) / 2 * scale,
         (there[1] + there[3]) / 2 - (here[1] + here[3]) / 2 * scale,
     )
-
-
-def _too_small(longer: int) -> InputError:
-    return InputError(
-        f"the object is only {longer} pixels large, at least {MIN_OBJECT_PX} needed: give a larger one"
-    )
-
-
-def _longer(box: Box | None) -> int:
-    return 0 if box is None else max(box[2] - box[0], box[3] - box[1])

@@ -10,6 +10,7 @@ from diffusion2.inputs.video_file import NoVideo, VideoFile
 
 Kind = Literal["picture", "video", "model"]
 
+LONGEST_NAME = 200
 MODELS = {".glb", ".gltf", ".obj", ".ply", ".stl"}
 VIDEOS = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".ogv", ".3gp"}
 
@@ -30,15 +31,19 @@ def kind_of(path: Path) -> Kind:
     try:
         with open_picture(path) as picture:
             return "video" if is_animation(picture) else "picture"
-    except NoPicture as error:
-        no_picture = error
+    except NoPicture:
+        pass
     if path.suffix.lower() in MODELS:
         return "model"
     try:
         with VideoFile(path):
             return "video"
     except NoVideo as error:
-        raise InputError(str(error if path.suffix.lower() in VIDEOS else no_picture)) from None
+        if path.suffix.lower() in VIDEOS:
+            raise InputError(str(error)) from None
+        raise InputError(
+            f"{path} is no picture, video or 3D model that can be read: give a PNG, an MP4 or a GLB file"
+        ) from None
 
 
 def check_exists(path: Path) -> None:
@@ -58,4 +63,5 @@ def check_exists(path: Path) -> None:
             if not file.read(1):
                 raise InputError(f"{path} is empty")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise InputError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{str(path)[:LONGEST_NAME]} can't be read: {reason}") from error

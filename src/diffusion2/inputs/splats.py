@@ -75,11 +75,18 @@ class _Header:
     names: list[str]
     types: list[str]
     size: int
+    is_compressed: bool
 
 
 def is_splats(path: Path) -> bool:
-    """Tell whether a file is a PLY whose vertices are 3D Gaussians."""
+    """Tell whether a file is a PLY whose vertices are 3D Gaussians.
+
+    Raises:
+        InputError: they are compressed.
+    """
     header = _read_header(path)
+    if header is not None and header.is_compressed:
+        raise InputError(f"{path} holds compressed Gaussians: export them as a plain PLY")
     return header is not None and {"opacity", "scale_0", "rot_0", "f_dc_0"} <= set(header.names)
 
 
@@ -157,7 +164,9 @@ def _read_header(path: Path) -> _Header | None:
                 return None
             types.append(TYPES[words[1]])
             names.append(words[2])
-    return _Header(order, count, names, types, size) if order and len(set(names)) == len(names) else None
+    if not order or len(set(names)) != len(names):
+        return None
+    return _Header(order, count, names, types, size, b"packed_position" in text)
 
 
 def _read_columns(path: Path, header: _Header) -> np.ndarray:
