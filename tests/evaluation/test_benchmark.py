@@ -187,7 +187,9 @@ def test_fvd_is_that_of_all_creatures_clips_together(filled):
             fvd_of_logits(torch.cat([results.cells[u, "preset"].logits for u in units]), truth).value
         )
     assert row.overall["fvd"].mean == pytest.approx(sum(values) / 2)
-    assert "6 clips against 6 true ones" in task_text(results, [row])
+    text = task_text(results, [row])
+    assert "| FVD ↓ (6 clips) |" in text
+    assert "6 clips against 6 true ones" in text
 
 
 def test_the_table_says_what_was_measured(filled, tmp_path):
@@ -202,6 +204,22 @@ def test_the_table_says_what_was_measured(filled, tmp_path):
     content = json.loads((tmp_path / "benchmark.json").read_text())
     assert len(content["cells"]) == len(results.cells)
     assert content["tables"]["completion"][0]["method"] == "preset"
+
+
+def test_the_best_of_a_column_is_bold_baselines_aside(filled):
+    _, results = filled
+    table = rows(results, "completion")
+    lines = task_text(results, table).splitlines()
+    heads = [head.strip() for head in lines[0].split("|")]
+    cells = {line.split("|")[1].strip(): line.split("|") for line in lines[2:6]}
+    sampled = [row for row in table if row.method in ("preset", "multiview-blend")]
+    for head, score, sign in (("PSNR ↑", "psnr", -1), ("LPIPS Alex ↓", "lpips_alex", 1)):
+        best = min(sampled, key=lambda row: sign * row.overall[score].mean)
+        bold = [title for title, line in cells.items() if "**" in line[heads.index(head)]]
+        assert bold == [best.title]
+    ratios = {row.title: abs(row.overall["motion_ratio"].mean - 1) for row in sampled}
+    nearest = min(ratios, key=ratios.__getitem__)
+    assert "**" in cells[nearest][heads.index("motion ratio → 1")]
 
 
 def test_a_missing_network_is_named_below_the_table(tmp_path, pair):

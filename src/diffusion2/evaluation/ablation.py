@@ -7,7 +7,7 @@ from diffusion2.evaluation.benchmark import BenchmarkSettings, Truths, open_benc
 from diffusion2.evaluation.cells import Unit
 from diffusion2.evaluation.figures import make_recordings, noise_table, write_figures
 from diffusion2.evaluation.methods import BASELINES
-from diffusion2.evaluation.summary import fill_page, rows, task_text, write_report, write_text
+from diffusion2.evaluation.summary import check_page, fill_page, rows, task_text, write_report, write_text
 from diffusion2.events import Report, ResultWritten, ignore
 from diffusion2.sampling.parallel import available_cores
 
@@ -52,7 +52,8 @@ def write_table(
     Returns:
         The Markdown.
     """
-    _check(settings, page)
+    _check_task(settings)
+    check_page(page, ["table"])
     results = run_benchmark(assets, out, settings, processes=processes, report=report)
     table = rows(results, settings.tasks[0], (*METHODS_OF_TABLE, *BASELINES))
     labels = [LETTERS.get(row.method, "") for row in table]
@@ -88,7 +89,8 @@ def write_ablation_figures(
     Raises:
         BackendUnavailable: matplotlib is missing.
     """
-    _check(settings, page)
+    _check_task(settings)
+    check_page(page, ["noise"])
     unit = Unit(settings.tasks[0], settings.chosen[0].name, settings.seeds[0])
     bench = open_bench(out, settings, Truths(assets, out, settings.generate), available_cores())
     recordings = make_recordings(bench, unit, report)
@@ -103,9 +105,6 @@ def write_ablation_figures(
     return written
 
 
-def _check(settings: BenchmarkSettings, page: Path | None) -> None:
-    """Refuse early what would fail after hours."""
+def _check_task(settings: BenchmarkSettings) -> None:
     if len(settings.tasks) != 1:
         raise InputError(f"an ablation is of one task, not of {len(settings.tasks)}")
-    if page is not None and not page.is_file():
-        raise InputError(f"there is no page {page} to write tables into")

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from diffusion2.errors import InputError
 from diffusion2.evaluation.benchmark import BenchmarkSettings, Results, Truths, run_benchmark
 from diffusion2.evaluation.cells import TRUTH, Unit
 from diffusion2.evaluation.methods import BASELINES, METHODS, TASKS
 from diffusion2.evaluation.strips import spread_cells, write_strips
-from diffusion2.evaluation.summary import fill_page, rows, task_text, write_report, write_text
+from diffusion2.evaluation.summary import check_page, fill_page, rows, task_text, write_report, write_text
 from diffusion2.events import Report, ResultWritten, ignore
 from diffusion2.matrix_files import read_matrix
 
@@ -39,8 +38,7 @@ def write_benchmark(
     Returns:
         The Markdown.
     """
-    if page is not None and not page.is_file():
-        raise InputError(f"there is no page {page} to write tables into")
+    check_page(page, settings.tasks)
     results = run_benchmark(assets, out, settings, processes=processes, report=report)
     tables = {task: rows(results, task) for task in settings.tasks}
     texts: dict[str, str] = {task: task_text(results, table) for task, table in tables.items()}

@@ -12,6 +12,7 @@ A result or a score is used again as long as the hash of everything that decides
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def keep_matrix(
 ) -> ImageMatrix:
     """Give the result that a folder keeps; make it where it is missing or was decided by something else.
 
-    Either way it is what the files hold: 8 bits.
+    Either way it is what the files hold: 8 bits. `cell.json` says how long making it took.
 
     Args:
         folder: of the result.
@@ -110,12 +111,14 @@ def keep_matrix(
     """
     if _key(folder / "cell.json") != key:
         remove(folder)
+        began = time.perf_counter()
         matrix, asset = make()
+        seconds = round(time.perf_counter() - began, 2)
         folder.mkdir(parents=True)
         if asset is not None:
             asset.save(folder / "asset.safetensors")
         write_matrix(folder, matrix)
-        write_json(folder / "cell.json", {"key": key, **about})
+        write_json(folder / "cell.json", {"key": key, "seconds": seconds, **about})
     return read_matrix(folder)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
@@ -13,16 +13,18 @@ from torch import Tensor
 from diffusion2.atomic_files import atomic_path, write_json
 from diffusion2.errors import InputError
 from diffusion2.evaluation.benchmark import Results
-from diffusion2.evaluation.cells import TRUTH, Unit
+from diffusion2.evaluation.cells import TRUTH, Unit, digest
 from diffusion2.evaluation.fvd import fvd_of_logits, paired_fvd_of_logits
 from diffusion2.evaluation.methods import BASELINES, METHODS
+from diffusion2.evaluation.scores import HIGHER_IS_BETTER
+from diffusion2.weights import weights_hashes
 
 COLUMNS = {
     "lpips_alex": ("LPIPS Alex ↓", ".4f"),
     "lpips_vgg": ("LPIPS VGG ↓", ".4f"),
     "clip": ("CLIP ↑", ".4f"),
     "fvd": ("FVD ↓", ".0f"),
-    "fvd_paired": ("FVD pairs ↓", ".1f"),
+    "fvd_paired": ("FVD paired ↓", ".1f"),
     "psnr_foreground": ("PSNR object ↑", ".2f"),
     "psnr": ("PSNR ↑", ".2f"),
     "ssim_foreground": ("SSIM object ↑", ".3f"),
@@ -149,16 +151,24 @@ def _stats(by_seed: list[dict[str, float]], counts: dict[str, int]) -> dict[str,
     return stats
 
 
-def markdown(table: Sequence[Row], labels: Sequence[str] | None = None) -> str:
+def markdown(table: Sequence[Row], labels: Sequence[str] | None = None, clips: int = 0) -> str:
     """Give the means over creatures as a Markdown table, ± the spread over seeds.
+
+    The best of each column is bold, baselines aside.
 
     Args:
         table: its lines.
         labels: a first column, e.g. the letters of the paper's table; None for none.
+        clips: how many FVD compares.
     """
     names = [name for name in COLUMNS if any(name in row.overall for row in table)]
+    best = {name: _best(table, name) for name in names}
     head = ["method", *(COLUMNS[name][0] for name in names)]
-    lines = [[row.title, *(_cell(row.overall.get(name), name) for name in names)] for row in table]
+    head = [f"{text} ({clips} clips)" if text.startswith("FVD") else text for text in head]
+    lines = [
+        [row.title, *(_cell(row.overall.get(name), name, bold=row is best[name]) for name in names)]
+        for row in table
+    ]
     if labels is not None:
         head, lines = ["", *head], [[label, *line] for label, line in zip(labels, lines, strict=True)]
     return _grid(head, lines, left=1 if labels is None else 2)
@@ -176,18 +186,24 @@ def markdown_per_creature(table: Sequence[Row], score: str) -> str:
 
 def footnotes(results: Results, table: Sequence[Row]) -> str:
     """Say what must be known to read a table: clips, seeds, what is missing, what failed."""
-    clips = sum(len(logits) for logits in results.truth_logits.values())
-    settings, generate = results.settings, results.settings.generate
+    clips = _clips(results)
+    settings = results.settings
+    generate, sampling = settings.generate, settings.generate.sampling
+    weights = digest(weights_hashes(generate.priors))[:8]
     notes = [
         f"{len(settings.chosen)} creatures ({', '.join(c.name for c in settings.chosen)}), {generate.views} "
         f"views × {generate.frames} frames at {generate.size} px, all of them measured; seeds "
         f"{' '.join(map(str, settings.seeds))}"
-        + (", ± is the standard deviation over them." if len(settings.seeds) > 1 else ".")
+        + (", ± is the standard deviation over them." if len(settings.seeds) > 1 else "."),
+        f"The {generate.priors} pair, weights {weights}; {sampling.steps} steps from σ "
+        f"{sampling.sigma_max:g}, N_r {sampling.rollback_steps}, s {sampling.multiview_weight:g}, guidance "
+        f"{sampling.video_guidance:g} (video) and {sampling.views_guidance:g} (views), where a method does "
+        "not say otherwise.",
     ]
     if clips:
         notes.append(
             f"FVD: I3D Kinetics-400 logits, one vector per row of a matrix, {clips} clips against {clips} "
-            "true ones of all creatures together. FVD pairs: what the scripts of video-to-4D compute, the "
+            "true ones of all creatures together. FVD paired: what the scripts of video-to-4D compute, the "
             "mean over single clips."
         )
     notes += [f"{name} is missing: {why}." for name, why in results.missing.items()]
@@ -195,9 +211,14 @@ def footnotes(results: Results, table: Sequence[Row]) -> str:
     return "\n".join(f"- {note}" for note in notes)
 
 
+def _clips(results: Results) -> int:
+    """Give how many true clips there are, of all creatures together."""
+    return sum(len(logits) for logits in results.truth_logits.values())
+
+
 def task_text(results: Results, table: Sequence[Row], labels: Sequence[str] | None = None) -> str:
     """Give a task's tables and notes as Markdown."""
-    parts = [markdown(table, labels), footnotes(results, table)]
+    parts = [markdown(table, labels, _clips(results)), footnotes(results, table)]
     if len(results.settings.chosen) > 1:
         scores = [name for name in PER_CREATURE if any(name in row.overall for row in table)]
         parts += [markdown_per_creature(table, name) for name in scores]
@@ -235,25 +256,56 @@ def fill_page(path: Path, sections: dict[str, str]) -> None:
     """Put text between the markers `<!-- begin NAME -->` and `<!-- end NAME -->` of a page.
 
     Raises:
-        InputError: there is no such page, or it lacks a marker.
+        InputError: see `check_page`.
     """
-    if not path.is_file():
-        raise InputError(f"there is no page {path}")
+    check_page(path, sections)
     text = path.read_text(encoding="utf-8")
     for name, content in sections.items():
-        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
-        if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-            raise InputError(f"{path} needs one line {begin.strip()} and after it one line {end}")
+        begin, end = _markers(name)
         before, rest = text.split(begin)
         text = f"{before}{begin}\n{content}\n\n{end}{rest.split(end)[1]}"
     write_text(path, text.removesuffix("\n"))
 
 
-def _cell(stat: Stat | None, name: str) -> str:
+def check_page(path: Path | None, sections: Collection[str]) -> None:
+    """Refuse a page that can't be filled, before what is to fill it is measured; None is no page.
+
+    Raises:
+        InputError: there is no such page, or it lacks a marker.
+    """
+    if path is None:
+        return
+    if not path.is_file():
+        raise InputError(f"there is no page {path} to write tables into")
+    text = path.read_text(encoding="utf-8")
+    for name in sections:
+        begin, end = _markers(name)
+        if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+            raise InputError(f"{path} needs one line {begin.strip()} and after it one line {end}")
+
+
+def _markers(section: str) -> tuple[str, str]:
+    return f"<!-- begin {section} -->\n", f"<!-- end {section} -->"
+
+
+def _best(table: Sequence[Row], name: str) -> Row | None:
+    """Give the row with the best mean of a score; None where there is no choice."""
+    found = [row for row in table if name in row.overall and row.method not in BASELINES]
+    better = HIGHER_IS_BETTER[name]
+
+    def badness(row: Row) -> float:
+        mean = row.overall[name].mean
+        return abs(mean - 1) if better is None else -mean if better else mean
+
+    return min(found, key=badness) if len(found) > 1 else None
+
+
+def _cell(stat: Stat | None, name: str, *, bold: bool = False) -> str:
     if stat is None or not math.isfinite(stat.mean):
         return "–"
     form = COLUMNS[name][1]
-    return f"{stat.mean:{form}}" + ("" if stat.spread is None else f" ± {stat.spread:{form}}")
+    text = f"{stat.mean:{form}}" + ("" if stat.spread is None else f" ± {stat.spread:{form}}")
+    return f"**{text}**" if bold else text
 
 
 def _grid(head: list[str], lines: list[list[str]], left: int) -> str:
