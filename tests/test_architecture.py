@@ -47,7 +47,8 @@ HOMES = {
     "tyro": {"cli", "commands"},
     "rich": {"terminal", "viewer.scene"},  # viser prints through rich; the viewer keeps it quiet
 }
-LIGHT = {"errors", "events", "config", "terminal", "commands", "cli", "weights", "gpu", "__main__", "__init__"}
+LIGHT = {"errors", "events", "config", "source", "terminal", "commands", "cli", "weights", "gpu"}
+LIGHT |= {"__main__", "__init__"}
 HEAVY = {"torch", "numpy", "PIL", "safetensors", *HOMES} - {"tyro"}
 
 # What sampling may know of the priors: what they promise, and how strongly conditions act.
@@ -65,9 +66,11 @@ PUBLIC = {
     "GenerateSettings",
     "ImageMatrix",
     "InputError",
+    "InputSettings",
     "NumericalError",
     "PRESETS",
     "RunFolder",
+    "Source",
     "WeightsError",
     "export",
     "generate",

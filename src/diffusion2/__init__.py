@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffusion2.cameras import Cameras, make_cameras, orbit
-    from diffusion2.config import PRESETS, GenerateSettings
+    from diffusion2.config import PRESETS, GenerateSettings, InputSettings
     from diffusion2.errors import (
         AssetFormatError,
         BackendUnavailable,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from diffusion2.pipeline import export, generate, load_asset
     from diffusion2.reconstruction import reconstruct
     from diffusion2.run_folder import RunFolder
+    from diffusion2.source import Source
 
 _HOMES = {
     "generate": "pipeline",
@@ -48,6 +49,8 @@ _HOMES = {
     "ImageMatrix": "image_matrix",
     "RunFolder": "run_folder",
     "GenerateSettings": "config",
+    "InputSettings": "config",
+    "Source": "source",
     "PRESETS": "config",
     "Diffusion2Error": "errors",
     "InputError": "errors",
@@ -71,8 +74,10 @@ __all__ = [
     "GenerateSettings",
     "ImageMatrix",
     "InputError",
+    "InputSettings",
     "NumericalError",
     "RunFolder",
+    "Source",
     "WeightsError",
     "export",
     "generate",

@@ -188,6 +188,8 @@ class InputSettings:
     """Added to the prompt, because one object is wanted and nothing around it."""
     model_up: Literal["auto", "x", "y", "z", "-x", "-y", "-z"] = "auto"
     """Which way is up in a 3D model; auto: what is usual for its format."""
+    model_clip: str | None = None
+    """An animation in a glTF model whose first pose is taken; None: the model at rest."""
     model_azimuth_deg: float = 0.0
     """From where around a 3D model the reference camera looks; 0 is its front."""
 
