@@ -10,7 +10,8 @@ what loading and running take in time and memory.
 import argparse
 import gzip
 import json
-import resource
+import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
@@ -86,7 +87,10 @@ def main() -> None:
 
     began = time.perf_counter()
     if not (options.folder / "sv3d_p.safetensors").is_file():
-        write_weights(options.folder)
+        # in a process of its own, whose memory is free again afterwards
+        writer = multiprocessing.get_context("spawn").Process(target=write_weights, args=(options.folder,))
+        writer.start()
+        writer.join()
         print(f"weights written in {time.perf_counter() - began:.0f} s")
     draw_picture(options.folder / "picture.png")
     command = [sys.executable, "-m", "diffusion2", "sample", options.folder / "picture.png"]
@@ -104,8 +108,7 @@ def main() -> None:
     command += ["--sampling.steps", 1, "--sampling.rollback-steps", 0]
     command += ["--sampling.precision", options.precision]
     began = time.perf_counter()
-    status = subprocess.run([str(part) for part in command]).returncode
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _, status, used = os.wait4(subprocess.Popen([str(part) for part in command]).pid, 0)
     print(
         f"{options.views} views x {options.frames} frames of {options.size} pixels, {options.precision}: "
         f"{time.perf_counter() - began:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of processor time, "
@@ -115,7 +118,7 @@ def main() -> None:
         for name in ("svd_xt", "run"):
             shutil.rmtree(options.folder / name, ignore_errors=True)
         (options.folder / "sv3d_p.safetensors").unlink()
-    sys.exit(status)
+    sys.exit(os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":
