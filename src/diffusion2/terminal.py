@@ -116,9 +116,6 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=stream or sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         last = column == columns[-1]
@@ -127,7 +124,12 @@ def print_table(
         )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+    file = stream or sys.stdout
+    console = Console(file=file, highlight=False, width=None if file.isatty() else PLAIN_WIDTH)
+    with console.capture() as captured:
+        console.print(table)
+    lines = captured.get().splitlines()
+    print("\n".join(line.rstrip() for line in lines), file=file, flush=True)
 
 
 def duration(seconds: float) -> str:

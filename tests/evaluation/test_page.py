@@ -73,7 +73,7 @@ def test_equal_pictures_have_a_white_difference_and_others_dont(evaluation, pair
 def test_everything_from_outside_is_escaped(page):
     assert "<title>a &amp; b</title>" in page
     assert "CLIP &lt;is&gt; not here" in page
-    assert f'<p class="warning">{SUSPICIOUS}: &lt;mirrored&gt;</p><p class="note">resized</p>' in page
+    assert f'<p class="warning">{SUSPICIOUS}: &lt;mirrored&gt;</p><p class="remark">resized</p>' in page
     assert "<mirrored>" not in page
 
 

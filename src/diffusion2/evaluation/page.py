@@ -34,14 +34,16 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); margin: 0 auto; 
        max-width: 76rem; background: #fff; }
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.1rem; margin: 2.4rem 0 .7rem; }
 p { margin: .2rem 0; } .soft { color: var(--soft); } code { font-size: .92em; }
-.note, .warning { border-left: 3px solid var(--accent); padding: .1rem .8rem; margin: .6rem 0; }
+.remark, .warning { border-left: 3px solid var(--accent); padding: .1rem .8rem; margin: .6rem 0; }
 .warning { border-color: var(--bad); color: var(--bad); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: .85rem; }
 th, td { padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.number, th.number { text-align: right; white-space: nowrap; } td.value { font-weight: 600; }
-td.note { color: var(--soft); font-size: .88rem; max-width: 38rem; }
+td.number, th.number { text-align: right; } td { white-space: nowrap; } th { vertical-align: bottom; }
+td.value { font-weight: 600; }
+td.note { color: var(--soft); font-size: .88rem; max-width: 44rem; white-space: normal; }
+.narrow th { max-width: 6.6rem; padding-left: .4rem; }
 #bar { position: sticky; top: 0; background: #fffffff0; padding: .6rem 0; display: flex; gap: 1rem;
        align-items: center; z-index: 1; border-bottom: 1px solid var(--line); }
 #bar input { flex: 1; max-width: 26rem; accent-color: var(--accent); }
@@ -131,7 +133,7 @@ def make_page(evaluation: Evaluation, pair: Pair, title: str) -> str:
 
 
 def _kind(note: str) -> str:
-    return "warning" if note.startswith(SUSPICIOUS) else "note"
+    return "warning" if note.startswith(SUSPICIOUS) else "remark"
 
 
 def _overall_table(evaluation: Evaluation) -> str:
@@ -156,7 +158,7 @@ def _view_table(evaluation: Evaluation) -> str:
     for azimuth, scores in zip(evaluation.settings["azimuths_deg"], evaluation.per_view, strict=True):
         cells = "".join(f"<td class='number'>{_short(scores[name])}</td>" for name in shown)
         rows.append(f"<tr><td class='number'>{azimuth:g}°</td>{cells}</tr>")
-    return f"<table><tr><th class='number'>azimuth</th>{head}</tr>{''.join(rows)}</table>"
+    return f"<table class='narrow'><tr><th class='number'>azimuth</th>{head}</tr>{''.join(rows)}</table>"
 
 
 def _short(score: Score) -> str:
