@@ -1,0 +1,64 @@
+"""Which frame of a video should be seen from all sides first? Measure both against ground truth.
+
+    .venv/bin/python benchmarks/reference_frame.py ASSETS OUT [CREATURE ...] [-- OPTION VALUE ...]
+
+For every creature of the benchmark its true row is the input video, as it is. Stage 1 is run with
+`--reference-frame first` and `last`, and its matrix is compared with the true one in all views but the given one.
+Options after `--` are those of `sample`, e.g. `--sampling.steps 8`. Runs are kept in OUT and not made again.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from diffusion2.evaluation.creatures import CREATURES, creature_truth
+from diffusion2.evaluation.measure import load_networks, measure
+from diffusion2.matrix_files import read_matrix, write_pictures
+
+SCORES = ("psnr_foreground", "ssim_foreground", "lpips_alex", "motion_ratio", "multiview_consistency")
+
+
+def main() -> None:
+    """Run and print."""
+    ours, _, options = " ".join(sys.argv[1:]).partition(" -- ")
+    assets, out, *names = ours.split()
+    networks = load_networks({"lpips_alex"})
+    print(f"{'creature':14} {'frame':6}" + "".join(f"{name:>23}" for name in SCORES))
+    sums = {frame: [0.0] * len(SCORES) for frame in ("first", "last")}
+    chosen = [creature for creature in CREATURES if not names or creature.name in names]
+    for creature in chosen:
+        truth = creature_truth(creature, Path(assets), Path(out) / "truth")
+        row = Path(out) / creature.name / "row"
+        write_pictures(row, truth.images[-1], "frame")
+        for frame, totals in sums.items():
+            run = Path(out) / creature.name / frame
+            sample(row, run, ["--reference-frame", frame, *options.split()])
+            scores = measure(read_matrix(run), truth, networks, views=range(truth.views - 1)).overall
+            values = [scores[name].value if name in scores else None for name in SCORES]
+            print(
+                f"{creature.name:14} {frame:6}" + "".join(f"{format_value(v):>23}" for v in values),
+                flush=True,
+            )
+            for index, value in enumerate(values):
+                totals[index] += float("nan") if value is None else value
+    for frame, totals in sums.items():
+        print(f"{'mean':14} {frame:6}" + "".join(f"{t / len(chosen):23.4f}" for t in totals))
+
+
+def sample(row: Path, run: Path, options: list[str]) -> None:
+    """Run stage 1 unless it is there already; an interrupted run is continued."""
+    if (run / "cameras.json").is_file():
+        return
+    command = [sys.executable, "-m", "diffusion2", "sample", "--out", str(run)]
+    begin = [str(row), "--preset", "mini", "--framing", "keep", *options]
+    again = ["--resume"] if (run / "config.json").is_file() else begin
+    subprocess.run([*command, *again], check=True, stdout=subprocess.DEVNULL)
+
+
+def format_value(value: float | None) -> str:
+    """Give a score in four digits."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+if __name__ == "__main__":
+    main()
