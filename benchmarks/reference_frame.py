@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/reference_frame.py ASSETS OUT [CREATURE ...] [-- OPTION VALUE ...]
 
 For every creature of the benchmark its true row is the input video, as it is. Stage 1 is run with
-`--reference-frame first` and `last`, and its matrix is compared with the true one in all views but the given one.
+`--reference-frame first` and `last`, and its matrix is compared with the true one, the given view left out.
 Options after `--` are those of `sample`, e.g. `--sampling.steps 8`. Runs are kept in OUT and not made again.
 """
 
@@ -20,8 +20,9 @@ SCORES = ("psnr_foreground", "ssim_foreground", "lpips_alex", "motion_ratio", "m
 
 def main() -> None:
     """Run and print."""
-    ours, _, options = " ".join(sys.argv[1:]).partition(" -- ")
-    assets, out, *names = ours.split()
+    arguments = [*sys.argv[1:], "--"]
+    end = arguments.index("--")
+    (assets, out, *names), options = arguments[:end], [a for a in arguments[end:] if a != "--"]
     networks = load_networks({"lpips_alex"})
     print(f"{'creature':14} {'frame':6}" + "".join(f"{name:>23}" for name in SCORES))
     sums = {frame: [0.0] * len(SCORES) for frame in ("first", "last")}
@@ -32,13 +33,11 @@ def main() -> None:
         write_pictures(row, truth.images[-1], "frame")
         for frame, totals in sums.items():
             run = Path(out) / creature.name / frame
-            sample(row, run, ["--reference-frame", frame, *options.split()])
+            sample(row, run, ["--reference-frame", frame, *options])
             scores = measure(read_matrix(run), truth, networks, views=range(truth.views - 1)).overall
             values = [scores[name].value if name in scores else None for name in SCORES]
-            print(
-                f"{creature.name:14} {frame:6}" + "".join(f"{format_value(v):>23}" for v in values),
-                flush=True,
-            )
+            columns = "".join(f"{format_value(value):>23}" for value in values)
+            print(f"{creature.name:14} {frame:6}{columns}", flush=True)
             for index, value in enumerate(values):
                 totals[index] += float("nan") if value is None else value
     for frame, totals in sums.items():
