@@ -18,6 +18,7 @@ from diffusion2.evaluation.methods import (
     rebuild,
     references,
     sample,
+    unseen,
     vary,
 )
 from diffusion2.priors.prior import PriorPair
@@ -55,6 +56,27 @@ def test_what_a_task_does_not_give_is_generated_and_what_it_gives_is_kept(pair):
     assert conditions.views.shape == (VIEWS, 3, SIZE, SIZE)
     assert torch.equal(torch.round(conditions.views * 255) / 255, conditions.views)
     assert not torch.equal(conditions.views, disc_truth().images[:, 0])
+
+
+def test_a_given_row_or_column_stands_in_the_matrix_as_it_is(pair):
+    truth = disc_truth()
+    conditions = known(truth, "completion")
+    free = sample(METHODS["preset"], pair, conditions, SETTINGS)
+    for task in ("image", "video", "completion"):
+        got = sample(METHODS["preset"], pair, conditions, SETTINGS, known(truth, task))
+        assert torch.equal(got.images[-1], free.images[-1] if task == "image" else truth.images[-1])
+        column = truth.images if task == "completion" else free.images
+        assert torch.equal(got.images[:-1, 0], column[:-1, 0])
+        assert torch.equal(unseen(got).images, unseen(free).images)
+
+
+def test_neither_the_reference_row_nor_the_reference_column_is_measured():
+    truth = disc_truth()
+    part = unseen(truth)
+    assert torch.equal(part.images, truth.images[:-1, 1:])
+    assert torch.equal(part.alphas, truth.alphas[:-1, 1:])
+    assert part.cameras.azimuths_deg.tolist() == truth.cameras.azimuths_deg[:-1].tolist()
+    assert torch.equal(part.times, truth.times[1:])
 
 
 SAMPLED = [name for name, method in METHODS.items() if isinstance(method, Sampled)]
@@ -138,7 +160,7 @@ def test_an_asset_is_rendered_where_the_pictures_were_taken():
 def test_without_decoupling_all_cells_weigh_alike_and_the_gaussians_keep_their_rate(monkeypatch):
     seen = []
 
-    def spy(matrix, settings, report, *, seed):
+    def spy(matrix, settings, *, seed):
         seen.append(settings)
         raise InputError("seen")
 

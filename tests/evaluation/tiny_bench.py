@@ -15,7 +15,7 @@ from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.prior import PriorPair
 from diffusion2.priors.unet import SpatioTemporalUNet
 
-VIEWS, FRAMES, SIZE = 3, 9, 32
+VIEWS, FRAMES, SIZE = 3, 10, 32
 
 SETTINGS = replace(
     PRESETS["mini"],

@@ -27,6 +27,7 @@ from diffusion2.evaluation.cells import (
     read_scores,
 )
 from diffusion2.evaluation.creatures import CREATURES, Creature, creature_truth
+from diffusion2.evaluation.i3d import MIN_FRAMES
 from diffusion2.evaluation.measure import measure
 from diffusion2.evaluation.methods import (
     BASELINES,
@@ -44,12 +45,14 @@ from diffusion2.evaluation.methods import (
     rebuild,
     references,
     sample,
+    unseen,
     vary,
 )
 from diffusion2.evaluation.networks import Networks, load_networks
 from diffusion2.events import Report, ignore, stage
 from diffusion2.gaussians import Asset4D
 from diffusion2.image_matrix import Conditions, ImageMatrix
+from diffusion2.priors.devices import choose_device
 from diffusion2.priors.mini import load_pair
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.parallel import available_cores
@@ -187,7 +190,7 @@ class Bench:
                 result = self.matrix(unit, truth, name)
             except failures as error:
                 return CellScores({}, [], failed=str(error))
-            evaluation = measure(result, truth, self.networks)
+            evaluation = measure(unseen(result), unseen(truth), self.networks)
             return CellScores(evaluation.overall, evaluation.per_view, self._logits(result))
 
         key = digest(self._key(unit, truth, name), self._measures)
@@ -200,7 +203,8 @@ class Bench:
         def make() -> tuple[ImageMatrix, Asset4D | None]:
             match method:
                 case Sampled():
-                    return sample(method, self.pair, self.references(unit, truth), settings), None
+                    given = known(truth, _task(unit))
+                    return sample(method, self.pair, self.references(unit, truth), settings, given), None
                 case Reconstructed():
                     return rebuild(method, self.matrix(unit, truth, method.of), settings)
                 case Held():
@@ -239,13 +243,12 @@ class Bench:
         return digest(*decides, unit.task, unit.seed, self._weights, matrix_digest(truth))
 
     def _logits(self, matrix: ImageMatrix) -> Tensor | None:
-        """Give I3D's logits of every row, (V, 400)."""
-        if self.i3d is None:
+        """Give I3D's logits of every row that is measured, (V - 1, 400)."""
+        images = unseen(matrix).images
+        if self.i3d is None or images.shape[1] < MIN_FRAMES:
             return None
-        from diffusion2.evaluation.i3d import MIN_FRAMES
-
         with torch.no_grad():
-            return self.i3d(matrix.images) if matrix.frames >= MIN_FRAMES else None
+            return self.i3d(images)
 
 
 @dataclass(frozen=True)
@@ -324,7 +327,8 @@ def open_bench(
     torch.set_num_threads(threads)
     sampling = replace(settings.generate.sampling, threads=threads)
     settings = replace(settings, generate=replace(settings.generate, sampling=sampling))
-    pair = load_pair("mini", mini_folder(), precision=sampling.precision)
+    device = choose_device(sampling.device, settings.generate.priors)
+    pair = load_pair("mini", mini_folder(), precision=sampling.precision, device=device)
     return Bench(out, settings, truth, pair, load_networks(set(settings.networks)))
 
 

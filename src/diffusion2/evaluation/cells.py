@@ -69,7 +69,7 @@ class CellScores:
     Attributes:
         overall: by name.
         per_view: the same for each view.
-        logits: (V, 400), I3D's logits of its rows, where they were wanted and could be had.
+        logits: (V - 1, 400), I3D's logits of its rows, where they were wanted and could be had.
         failed: why there is no result; else empty.
     """
 

@@ -5,13 +5,11 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from diffusion2.cameras import orbit
 from diffusion2.config import GenerateSettings, SamplingSettings
 from diffusion2.errors import InputError
-from diffusion2.events import Report, ignore
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.render import render
-from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times
+from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, view_cameras
 from diffusion2.matrix_files import to_8_bit
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.feature_blending import with_feature_blending
@@ -132,11 +130,24 @@ def known(truth: ImageMatrix, task: Task) -> Conditions:
     return Conditions(picture, video, views)
 
 
-def references(
-    pair: PriorPair, conditions: Conditions, settings: GenerateSettings, report: Report = ignore
-) -> Conditions:
+def unseen(matrix: ImageMatrix) -> ImageMatrix:
+    """Give what is measured: all but the reference row and the reference column.
+
+    Tasks and baselines are given one or both; pictures that are equal to the truth would rule every mean.
+    """
+    return replace(
+        matrix,
+        images=matrix.images[:-1, 1:],
+        alphas=None if matrix.alphas is None else matrix.alphas[:-1, 1:],
+        cameras=matrix.cameras[slice(0, -1)],
+        times=matrix.times[1:],
+        reference_frame=0,
+    )
+
+
+def references(pair: PriorPair, conditions: Conditions, settings: GenerateSettings) -> Conditions:
     """Generate the references that a task does not give; all sampled methods start from the same ones."""
-    conditions = sample_references(pair, conditions, settings, report)
+    conditions = sample_references(pair, conditions, settings)
     assert conditions.video is not None
     assert conditions.views is not None
     return replace(conditions, video=to_8_bit(conditions.video), views=to_8_bit(conditions.views))
@@ -168,7 +179,7 @@ def sample(
     pair: PriorPair,
     conditions: Conditions,
     settings: GenerateSettings,
-    report: Report = ignore,
+    given: Conditions | None = None,
 ) -> ImageMatrix:
     """Sample a matrix.
 
@@ -177,25 +188,28 @@ def sample(
         pair: the priors.
         conditions: with both references.
         settings: of the preset, before the variation.
-        report: hears of the stages "matrix" and "decode".
+        given: a row or a column in it stands in the matrix as it is, as in a run's.
     """
     settings = replace(settings, sampling=vary(settings.sampling, method, settings.frames))
     if method.blending:
         pair = with_feature_blending(pair, settings.frames)
-    latents = sample_matrix(pair, conditions, settings, report)
-    images = decode_matrix(pair, latents, report, threads=settings.sampling.threads)
-    cameras = orbit(settings.views, settings.elevation_deg, height=settings.size, width=settings.size)
-    return ImageMatrix(images, cameras, frame_times(settings.frames), settings.fps)
+    latents = sample_matrix(pair, conditions, settings)
+    images = decode_matrix(pair, latents, threads=settings.sampling.threads)
+    if given is not None and given.views is not None:
+        images[:, 0] = given.views
+    if given is not None and given.video is not None:
+        images[-1] = given.video
+    return ImageMatrix(images, view_cameras(settings), frame_times(settings.frames), settings.fps)
 
 
 def rebuild(
-    method: Reconstructed, matrix: ImageMatrix, settings: GenerateSettings, report: Report = ignore
+    method: Reconstructed, matrix: ImageMatrix, settings: GenerateSettings
 ) -> tuple[ImageMatrix, Asset4D]:
     """Reconstruct an asset from a matrix, and render it where the matrix's pictures were taken."""
     stage2 = settings.reconstruction
     if not method.decoupled:
         stage2 = replace(stage2, weight_floor=1.0, canonical_rate=1.0)
-    asset = reconstruct(matrix, stage2, report, seed=settings.seed)
+    asset = reconstruct(matrix, stage2, seed=settings.seed)
     columns = [render(asset, matrix.cameras, float(time)) for time in matrix.times]
     images = torch.stack([column.rgb for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)
     alphas = torch.stack([column.alpha for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)

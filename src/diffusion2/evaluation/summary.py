@@ -191,8 +191,9 @@ def footnotes(results: Results, table: Sequence[Row]) -> str:
     generate, sampling = settings.generate, settings.generate.sampling
     weights = digest(weights_hashes(generate.priors))[:8]
     notes = [
-        f"{len(settings.chosen)} creatures ({', '.join(c.name for c in settings.chosen)}), {generate.views} "
-        f"views × {generate.frames} frames at {generate.size} px, all of them measured; seeds "
+        f"{len(settings.chosen)} creatures ({', '.join(c.name for c in settings.chosen)}) at "
+        f"{generate.size} px; measured are {generate.views - 1} views × {generate.frames - 1} frames, all "
+        "but the reference row and the reference column; seeds "
         f"{' '.join(map(str, settings.seeds))}"
         + (", ± is the standard deviation over them." if len(settings.seeds) > 1 else "."),
         f"The {generate.priors} pair, weights {weights}; {sampling.steps} steps from σ "
