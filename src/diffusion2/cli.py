@@ -20,7 +20,8 @@ from diffusion2.errors import Diffusion2Error, InputError
 
 INTERRUPTED = 130
 
-DESCRIPTION = """Turn a picture, a video, words or a 3D model into a moving 3D asset. Any command takes --debug, which shows tracebacks.
+DESCRIPTION = """Turn a picture, a video, words or a 3D model into a moving 3D asset.
+Any command takes --debug, which shows tracebacks.
 
 Exit status: 0; 2 for a wrong call or input; 1 for a failure; 130 when interrupted (--resume continues)."""
 
