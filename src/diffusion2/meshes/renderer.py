@@ -163,7 +163,7 @@ class MeshRenderer:
             framing: where the model stands in the world.
             clip: animation, None for the rest pose.
             seconds: time in the animation.
-            lighting: the light; a soft one from the front left if None.
+            lighting: the light; a soft one from the right of azimuth 0 if None.
             recolor: (primitives, 3, 3) matrix per primitive on its sRGB colour; None leaves it.
 
         Returns:
@@ -251,8 +251,9 @@ class MeshRenderer:
 
     def _read(self) -> np.ndarray:
         raw = np.frombuffer(self._target.read(components=4), np.uint8)
-        samples = raw.reshape(2 * self.height, 2 * self.width, 4)[::-1].astype(np.uint32)
+        samples = raw.reshape(2 * self.height, 2 * self.width, 4)[::-1].astype(np.uint16)
         summed = samples[0::2, 0::2] + samples[0::2, 1::2] + samples[1::2, 0::2] + samples[1::2, 1::2]
+        summed = summed.astype(np.uint32)
         # Samples hold colour times alpha; a picture holds the colour of what covers it: straight alpha.
         opacity = np.maximum(summed[..., 3:], 1)
         rgb = np.minimum((255 * summed[..., :3] + opacity // 2) // opacity, 255)
