@@ -8,6 +8,7 @@ from diffusion2.config import PRESETS
 from diffusion2.errors import InputError
 from diffusion2.events import StageProgress, Warned
 from diffusion2.run_folder import EventLog, RunFolder, make_config
+from diffusion2.source import Source
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def config(tmp_path):
     source = tmp_path / "in.png"
     source.write_bytes(b"picture")
     return make_config(
-        PRESETS["mini"], preset="mini", reason="why", source=source, device="cpu", weights={"a": "b"}
+        PRESETS["mini"], preset="mini", reason="why", source=Source(source), device="cpu", weights={"a": "b"}
     )
 
 
