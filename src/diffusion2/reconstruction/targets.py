@@ -58,26 +58,19 @@ def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
     """
     if not bool(torch.isfinite(matrix.images).all()):
         raise InputError("the image matrix holds values that are not finite")
-    views, frames = matrix.images.shape[:2]
-    flat = matrix.images.flatten(0, 1).float().clamp(0, 1)
-    if matrix.alphas is None:
-        alphas, known = estimate_alphas(flat)
-    else:
-        alphas = matrix.alphas.flatten(0, 1).float().clamp(0, 1)
-        known = torch.ones_like(alphas)
+    alphas, known = find_alphas(matrix)
     if not bool((alphas > 0.5).any()):
         raise InputError("every picture of the image matrix is white: there is no object to build")
-    top, bottom, left, right = _bounds(alphas.amax(dim=(0, 1)))
+    top, bottom, left, right = _bounds(alphas.amax(dim=(0, 1, 2)))
 
     def cut(pictures: Tensor) -> Tensor:
-        pictures = pictures[..., top:bottom, left:right].permute(0, 2, 3, 1)
-        return pictures.unflatten(0, (views, frames)).contiguous()
+        return pictures[..., top:bottom, left:right].permute(0, 1, 3, 4, 2).contiguous()
 
     Ks = torch.as_tensor(matrix.cameras.Ks, dtype=torch.float32)
     Ks[:, 0, 2] -= left
     Ks[:, 1, 2] -= top
     return Targets(
-        images=cut(flat),
+        images=cut(matrix.images.float().clamp(0, 1)),
         alphas=cut(alphas),
         known=cut(known),
         viewmats=torch.as_tensor(matrix.cameras.viewmats, dtype=torch.float32),
@@ -103,6 +96,16 @@ def closeness(matrix: ImageMatrix, floor: float) -> Tensor:
         angles[:, None], (times - times[matrix.reference_frame]).abs().clamp(max=1)[None]
     )
     return floor + (1 - floor) * 0.5 * (1 + torch.cos(math.pi * distance))
+
+
+def find_alphas(matrix: ImageMatrix) -> tuple[Tensor, Tensor]:
+    """Give alphas (V, F, 1, H, W) in [0, 1], and 1 where they are trusted, else 0."""
+    if matrix.alphas is not None:
+        alphas = matrix.alphas.float().clamp(0, 1)
+        return alphas, torch.ones_like(alphas)
+    estimated = estimate_alphas(matrix.images.flatten(0, 1).float().clamp(0, 1))
+    alphas, known = (part.unflatten(0, matrix.images.shape[:2]) for part in estimated)
+    return alphas, known
 
 
 def reference_column(matrix: ImageMatrix) -> tuple[Tensor, Tensor]:
