@@ -21,7 +21,7 @@ from diffusion2.matrix_files import read_matrix
 from diffusion2.meshes import load_model
 
 sys.path.insert(0, str(Path(__file__).parent))
-from animated_models import COLORS, GltfBuilder, need_opengl, sliding_cube, unlit
+from animated_models import COLORS, GltfBuilder, cube, need_opengl, sliding_cube, unlit
 
 SIZE = 64
 
@@ -284,3 +284,12 @@ def test_an_older_run_is_replaced_as_a_whole_and_other_files_stay(tmp_path, mode
     write_truth(folder, matrix, tmp_path / "cube.glb", window, azimuth_deg=0.0, object_size=0.7)
     assert sorted(p.name for p in folder.iterdir()) == ["cameras.json", "matrix", "notes.txt", "source.json"]
     assert read_matrix(folder).images.shape == (2, 2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("scale", [[1e300, 1e300, 1e300], [0, 0, 0]])
+def test_a_model_without_an_extent_is_refused(tmp_path, scale):
+    builder = GltfBuilder()
+    builder.node(mesh=cube(builder), scale=scale)
+    model = load_model(builder.write(tmp_path / "cube.glb"))
+    with pytest.raises(InputError, match="no extent"):
+        window_framing(model, still_window(model, None, 1), 0.0, 10.0, 0.7)

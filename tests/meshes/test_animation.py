@@ -215,7 +215,7 @@ def test_clips_of_the_same_name_and_of_none_can_all_be_chosen(tmp_path):
     [
         ([0, 1], np.zeros((3, 3)), "LINEAR", "9 numbers in place of 6"),
         ([0, 1], np.zeros((2, 3)), "CUBICSPLINE", "6 numbers in place of 18"),
-        ([1, 0], np.zeros((2, 3)), "LINEAR", "not in order"),
+        ([1, 0], np.zeros((2, 3)), "LINEAR", "out of order"),
         ([0, 1], np.zeros((2, 3)), "SMOOTH", "'SMOOTH' is unknown"),
     ],
 )

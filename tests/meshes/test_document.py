@@ -180,3 +180,14 @@ def test_only_the_nodes_of_the_default_scene_are_drawn(tmp_path):
     lows = [positions.min(0).tolist() for positions, _ in model.pose()]
     assert lows == [[0, 5, 0], [0, 0, 7]]
     assert model.primitives[0].positions is model.primitives[1].positions
+
+
+def test_positions_that_are_no_numbers_are_zero_and_huge_ones_are_no_crash(tmp_path):
+    builder = GltfBuilder()
+    positions = SQUARE.copy()
+    positions[1] = np.nan
+    positions[2] = 3e38
+    builder.node(mesh=builder.mesh({"POSITION": positions}, SQUARE_TRIANGLES), scale=[1e300, 1, 1])
+    [(posed, _)] = load_model(builder.write(tmp_path / "square.glb")).pose()
+    np.testing.assert_array_equal(posed[1], [0, 0, 0])
+    assert not np.isfinite(posed[2]).all()

@@ -31,6 +31,7 @@ from diffusion2.run_folder import ENTRIES
 STILL_FPS = 12.0
 FRAMING_POSES = 16
 SOURCE = "source.json"
+LARGEST = 1e12
 LOOP_TOLERANCE = 0.02
 """Two poses are the same where no point moved by more than this share of the model's extent."""
 
@@ -152,6 +153,8 @@ def find_clip(model: AnimatedModel, name: str) -> Clip:
 def is_same_pose(model: AnimatedModel, clip: str | None, first: float, second: float) -> bool:
     """Tell whether a clip shows the same pose at two times."""
     a, b = (np.concatenate([p for p, _ in model.pose(clip, seconds)]) for seconds in (first, second))
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return False
     extent = float(np.ptp(a, axis=0).max())
     return bool(np.abs(a - b).max() < LOOP_TOLERANCE * max(extent, 1e-9))
 
@@ -163,6 +166,11 @@ def window_framing(
     offsets = np.linspace(0, window.duration, FRAMING_POSES if window.duration > 0 else 1)
     times = window.wrap(window.start + offsets)
     poses = [np.concatenate([p for p, _ in model.pose(window.clip, float(s))]) for s in times]
+    sizes = np.array([np.abs(pose).max() for pose in poses])
+    if not (sizes < LARGEST).all() or max(float(np.ptp(pose, axis=0).max()) for pose in poses) < 1 / LARGEST:
+        raise InputError(
+            f"{model.name} has no extent that can be drawn: its positions are damaged or all one"
+        )
     return frame_reference(poses, make_cameras([azimuth_deg], elevation_deg), object_size)
 
 

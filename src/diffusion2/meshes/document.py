@@ -166,6 +166,12 @@ class Document:
         return values
 
 
+def as_floats(values: np.ndarray) -> np.ndarray:
+    """Give numbers as float64; what is no number becomes 0."""
+    with np.errstate(invalid="ignore"):  # some of what is no number says so when it is converted
+        return np.nan_to_num(values.astype(np.float64))
+
+
 def _glb_chunks(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (type, content) of a binary glTF's chunks."""
     at = 12

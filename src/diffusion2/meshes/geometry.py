@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from diffusion2.errors import BackendUnavailable, InputError
-from diffusion2.meshes.document import Document
+from diffusion2.meshes.document import Document, as_floats
 from diffusion2.meshes.materials import Materials
 from diffusion2.meshes.model import Primitive
 
@@ -27,7 +27,7 @@ def read_primitive(document: Document, raw: dict[str, Any], materials: Materials
     if mode not in (TRIANGLES, STRIP, FAN) or "POSITION" not in raw.get("attributes", {}):
         return None
     attributes, corners, mode = _arrays(document, raw, mode)
-    positions = np.nan_to_num(attributes["POSITION"].astype(np.float64))
+    positions = as_floats(attributes["POSITION"])
     count = len(positions)
     for name, values in attributes.items():
         if len(values) != count:
@@ -41,16 +41,16 @@ def read_primitive(document: Document, raw: dict[str, Any], materials: Materials
     if flat:
         normals = vertex_normals(positions, triangles)
     else:
-        normals = np.nan_to_num(attributes["NORMAL"].astype(np.float64))
+        normals = as_floats(attributes["NORMAL"])
     surface = materials.surface(raw.get("material"))
     colors, alphas = np.tile(surface.base[:3], (count, 1)), np.full(count, surface.base[3])
     if "COLOR_0" in attributes:
-        vertex_colors = attributes["COLOR_0"].astype(np.float64)
+        vertex_colors = np.clip(as_floats(attributes["COLOR_0"]), 0, 1)
         colors = colors * vertex_colors[:, :3]
         alphas = alphas * (vertex_colors[:, 3] if vertex_colors.shape[1] == 4 else 1.0)
     uvs, has_uvs = np.zeros((count, 2)), f"TEXCOORD_{surface.uv_set}" in attributes
     if surface.texture is not None and has_uvs:
-        uvs = attributes[f"TEXCOORD_{surface.uv_set}"].astype(np.float64)
+        uvs = as_floats(attributes[f"TEXCOORD_{surface.uv_set}"])
         if surface.uv_transform is not None:
             uvs = uvs @ surface.uv_transform[:, :2].T + surface.uv_transform[:, 2]
     joints, weights = joint_weights(attributes)
@@ -100,8 +100,8 @@ def joint_weights(attributes: dict[str, np.ndarray]) -> tuple[np.ndarray | None,
     if not sets:
         return None, None
     joints = np.hstack([attributes[f"JOINTS_{k}"].astype(np.int64) for k in sets])
-    weights = np.hstack([attributes[f"WEIGHTS_{k}"].astype(np.float64) for k in sets])
-    weights = np.maximum(np.nan_to_num(weights, posinf=0.0), 0.0)
+    weights = np.maximum(np.hstack([as_floats(attributes[f"WEIGHTS_{k}"]) for k in sets]), 0.0)
+    weights[weights > 1e9] = 0.0  # damaged, or infinite
     total = weights.sum(1, keepdims=True)
     first = np.eye(1, weights.shape[1])
     weights = np.where(total > 0, weights / np.where(total > 0, total, 1), first)
@@ -111,18 +111,19 @@ def joint_weights(attributes: dict[str, np.ndarray]) -> tuple[np.ndarray | None,
 def vertex_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Give area-weighted unit normals (P, 3) of a triangle mesh."""
     corners = positions[triangles]
-    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = np.zeros_like(positions)
-    for k in range(3):
-        np.add.at(normals, triangles[:, k], faces)
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    with np.errstate(over="ignore", invalid="ignore"):  # of damaged positions
+        faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        for k in range(3):
+            np.add.at(normals, triangles[:, k], faces)
+        return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
 def _target(document: Document, target: dict[str, int], name: str, count: int) -> np.ndarray:
     """Give the (P, 3) displacements of a morph target; zero where it does not move this attribute."""
     if name not in target:
         return np.zeros((count, 3))
-    values = np.nan_to_num(document.accessor(target[name]).astype(np.float64))
+    values = as_floats(document.accessor(target[name]))
     if values.shape != (count, 3):
         raise InputError(f"{document.path}: a morph target has {len(values)} entries for {count} vertices")
     return values

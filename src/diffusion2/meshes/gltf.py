@@ -11,7 +11,7 @@ import numpy as np
 
 from diffusion2.errors import InputError
 from diffusion2.meshes.animation import Channel, Clip
-from diffusion2.meshes.document import Document
+from diffusion2.meshes.document import Document, as_floats
 from diffusion2.meshes.geometry import read_primitive
 from diffusion2.meshes.materials import Materials
 from diffusion2.meshes.model import WORLD_FROM_GLTF, AnimatedModel, Node, Primitive, Skin
@@ -19,6 +19,7 @@ from diffusion2.meshes.model import WORLD_FROM_GLTF, AnimatedModel, Node, Primit
 __all__ = ["WORLD_FROM_GLTF", "AnimatedModel", "Node", "Primitive", "Skin", "load_model"]
 
 UNIT_TOLERANCE = 1e-3
+MAX_SECONDS = 1e6
 WIDTHS = {"translation": 3, "rotation": 4, "scale": 3}
 
 
@@ -126,7 +127,7 @@ def _skins(document: Document) -> list[Skin]:
         count = len(skin["joints"])
         inverse = np.tile(np.eye(4), (count, 1, 1))
         if "inverseBindMatrices" in skin:
-            values = np.nan_to_num(document.accessor(skin["inverseBindMatrices"]).astype(np.float64))
+            values = as_floats(document.accessor(skin["inverseBindMatrices"]))
             inverse = values.reshape(-1, 4, 4).transpose(0, 2, 1)[:count]
             if len(inverse) < count:
                 raise InputError(f"{document.path}: a skin has {len(inverse)} matrices for {count} joints")
@@ -151,15 +152,18 @@ def _channel(document: Document, animation: dict[str, Any], raw: dict[str, Any])
     path = target["path"]
     if "node" not in target or path not in (*WIDTHS, "weights"):
         return None
-    times = document.accessor(sampler["input"]).astype(np.float64).reshape(-1)
-    values = np.nan_to_num(document.accessor(sampler["output"]).astype(np.float64))
+    document.content["nodes"][target["node"]]  # must be there
+    times = as_floats(document.accessor(sampler["input"])).reshape(-1)
+    values = as_floats(document.accessor(sampler["output"]))
     mode = sampler.get("interpolation", "LINEAR")
     if mode not in ("LINEAR", "STEP", "CUBICSPLINE"):
         raise InputError(f"{document.path}: the interpolation {mode!r} is unknown")
     if not len(times):
         return None
-    if not np.isfinite(times).all() or (np.diff(times) < 0).any():
-        raise InputError(f"{document.path}: the key frames of {animation.get('name')!r} are not in order")
+    if (np.diff(times) < 0).any() or times[-1] > MAX_SECONDS:
+        raise InputError(
+            f"{document.path}: the key frames of {animation.get('name')!r} are out of order or too long"
+        )
     knots = 3 if mode == "CUBICSPLINE" else 1
     width = WIDTHS.get(path, values.size // (len(times) * knots))
     if values.size != len(times) * knots * width:

@@ -118,7 +118,14 @@ class AnimatedModel:
         return [(part.positions, part.normals) for part in self.posed(clip, seconds)]
 
     def posed(self, clip: str | None = None, seconds: float = 0.0) -> list[PosedPrimitive]:
-        """Give each primitive as it is at a time of a clip, or at rest."""
+        """Give each primitive as it is at a time of a clip, or at rest.
+
+        Where a file's numbers are too large, the positions are not finite.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._posed(clip, seconds)
+
+    def _posed(self, clip: str | None, seconds: float) -> list[PosedPrimitive]:
         globals_, morphs = self._node_state(clip, seconds)
         skins: dict[int, np.ndarray] = {}
         posed = []
