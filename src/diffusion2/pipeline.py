@@ -6,6 +6,7 @@ or a stage that is run alone, continues identically.
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,45 +64,25 @@ def generate(
         WeightsError: the preset's weights are missing. Nothing has been changed then.
         NumericalError: a stage left the finite numbers.
     """
-    began = time.perf_counter()
-    source = source if isinstance(source, Source) else Source(source)
-    run, heard = RunFolder(Path(out)), []
-    if preset is not None and preset not in PRESETS:
-        raise InputError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
+    began, heard = time.perf_counter(), []
+    run = RunFolder(Path(out))
     run.check(overwrite=overwrite, resume=resume)
-    if resume:
-        preset, settings, source = _resumed(run, source, preset, settings)
-    if preset is None:
-        preset, reason = choose_preset()
-    settings = settings or PRESETS[preset]
+    source = source if isinstance(source, Source) else Source(source)
+    plan = _resumed(run, source, preset, settings) if resume else _planned(source, preset, settings, reason)
+    settings = plan.settings
     check_available(settings.priors, settings.weights)
     conditions = read_recorded_conditions(run, settings) if resume else None
     if conditions is None:
-        conditions = read_conditions(source, settings, _both(report, heard.append))
-    sample = None if resume and run.has_matrix else _load_stage1(settings)
+        conditions = read_conditions(plan.source, settings, _both(report, heard.append))
+    stage1 = None if resume and run.has_matrix else _load_stage1(settings)
     if not resume:
-        run.start(
-            make_config(
-                settings,
-                preset=preset,
-                reason=reason,
-                source=source,
-                device="cpu" if sample is None else sample.device,
-                weights=weights_hashes(settings.priors, settings.weights),
-            )
-        )
-    log = EventLog(run.events_path)
-    report = _both(report, log)
-    report(RunStarted(str(source), run.path, preset, reason))
-    for event in heard:
-        log(event)
-    if settings.priors == "mini":
-        report(Warned(MINI_DOMAIN))
+        run.start(_config(plan, stage1))
+    report = _begin_log(run, plan, report, heard)
 
     try:
         write_conditions(run, conditions, settings)
-        if sample is not None:
-            sample(run, conditions, settings, report)
+        if stage1 is not None:
+            stage1(run, conditions, settings, report)
             report(ResultWritten("matrix", run.path / "matrix"))
         if not stage1_only:
             _finish(run, settings.reconstruction, settings.seed, report)
@@ -173,6 +154,67 @@ def export(asset: Asset4D, path: str | Path) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What a run is made of and with, all choices made."""
+
+    source: Source
+    preset: str
+    settings: GenerateSettings
+    reason: str
+
+
+def _planned(source: Source, preset: str | None, settings: GenerateSettings | None, reason: str) -> _Plan:
+    """Choose what is left open for a new run."""
+    if preset is None:
+        preset, reason = choose_preset()
+    if preset not in PRESETS:
+        raise InputError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
+    return _Plan(source, preset, settings or PRESETS[preset], reason)
+
+
+def _resumed(run: RunFolder, source: Source, preset: str | None, settings: GenerateSettings | None) -> _Plan:
+    """Go on with what a run began with; refuse anything else."""
+    began = _Plan(
+        run.read_source(), str(run.read_config().get("preset")), run.read_settings(), "as the run began"
+    )
+    if (
+        preset not in (None, began.preset)
+        or settings not in (None, began.settings)
+        or source.settings not in (InputSettings(), began.source.settings)
+    ):
+        raise InputError(
+            f"the run in {run.path} was begun with other settings: resume it without options, or start again "
+            "with --overwrite"
+        )
+    if not source.is_recorded(run.read_input()):
+        raise InputError(f"{source} is not the input that the run in {run.path} was begun with")
+    return began
+
+
+def _config(plan: _Plan, stage1: "Stage1 | None") -> dict[str, object]:
+    return make_config(
+        plan.settings,
+        preset=plan.preset,
+        reason=plan.reason,
+        source=plan.source,
+        device="cpu" if stage1 is None else stage1.device,
+        weights=weights_hashes(plan.settings.priors, plan.settings.weights),
+    )
+
+
+def _begin_log(run: RunFolder, plan: _Plan, report: Report, heard: list[Event]) -> Report:
+    """Let the run's log listen, too; tell it what was heard before it was there."""
+    log = EventLog(run.events_path)
+    report = _both(report, log)
+    report(RunStarted(str(plan.source), run.path, plan.preset, plan.reason))
+    for event in heard:
+        log(event)
+    if plan.settings.priors == "mini":
+        report(Warned(MINI_DOMAIN))
+    return report
+
+
 def _load_stage1(settings: GenerateSettings) -> "Stage1":
     """Load the networks, late: their libraries take seconds, and bad input has been refused by now."""
     from diffusion2.stage1 import Stage1
@@ -204,26 +246,6 @@ def _finish(
         with stage(report, "viewer"):
             write_viewer(asset, run.viewer_path, title=run.path.resolve().name)
         report(ResultWritten("viewer", run.viewer_path))
-
-
-def _resumed(
-    run: RunFolder, source: Source, preset: str | None, settings: GenerateSettings | None
-) -> tuple[str, GenerateSettings, Source]:
-    """Give the preset, settings and source that a run began with; refuse others."""
-    began_with, began_from = run.read_settings(), run.read_source()
-    began_preset = str(run.read_config().get("preset"))
-    if (
-        preset not in (None, began_preset)
-        or settings not in (None, began_with)
-        or source.settings not in (InputSettings(), began_from.settings)
-    ):
-        raise InputError(
-            f"the run in {run.path} was begun with other settings: resume it without options, or start again "
-            "with --overwrite"
-        )
-    if not source.is_recorded(run.read_input()):
-        raise InputError(f"{source} is not the input that the run in {run.path} was begun with")
-    return began_preset, began_with, began_from
 
 
 def _both(first: Report, second: Report) -> Report:
