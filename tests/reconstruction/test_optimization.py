@@ -8,17 +8,12 @@ from diffusion2.config import ReconstructionSettings
 from diffusion2.errors import NumericalError
 from diffusion2.gaussians import Gaussians
 from diffusion2.gaussians.rasterize import rasterize
+from diffusion2.reconstruction import optimization
 from diffusion2.reconstruction.canonical import Canonical
+from diffusion2.reconstruction.cells import Cells, draw_moving, draw_static
 from diffusion2.reconstruction.density import relocate_dead
 from diffusion2.reconstruction.motion import Motion
-from diffusion2.reconstruction.optimization import (
-    Best,
-    Cells,
-    _draw_cells,
-    _losses,
-    train_dynamics,
-    warm_up,
-)
+from diffusion2.reconstruction.optimization import Best, _losses, train_dynamics, warm_up
 from diffusion2.reconstruction.targets import prepare_targets
 
 SMALL = replace(
@@ -107,7 +102,7 @@ def test_colours_stay_colours(targets):
 def test_a_step_looks_at_some_views_of_some_frames(targets):
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
-        cells = _draw_cells(targets, SMALL, generator)
+        cells = draw_moving(targets, SMALL, generator)
         assert len(set(cells.frames.tolist())) == 2
         assert cells.of_picture.tolist() == [0, 0, 1, 1]
         assert all(len(set(pair.tolist())) == 2 for pair in cells.views.split(2))
@@ -116,9 +111,9 @@ def test_a_step_looks_at_some_views_of_some_frames(targets):
 def test_the_reference_view_is_looked_at_as_often_as_asked(targets):
     generator = torch.Generator().manual_seed(0)
     always, never = (replace(SMALL, views_per_step=1, reference_share=share) for share in (1.0, 0.0))
-    seen = torch.cat([_draw_cells(targets, never, generator).views for _ in range(200)])
+    seen = torch.cat([draw_moving(targets, never, generator).views for _ in range(200)])
     assert float((seen == targets.views - 1).float().mean()) < 2 / targets.views
-    assert (_draw_cells(targets, always, generator).views == targets.views - 1).all()
+    assert (draw_moving(targets, always, generator).views == targets.views - 1).all()
 
 
 def test_the_best_state_is_kept():
@@ -131,10 +126,49 @@ def test_the_best_state_is_kept():
     assert float(best.state[0]["value"]) == 1
 
 
-def test_divergence_is_reported_with_its_step(targets):
-    broken = replace(targets, images=targets.images * float("nan"))
+def test_cells_that_show_nothing_are_not_looked_at(targets):
+    shown = torch.ones(targets.views, targets.frames, dtype=torch.bool)
+    shown[:, 1] = False
+    shown[2:, 0] = shown[0, 2] = False
+    partly = replace(targets, shown=shown)
+    generator = torch.Generator().manual_seed(0)
+    always = replace(SMALL, reference_share=1.0, views_per_step=3)
+    for _ in range(20):
+        for cells in (draw_moving(partly, always, generator), draw_static(partly, always, generator)):
+            assert bool(shown[cells.views, cells.frames[cells.of_picture]].all())
+            assert len(cells.views) > 0
+
+
+def diverging_after(steps: int, targets, monkeypatch):
+    """Let every loss after some steps be NaN."""
+    calls = []
+
+    def losses(*arguments):
+        calls.append(1)
+        found = _losses(*arguments)
+        return found * float("nan") if len(calls) > steps else found
+
+    monkeypatch.setattr(optimization, "_losses", losses)
+
+
+def test_divergence_at_the_beginning_is_reported_with_its_step(targets, monkeypatch):
+    diverging_after(0, targets, monkeypatch)
     generator = torch.Generator().manual_seed(0)
     with pytest.raises(NumericalError, match="reconstruction gave values that are not finite at step 0"):
-        warm_up(some_gaussians(), broken, SMALL, generator, ignore_progress)
+        warm_up(some_gaussians(), targets, SMALL, generator, ignore_progress, pytest.fail)
     with pytest.raises(NumericalError, match="not finite at step 4"):
-        train_dynamics(some_gaussians(), broken, SMALL, generator, ignore_progress)
+        train_dynamics(some_gaussians(), targets, SMALL, generator, ignore_progress, pytest.fail)
+
+
+@pytest.mark.parametrize("phase", [warm_up, train_dynamics])
+def test_divergence_later_keeps_the_best_state_and_warns(targets, monkeypatch, phase):
+    diverging_after(60, targets, monkeypatch)
+    longer = replace(SMALL, warmup_iterations=100, joint_iterations=100)
+    warnings = []
+    found = phase(
+        some_gaussians(), targets, longer, torch.Generator().manual_seed(0), ignore_progress, warnings.append
+    )
+    gaussians = found if phase is warm_up else found[0]
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in gaussians.tensors().values())
+    assert len(warnings) == 1
+    assert "the best state until then is kept" in warnings[0]

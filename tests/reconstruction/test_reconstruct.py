@@ -115,3 +115,50 @@ def test_all_white_matrix_is_refused(matrix):
     white = ImageMatrix(torch.ones_like(matrix.images), matrix.cameras, matrix.times, 8.0)
     with pytest.raises(InputError, match="white"):
         reconstruct(white, TINY)
+
+
+# The corners of what is promised: 1 to 36 views, 1 to 100 frames, pictures that are not square.
+@pytest.mark.parametrize(
+    ("views", "frames", "size"),
+    [(36, 2, (24, 24)), (2, 100, (24, 24)), (1, 1, (16, 90)), (3, 3, (90, 16)), (5, 4, (33, 47))],
+)
+def test_matrices_of_all_shapes_can_be_reconstructed(moon_matrix, views, frames, size):
+    matrix = moon_matrix(orbit(views, height=size[0], width=size[1]), frames)
+    asset = reconstruct(matrix, TINY)
+    for time in (0.0, 0.31, 1.0):
+        assert torch.isfinite(render(asset, matrix.cameras, time).rgb).all()
+
+
+def test_pictures_without_the_object_are_left_out_with_a_warning(matrix):
+    images = matrix.images.clone()
+    images[2] = 1  # a view that saw nothing at all
+    images[:, 3] = 1  # a frame that was lost
+    events = []
+    asset = reconstruct(ImageMatrix(images, matrix.cameras, matrix.times, 8.0), QUICK, events.append)
+    (message,) = [event.message for event in events if isinstance(event, Warned)]
+    assert "12 of the 40 pictures show nothing" in message
+    # As good as with them, but for the missing pictures' share.
+    assert psnr(asset, matrix) > 28
+
+
+def test_one_view_is_reconstructed_with_a_warning(moon_matrix):
+    matrix = moon_matrix(orbit(1, height=48), 3)
+    events = []
+    asset = reconstruct(matrix, QUICK, events.append)
+    assert any(isinstance(event, Warned) and "one view" in event.message for event in events)
+    # Each step sees one picture only, so 230 of them get less far than they do with more views.
+    assert psnr(asset, matrix) > 20
+
+
+def test_broken_pictures_are_refused(matrix):
+    images = matrix.images.clone()
+    images[4, 1, 0, 3, 3] = float("inf")
+    with pytest.raises(InputError, match="view 4, frame 1"):
+        reconstruct(ImageMatrix(images, matrix.cameras, matrix.times, 8.0), TINY)
+
+
+def test_motion_that_diverges_leaves_what_was_good(matrix):
+    """A learning rate of a thousand times the usual: the asset still shows the object."""
+    wild = replace(QUICK, deformation_rate=1.0, last_deformation_rate=1.0)
+    asset = reconstruct(matrix, wild)
+    assert torch.isfinite(asset.at(0.7).means).all()

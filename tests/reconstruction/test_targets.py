@@ -4,7 +4,7 @@ import torch
 from diffusion2.cameras import make_cameras, orbit
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.reconstruction.targets import closeness, prepare_targets, reference_column
+from diffusion2.reconstruction.targets import closeness, doubts, prepare_targets, reference_column
 
 
 def dotted_matrix(views=4, frames=3, height=40, width=48):
@@ -14,12 +14,19 @@ def dotted_matrix(views=4, frames=3, height=40, width=48):
     return ImageMatrix(images, orbit(views, height=height, width=width), frame_times(frames), 8.0)
 
 
+def everything(targets):
+    """All the pictures of a few targets, (V, F, ...)."""
+    views, frames = torch.meshgrid(torch.arange(targets.views), torch.arange(targets.frames), indexing="ij")
+    return targets.pictures(views, frames)
+
+
 def test_pictures_are_cut_to_the_object_and_the_cameras_with_them():
     matrix = dotted_matrix()
     targets = prepare_targets(matrix, 0.1)
-    assert targets.images.shape == (4, 3, 22, 24, 3)  # 6 × 8 px and a margin of 8
-    dark = targets.images[0, 0, 8:14, 8:16]
-    assert torch.equal(dark, torch.full_like(dark, 0.2))
+    assert targets.packed.shape == (4, 3, 22, 24, 5)  # 6 × 8 px and a margin of 8
+    assert targets.size == (22, 24)
+    dark = everything(targets).images[0, 0, 8:14, 8:16]
+    torch.testing.assert_close(dark, torch.full_like(dark, 0.2))  # 51 of 255
     # The middle of the picture, (24, 20), is now at (12, 11).
     torch.testing.assert_close(targets.Ks[:, :2, 2], torch.tensor([[12.0, 11.0]]).expand(4, 2))
     torch.testing.assert_close(targets.Ks[0, 0, 0], torch.tensor(matrix.cameras.Ks[0, 0, 0]).float())
@@ -30,10 +37,29 @@ def test_known_alphas_are_used_as_they_are():
     alphas = torch.zeros(4, 3, 1, 40, 48)
     alphas[..., 10:20, 10:20] = 0.7
     matrix = ImageMatrix(matrix.images, matrix.cameras, matrix.times, matrix.fps, alphas)
-    targets = prepare_targets(matrix, 0.1)
-    assert float(targets.alphas.amax()) == pytest.approx(0.7)
-    assert float(targets.known.min()) == 1
+    pictures = everything(prepare_targets(matrix, 0.1))
+    assert float(pictures.alphas.amax()) == pytest.approx(0.7, abs=0.5 / 255)
+    assert float(pictures.known.min()) == 1
     assert torch.equal(reference_column(matrix)[1], alphas[:, 0])
+
+
+def test_pictures_that_show_nothing_are_told_and_marked():
+    matrix = dotted_matrix()
+    matrix.images[1, 2] = 1
+    targets = prepare_targets(matrix, 0.1)
+    assert (~targets.shown).nonzero().tolist() == [[1, 2]]
+    assert doubts(matrix, targets) == [
+        "1 of the 12 pictures show nothing: they are left out, as if the object were unseen"
+    ]
+
+
+def test_one_view_and_a_coloured_background_are_doubted():
+    one = dotted_matrix(views=1)
+    assert "how deep" in doubts(one, prepare_targets(one, 0.1))[0]
+    gray = dotted_matrix()
+    gray.images.clamp_(max=0.4)
+    assert "not on white" in doubts(gray, prepare_targets(gray, 0.1))[0]
+    assert doubts(dotted_matrix(), prepare_targets(dotted_matrix(), 0.1)) == []
 
 
 def test_all_white_matrix_is_refused():
@@ -46,7 +72,7 @@ def test_all_white_matrix_is_refused():
 def test_values_that_are_not_finite_are_refused():
     matrix = dotted_matrix()
     matrix.images[1, 1, 0, 5, 5] = float("nan")
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="not finite, the first at view 1, frame 1"):
         prepare_targets(matrix, 0.1)
 
 

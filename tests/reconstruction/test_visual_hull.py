@@ -52,9 +52,13 @@ def test_hull_leaves_out_views_that_show_nothing():
     assert carve(masks, cameras).covered > 0.97
 
 
-def test_hull_of_one_view_exists():
-    cameras = orbit(1, 10.0, height=48)
-    assert len(carve(ball_masks(cameras), cameras).centres) > 0
+@pytest.mark.parametrize("views", [1, 2])
+def test_hull_of_few_views_is_no_deeper_than_wide(views):
+    cameras = make_cameras([0.0, 180.0][:views], 0.0, height=48)
+    hull = carve(ball_masks(cameras), cameras)
+    # Grown by a pixel of 0.026 and rounded to cells of 0.022.
+    assert 0.25 < float(hull.centres[:, 0].abs().max()) < 0.33
+    assert 0.25 < float(hull.centres[:, 1].abs().max()) < 0.33
 
 
 def test_views_without_an_object_are_refused():

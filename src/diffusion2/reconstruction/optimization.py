@@ -1,7 +1,7 @@
 """The two phases of section 3.4: static Gaussians, then their motion."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
@@ -12,6 +12,7 @@ from diffusion2.errors import NumericalError
 from diffusion2.gaussians import DeformationField, Gaussians
 from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.reconstruction.canonical import Canonical, without_dead
+from diffusion2.reconstruction.cells import Cells, draw_moving, draw_static
 from diffusion2.reconstruction.density import relocate_dead
 from diffusion2.reconstruction.losses import alpha_loss, photometric_loss
 from diffusion2.reconstruction.motion import Motion
@@ -27,21 +28,6 @@ class Counter(Protocol):
     def __call__(self, done: int, total: int, detail: str = "") -> None:
         """Report."""
         ...
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The cells of the matrix that one step looks at: B pictures at T times.
-
-    Attributes:
-        views: (B,) rows.
-        frames: (T,) columns, each once.
-        of_picture: (B,) which of the frames each picture shows.
-    """
-
-    views: Tensor
-    frames: Tensor
-    of_picture: Tensor
 
 
 class Best:
@@ -69,29 +55,32 @@ def warm_up(
     settings: ReconstructionSettings,
     generator: torch.Generator,
     progress: Counter,
+    warn: Callable[[str], None],
 ) -> Gaussians:
-    """Optimise static Gaussians on the reference column.
+    """Optimise static Gaussians on the reference column; gives the best ones.
 
     Raises:
-        NumericalError: when the loss or a parameter stops being finite.
+        NumericalError: when the loss or a parameter stops being finite before there is a state to keep.
     """
     steps, total = settings.warmup_iterations, settings.warmup_iterations + settings.joint_iterations
     canonical = Canonical(gaussians, settings.gaussians_rate, steps)
-    batch = min(targets.views, settings.times_per_step * settings.views_per_step)
+    best = Best()
     for step in range(steps):
-        views = torch.randperm(targets.views, generator=generator)[:batch]
-        frame = torch.tensor([targets.reference_frame])
-        cells = Cells(views, frame, torch.zeros(batch, dtype=torch.long))
-        loss = _losses(canonical.gaussians, None, targets, cells, settings).mean()
-        loss.backward()
+        cells = draw_static(targets, settings, generator)
+        losses = _losses(canonical.gaussians, None, targets, cells, settings)
+        losses.mean().backward()
+        losses = losses.detach()
+        best.offer(float(losses.mean()), canonical.parameters)
         canonical.step()
-        loss = loss.detach()
-        _check_finite(step, loss, *canonical.parameters.values())
+        if not _are_finite([losses, *canonical.parameters.values()]):
+            _give_up_at(step, best, warn)
+            break
         if settings.relocate_every and (step + 1) % settings.relocate_every == 0 and step < 0.8 * steps:
             relocate_dead(canonical, None, generator)
         if (step + 1) % 10 == 0:
-            progress(step + 1, total, f"warm-up, loss {float(loss):.4f}")
-    return without_dead(canonical.gaussians)
+            progress(step + 1, total, f"warm-up, loss {float(losses.mean()):.4f}")
+    (found,) = best.state or (canonical.parameters,)
+    return without_dead(Gaussians(**found))
 
 
 def train_dynamics(
@@ -100,18 +89,19 @@ def train_dynamics(
     settings: ReconstructionSettings,
     generator: torch.Generator,
     progress: Counter,
+    warn: Callable[[str], None],
 ) -> tuple[Gaussians, DeformationField]:
     """Optimise the deformation on the whole matrix, and the canonical Gaussians with it, but gently.
 
     Raises:
-        NumericalError: when the loss or a parameter stops being finite.
+        NumericalError: when the loss or a parameter stops being finite before there is a state to keep.
     """
     steps, before = settings.joint_iterations, settings.warmup_iterations
     canonical = Canonical(gaussians, settings.gaussians_rate * settings.canonical_rate, steps)
     motion = Motion(canonical.gaussians, settings, generator)
     best = Best()
     for step in range(steps):
-        cells = _draw_cells(targets, settings, generator)
+        cells = draw_moving(targets, settings, generator)
         weights = targets.weights[cells.views, cells.frames[cells.of_picture]]
         losses = _losses(canonical.gaussians, motion, targets, cells, settings, weights)
         (weights * losses).mean().backward()
@@ -119,16 +109,25 @@ def train_dynamics(
         best.offer(float(losses.mean()), canonical.parameters, motion.field.state_dict())
         canonical.step()
         motion.step()
-        _check_finite(before + step, losses, *canonical.parameters.values(), *motion.field.parameters())
+        if not _are_finite([losses, *canonical.parameters.values(), *motion.field.parameters()]):
+            _give_up_at(before + step, best, warn)
+            break
         if (step + 1) % 10 == 0:
             progress(before + step + 1, before + steps, f"dynamics, loss {float(losses.mean()):.4f}")
     if best.state:
-        canonical_state, field_state = best.state
+        found, field_state = best.state
         motion.field.load_state_dict(field_state)
-        gaussians = Gaussians(**canonical_state)
     else:
-        gaussians = Gaussians(**{k: v.detach() for k, v in canonical.parameters.items()})
-    return without_dead(gaussians), motion.field.requires_grad_(False)
+        found = canonical.parameters
+    return without_dead(Gaussians(**found)), motion.field.requires_grad_(False)
+
+
+def _give_up_at(step: int, best: Best, warn: Callable[[str], None]) -> None:
+    """Say that the optimisation left the finite numbers, and refuse to go on if there is nothing to keep."""
+    hint = "lower gaussians_rate or deformation_rate"
+    if not best.state:
+        raise NumericalError("reconstruction", step, hint=hint)
+    warn(f"the optimisation diverged at iteration {step}; the best state until then is kept ({hint})")
 
 
 def _losses(
@@ -149,7 +148,7 @@ def _losses(
     if motion is not None:
         gains = None if weights is None else 1 / weights
         means, quats = motion.pose(gaussians, targets.times[cells.frames], cells.of_picture, gains)
-    target = targets.images[cells.views, frames]
+    target = targets.pictures(cells.views, frames)
     viewmats = targets.viewmats[cells.views]
     rendering = rasterize(
         means,
@@ -159,33 +158,15 @@ def _losses(
         gaussians.colors_seen(means, viewmats),
         viewmats,
         targets.Ks[cells.views],
-        target.shape[2],
-        target.shape[1],
-        backgrounds=torch.ones(len(target), 3),
+        targets.size[1],
+        targets.size[0],
+        backgrounds=torch.ones(len(cells.views), 3),
     )
-    losses = photometric_loss(rendering.rgb, target, settings.ssim_weight)
+    losses = photometric_loss(rendering.rgb, target.images, settings.ssim_weight)
     if settings.alpha_weight:
-        alphas, known = targets.alphas[cells.views, frames], targets.known[cells.views, frames]
-        losses = losses + settings.alpha_weight * alpha_loss(rendering.alpha, alphas, known)
+        losses = losses + settings.alpha_weight * alpha_loss(rendering.alpha, target.alphas, target.known)
     return losses
 
 
-def _draw_cells(targets: Targets, settings: ReconstructionSettings, generator: torch.Generator) -> Cells:
-    """Draw some frames, and for each of them some views, the reference view (the last one) often.
-
-    Where generated views disagree about the motion, the disagreement averages out to no motion at all; the
-    reference view is the one that is right by definition.
-    """
-    times = min(settings.times_per_step, targets.frames)
-    frames = torch.randperm(targets.frames, generator=generator)[:times]
-    count = min(settings.views_per_step, targets.views)
-    views = torch.stack([torch.randperm(targets.views, generator=generator)[:count] for _ in range(times)])
-    last = targets.views - 1
-    from_reference = torch.rand(times, generator=generator) < settings.reference_share
-    views[:, 0] = torch.where(from_reference & ~(views == last).any(dim=1), last, views[:, 0])
-    return Cells(views.flatten(), frames, torch.arange(times).repeat_interleave(count))
-
-
-def _check_finite(step: int, *tensors: Tensor) -> None:
-    if not math.isfinite(sum(float(tensor.detach().sum()) for tensor in tensors)):
-        raise NumericalError("reconstruction", step, hint="lower gaussians_rate or deformation_rate")
+def _are_finite(tensors: Iterable[Tensor]) -> bool:
+    return math.isfinite(sum(float(tensor.detach().sum()) for tensor in tensors))

@@ -7,7 +7,7 @@ from diffusion2.events import Report, Warned, ignore, stage
 from diffusion2.gaussians import Asset4D
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.reconstruction.optimization import train_dynamics, warm_up
-from diffusion2.reconstruction.targets import prepare_targets, reference_column
+from diffusion2.reconstruction.targets import doubts, prepare_targets, reference_column
 from diffusion2.reconstruction.visual_hull import carve, scatter_gaussians
 
 STAGE = "reconstruction"
@@ -36,27 +36,32 @@ def reconstruct(
 
     Raises:
         InputError: when there is no object in the pictures, or they and the cameras contradict each other.
-        NumericalError: when the optimisation leaves the finite numbers.
+        NumericalError: when the optimisation leaves the finite numbers at its very beginning; later the best
+            state until then is kept, with a warning.
     """
     settings = settings or ReconstructionSettings()
+
+    def warn(message: str) -> None:
+        report(Warned(message))
+
     generator = torch.Generator().manual_seed(seed)
     with stage(report, STAGE) as progress:
         progress(0, settings.warmup_iterations + settings.joint_iterations, "visual hull")
         targets = prepare_targets(matrix, settings.weight_floor)
+        for doubt in doubts(matrix, targets):
+            warn(doubt)
         images, masks = reference_column(matrix)
         hull = carve(masks, matrix.cameras)
         if hull.covered < 0.9:
-            report(
-                Warned(
-                    f"the silhouettes at the reference time agree on only {hull.covered:.0%} of the object: "
-                    "the views are not of one shape, or not from these cameras"
-                )
+            warn(
+                f"the silhouettes at the reference time agree on only {hull.covered:.0%} of the object: "
+                "the views are not of one shape, or not from these cameras"
             )
         gaussians = scatter_gaussians(hull, images, matrix.cameras, settings.gaussians, generator)
-        gaussians = warm_up(gaussians, targets, settings, generator, progress)
+        gaussians = warm_up(gaussians, targets, settings, generator, progress, warn)
         field = None
         if matrix.frames > 1 and settings.joint_iterations:
-            gaussians, field = train_dynamics(gaussians, targets, settings, generator, progress)
+            gaussians, field = train_dynamics(gaussians, targets, settings, generator, progress, warn)
     return Asset4D(gaussians, field, _metadata(matrix))
 
 

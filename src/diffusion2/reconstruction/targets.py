@@ -14,15 +14,33 @@ from diffusion2.reconstruction.masks import estimate_alphas
 _MARGIN = 8
 """Pixels around everything that is ever seen which are rendered too, so that strays are noticed."""
 
+_SMALLEST = 1e-4
+"""Share of the picture under which a mask shows nothing."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of B cells as float32.
+
+    Attributes:
+        images: (B, H, W, 3) in [0, 1] on white.
+        alphas: (B, H, W, 1) in [0, 1].
+        known: (B, H, W, 1), 1 where the alphas are trusted, else 0.
+    """
+
+    images: Tensor
+    alphas: Tensor
+    known: Tensor
+
 
 @dataclass(frozen=True)
 class Targets:
     """The pictures of the matrix, cut to where the object ever is, and their cameras.
 
     Attributes:
-        images: (V, F, H, W, 3) in [0, 1] on white.
-        alphas: (V, F, H, W, 1) in [0, 1].
-        known: (V, F, H, W, 1), 1 where the alphas are trusted, else 0.
+        packed: (V, F, H, W, 5) uint8: RGB on white, alpha, and 255 where the alpha is trusted. As in files,
+            and a quarter of the memory of floats.
+        shown: (V, F) whether a cell shows the object; the others are not looked at.
         viewmats: (V, 4, 4) float32.
         Ks: (V, 3, 3) float32, of the cut pictures.
         times: (F,) in [0, 1].
@@ -30,9 +48,8 @@ class Targets:
         weights: (V, F) in (0, 1], how much a cell may shape the canonical Gaussians; see `closeness`.
     """
 
-    images: Tensor
-    alphas: Tensor
-    known: Tensor
+    packed: Tensor
+    shown: Tensor
     viewmats: Tensor
     Ks: Tensor
     times: Tensor
@@ -42,12 +59,22 @@ class Targets:
     @property
     def views(self) -> int:
         """Give the number of views, V."""
-        return self.images.shape[0]
+        return self.packed.shape[0]
 
     @property
     def frames(self) -> int:
         """Give the number of frames, F."""
-        return self.images.shape[1]
+        return self.packed.shape[1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Give height and width of the cut pictures."""
+        return self.packed.shape[2], self.packed.shape[3]
+
+    def pictures(self, views: Tensor, frames: Tensor) -> Pictures:
+        """Give the pictures of B cells."""
+        values = self.packed[views, frames].float().div_(255)
+        return Pictures(values[..., :3].contiguous(), values[..., 3:4], values[..., 4:])
 
 
 def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
@@ -56,23 +83,24 @@ def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
     Raises:
         InputError: when values aren't finite, or all pictures are white.
     """
-    if not bool(torch.isfinite(matrix.images).all()):
-        raise InputError("the image matrix holds values that are not finite")
+    _check_finite(matrix)
     alphas, known = find_alphas(matrix)
-    if not bool((alphas > 0.5).any()):
+    shown = (alphas > 0.5).float().mean(dim=(2, 3, 4)) >= _SMALLEST
+    if not bool(shown.any()):
         raise InputError("every picture of the image matrix is white: there is no object to build")
     top, bottom, left, right = _bounds(alphas.amax(dim=(0, 1, 2)))
-
-    def cut(pictures: Tensor) -> Tensor:
-        return pictures[..., top:bottom, left:right].permute(0, 1, 3, 4, 2).contiguous()
-
+    height, width = bottom - top, right - left
+    packed = torch.empty(*shown.shape, height, width, 5, dtype=torch.uint8)
+    for view in range(matrix.views):  # one at a time, for the memory
+        parts = (matrix.images[view].float().clamp(0, 1), alphas[view], known[view])
+        cut = torch.cat(parts, dim=1)[..., top:bottom, left:right]
+        packed[view] = (255 * cut).round().to(torch.uint8).permute(0, 2, 3, 1)
     Ks = torch.as_tensor(matrix.cameras.Ks, dtype=torch.float32)
     Ks[:, 0, 2] -= left
     Ks[:, 1, 2] -= top
     return Targets(
-        images=cut(matrix.images.float().clamp(0, 1)),
-        alphas=cut(alphas),
-        known=cut(known),
+        packed=packed,
+        shown=shown,
         viewmats=torch.as_tensor(matrix.cameras.viewmats, dtype=torch.float32),
         Ks=Ks,
         times=matrix.times.float(),
@@ -103,8 +131,8 @@ def find_alphas(matrix: ImageMatrix) -> tuple[Tensor, Tensor]:
     if matrix.alphas is not None:
         alphas = matrix.alphas.float().clamp(0, 1)
         return alphas, torch.ones_like(alphas)
-    estimated = estimate_alphas(matrix.images.flatten(0, 1).float().clamp(0, 1))
-    alphas, known = (part.unflatten(0, matrix.images.shape[:2]) for part in estimated)
+    rows = [estimate_alphas(row.float().clamp(0, 1)) for row in matrix.images]
+    alphas, known = (torch.stack(parts) for parts in zip(*rows, strict=True))
     return alphas, known
 
 
@@ -114,6 +142,43 @@ def reference_column(matrix: ImageMatrix) -> tuple[Tensor, Tensor]:
     if matrix.alphas is not None:
         return images, matrix.alphas[:, matrix.reference_frame].float()
     return images, estimate_alphas(images)[0]
+
+
+def doubts(matrix: ImageMatrix, targets: Targets) -> list[str]:
+    """Say what about a matrix makes a good result unlikely."""
+    found = []
+    empty = int((~targets.shown).sum())
+    if empty:
+        cells = targets.shown.numel()
+        found.append(
+            f"{empty} of the {cells} pictures show nothing: they are left out, as if the object were unseen"
+        )
+    if matrix.views == 1:
+        found.append(
+            "there is one view, which does not say how deep the object is: its other sides are guessed"
+        )
+    if matrix.alphas is None:
+        border = torch.cat([matrix.images[..., 0, :], matrix.images[..., :, 0]], dim=-1)
+        colored = (border.amin(dim=2) < 0.5).float().mean()
+        if float(colored) > 0.25:
+            found.append(
+                "the pictures are not on white: their background becomes part of the object; give them alpha "
+                "or a white background"
+            )
+    return found
+
+
+def _check_finite(matrix: ImageMatrix) -> None:
+    for name, values in (("image", matrix.images), ("alpha", matrix.alphas)):
+        if values is None:
+            continue
+        broken = ~torch.isfinite(values).flatten(2).all(dim=2)
+        if bool(broken.any()):
+            view, frame = broken.nonzero()[0].tolist()
+            raise InputError(
+                f"{int(broken.sum())} {name}s of the matrix hold values that are not finite, "
+                f"the first at view {view}, frame {frame}: write them again"
+            )
 
 
 def _bounds(mask: Tensor) -> tuple[int, int, int, int]:

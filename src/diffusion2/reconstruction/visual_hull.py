@@ -14,6 +14,9 @@ from diffusion2.gaussians.gaussians import Gaussians, rgb_to_sh0
 GRID = 64
 """Cells along each side of the cube in which the hull is carved."""
 
+_FEW = 3
+"""With fewer views than these, silhouettes alone leave the object far too deep."""
+
 _COVERED = 0.97
 """Share of the masks that a hull must project onto; less, and the masks contradict each other."""
 
@@ -39,7 +42,8 @@ def carve(masks: Tensor, cameras: Cameras) -> VisualHull:
     """Intersect the silhouettes of V views.
 
     Generated views don't agree perfectly, and one wrong silhouette removes what it misses from all. So
-    as few views as possible, at most a quarter, may contradict a cell until the hull fills the masks.
+    as few views as possible, at most a quarter, may contradict a cell until the hull fills the masks. One or
+    two views don't bound the depth; the object is then taken to be as deep as it is wide.
 
     Args:
         masks: (V, 1, H, W) in [0, 1]. Empty ones are left out.
@@ -58,7 +62,10 @@ def carve(masks: Tensor, cameras: Cameras) -> VisualHull:
     inside = torch.zeros(len(centres), dtype=torch.int32)
     for view in seen:
         pixels, depths = project(centres, cameras, view)
-        inside += ((sample(masks[view], pixels)[:, 0] > 0.5) & (depths > 0)).int()
+        visible = (sample(masks[view], pixels)[:, 0] > 0.5) & (depths > 0)
+        if len(seen) < _FEW:
+            visible &= (depths - float(cameras.radii[view])).abs() <= _half_size(masks[view], cameras, view)
+        inside += visible.int()
     best: VisualHull | None = None
     for ignored in range(1 + len(seen) // 4):
         chosen = centres[inside >= len(seen) - ignored]
@@ -118,6 +125,13 @@ def sample(picture: Tensor, pixels: Tensor) -> Tensor:
     grid = 2 * pixels / torch.tensor([width, height]) - 1
     values = F.grid_sample(picture[None], grid[None, None], align_corners=False)
     return values[0, :, 0].T
+
+
+def _half_size(mask: Tensor, cameras: Cameras, view: int) -> float:
+    """Give half the longer side of a silhouette in world units: objects are about as deep as wide."""
+    rows, columns = (mask[0] > 0.5).nonzero().unbind(1)
+    pixels = max(int(part.max() - part.min()) + 1 for part in (rows, columns))
+    return 0.5 * pixels * float(cameras.radii[view] / cameras.Ks[view, 0, 0])
 
 
 def _coverage(points: Tensor, masks: Tensor, cameras: Cameras, seen: list[int], ignored: int) -> float:
