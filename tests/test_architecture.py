@@ -34,7 +34,7 @@ LAYERS = [
 # Where each heavy library may be imported: a room, or a module.
 HOMES = {
     "diffusers": {"priors", "inputs.text"},
-    "transformers": {"priors", "evaluation.clip"},
+    "transformers": {"priors", "evaluation.clip", "inputs.text"},
     "matplotlib": {"evaluation.figures", "evaluation.theorem"},
     "huggingface_hub": {"weights_hub", "evaluation.clip", "inputs.text"},
     "numba": {"gaussians.rasterize"},

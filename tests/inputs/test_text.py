@@ -82,7 +82,7 @@ def test_a_name_that_can_not_be_had_is_refused_soon(name, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", offline)
     begin = time.monotonic()
-    with pytest.raises(WeightsError, match=r"there is no folder .* can't be reached"):
+    with pytest.raises(WeightsError, match=r"there is no folder"):
         read(Source(prompt="a fox", settings=how(name)))
     # loading without a check would try for tens of seconds
     assert time.monotonic() - begin < 8

@@ -44,6 +44,10 @@ def paint(prompt: str, settings: InputSettings, seed: int, report: Report = igno
             raise InputError(
                 f"{settings.text_model} can't make a picture of a text: {_reason(error)}"
             ) from error
+        finally:
+            del pipeline
+            if torch.cuda.is_available():  # the priors need the room
+                torch.cuda.empty_cache()
     if not isinstance(picture, Image.Image):
         raise InputError(f"{settings.text_model} makes no pictures but {type(picture).__name__}")
     if picture.mode == "RGB" and picture.getbbox() is None:
@@ -56,29 +60,39 @@ def paint(prompt: str, settings: InputSettings, seed: int, report: Report = igno
 
 def _load(name: str) -> Any:
     """Load a pipeline from its folder, from the cache, or from the hub; never code, never pickles."""
+    is_here = Path(name).is_dir() or _is_cached(name)
+    if not is_here:
+        _check_hub(name)
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
     from diffusers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
     logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    options: dict[str, Any] = {
-        "use_safetensors": True,
-        "torch_dtype": torch.float16 if device == "cuda" else torch.float32,
-    }
-    is_folder = Path(name).is_dir()
+    options: dict[str, Any] = {"use_safetensors": True, "local_files_only": is_here}
+    if device == "cuda":
+        options["torch_dtype"] = torch.float16
     try:
-        pipeline = DiffusionPipeline.from_pretrained(name, local_files_only=True, **options)
+        pipeline: Any = DiffusionPipeline.from_pretrained(name, **options)
     except Exception as error:
-        if is_folder:
-            raise WeightsError(
-                f"{name} can't be loaded as a pipeline of diffusers with safetensors: {_reason(error)}"
-            ) from error
-        _check_hub(name)
-        pipeline = _fetch(name, options)
+        raise WeightsError(
+            f"{name} can't be loaded as a pipeline of diffusers with safetensors: {_reason(error)}"
+        ) from error
     if not hasattr(pipeline, "to") or not callable(pipeline):
         raise InputError(f"{name} is no text-to-image pipeline")
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
+
+
+def _is_cached(name: str) -> bool:
+    """Tell whether a pipeline of the hub has been fetched, all of it."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return (Path(snapshot_download(name, local_files_only=True)) / "model_index.json").is_file()
+    except Exception:  # no such name, nothing there, or not all of it
+        return False
 
 
 def _check_hub(name: str) -> None:
@@ -90,23 +104,12 @@ def _check_hub(name: str) -> None:
         HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
     except (HfHubHTTPError, HFValidationError) as error:
         raise WeightsError(
-            f"there is no folder {name}, and no such model on the hub: {_reason(error)}"
+            f"there is no folder {name}, nor such a model on the hub: {_reason(error)}"
         ) from error
     except Exception as error:  # whatever the network raises
         raise WeightsError(
             f"there is no folder {name}, it is not in the hub's cache, and the hub can't be reached "
             f"({_reason(error)}): give the folder of a downloaded pipeline"
-        ) from error
-
-
-def _fetch(name: str, options: dict[str, Any]) -> Any:
-    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-
-    try:
-        return DiffusionPipeline.from_pretrained(name, **options)
-    except Exception as error:
-        raise WeightsError(
-            f"{name} can't be loaded as a pipeline of diffusers with safetensors: {_reason(error)}"
         ) from error
 
 
