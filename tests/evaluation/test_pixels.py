@@ -79,7 +79,7 @@ def test_an_empty_mask_gives_no_number_and_leaves_the_others_alone(pair):
 def test_flat_pictures_have_the_value_of_the_formula(level, other, height, width):
     a, b = torch.full((1, 3, height, width), level), torch.full((1, 3, height, width), other)
     expected = (2 * level * other + 1e-4) / (level**2 + other**2 + 1e-4)
-    # Structure is 1 but for rounding, which the second constant, 9e-4, holds down.
-    assert ssim(a, b).item() == pytest.approx(expected, abs=1e-5)
+    # Structure is 1 but for variances that single precision rounds to some 1e-8, beside a constant of 9e-4.
+    assert ssim(a, b).item() == pytest.approx(expected, abs=1e-4)
     error = max((level - other) ** 2, 1e-10)
     assert psnr(a, b).item() == pytest.approx(-10 * math.log10(error), abs=0.01)

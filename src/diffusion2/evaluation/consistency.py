@@ -8,7 +8,7 @@ from torch import Tensor
 
 from diffusion2.cameras import Cameras
 
-_MOST_ROWS = 128
+MOST_ROWS = 128
 """Silhouettes are compared at this height at most, so that the slack of a pixel means the same for all."""
 
 _MANY_PIXELS = 400
@@ -67,9 +67,9 @@ def silhouette_agreement(masks: Tensor, cameras: Cameras) -> Tensor:
 def _sampled(masks: Tensor) -> Tensor:
     """Make masks smaller where they are larger than is compared."""
     height, width = masks.shape[-2:]
-    if height <= _MOST_ROWS:
+    if height <= MOST_ROWS:
         return masks
-    size = (_MOST_ROWS, max(1, round(width * _MOST_ROWS / height)))
+    size = (MOST_ROWS, max(1, round(width * MOST_ROWS / height)))
     return (F.interpolate(masks, size, mode="area") > 0.5).float()
 
 

@@ -8,13 +8,18 @@ import torch
 from torch import Tensor
 
 from diffusion2.errors import InputError
-from diffusion2.evaluation.consistency import frame_changes, silhouette_agreement, temporal_errors
+from diffusion2.evaluation.consistency import (
+    MOST_ROWS,
+    frame_changes,
+    silhouette_agreement,
+    temporal_errors,
+)
 from diffusion2.evaluation.fvd import Fvd, fvd_of_logits, paired_fvd_of_logits
 from diffusion2.evaluation.i3d import MIN_FRAMES
 from diffusion2.evaluation.lpips import SMALLEST
 from diffusion2.evaluation.networks import Networks, load_networks
-from diffusion2.evaluation.pixels import WINDOW, psnr, ssim
-from diffusion2.evaluation.resampling import SAME_AZIMUTH_DEG, azimuths_apart
+from diffusion2.evaluation.pixels import WINDOW, psnr, ssim_map, ssim_of_map
+from diffusion2.evaluation.resampling import SAME_AZIMUTH_DEG, azimuths_apart, resize
 from diffusion2.evaluation.scores import HIGHER_IS_BETTER, Evaluation, Score
 from diffusion2.events import Report, ignore, stage
 from diffusion2.image_matrix import ImageMatrix
@@ -111,8 +116,8 @@ def _measure_row(rows: _Rows, images: Tensor, references: Tensor, masks: Tensor,
     }
     side = min(images.shape[-2:])
     if side >= WINDOW:
-        found["ssim"] = ssim(images, references)
-        found["ssim_foreground"] = ssim(images, references, masks)
+        similarity = ssim_map(images, references)
+        found["ssim"], found["ssim_foreground"] = ssim_of_map(similarity), ssim_of_map(similarity, masks)
     for name in ("lpips_alex", "lpips_vgg", "clip"):
         if name in networks.loaded and (name == "clip" or side >= SMALLEST):
             found[name] = networks.loaded[name](images, references)
@@ -130,7 +135,7 @@ def _compare_silhouettes(
 ) -> list[tuple[Tensor, Tensor]]:
     """Give the agreement (F,) of each chosen view's silhouettes, in the result and in the reference."""
     if result.alphas is None or reference.alphas is None:  # found in the same way, or they can't be compared
-        result, reference = replace(result, alphas=None), replace(reference, alphas=None)
+        result, reference = _small_without_alphas(result), _small_without_alphas(reference)
     ours, theirs = object_masks(result), object_masks(reference)
     pairs = []
     with stage(report, "silhouettes") as progress:
@@ -144,6 +149,14 @@ def _compare_silhouettes(
             )
     first, second = (torch.stack(part, dim=1) for part in zip(*pairs, strict=True))
     return [(first[view], second[view]) for view in chosen]
+
+
+def _small_without_alphas(matrix: ImageMatrix) -> ImageMatrix:
+    """Give the pictures alone, no larger than silhouettes are compared: estimating them takes long."""
+    height, width = matrix.images.shape[-2:]
+    if height > MOST_ROWS:
+        matrix = resize(matrix, MOST_ROWS, max(1, round(width * MOST_ROWS / height)))
+    return replace(matrix, alphas=None)
 
 
 def _scores(rows: _Rows, chosen: list[int], why_not: dict[str, str]) -> dict[str, Score]:
