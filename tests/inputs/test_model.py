@@ -4,7 +4,7 @@ import torch
 
 from diffusion2.errors import AssetFormatError, InputError
 from diffusion2.inputs.mesh_file import crease_normals
-from diffusion2.inputs.splats import _quat_of, is_splats, read_splats
+from diffusion2.inputs.splats import is_splats, read_splats
 from diffusion2.model_frame import ModelFrame, turn
 from diffusion2.source import InputSettings
 
@@ -178,13 +178,17 @@ def test_a_file_of_gaussians_that_is_cut_off_is_refused(tmp_path):
         read_splats(path)
 
 
-def test_a_rotation_becomes_its_quaternion():
-    for angle in (0.0, 30, 90, 180, 250):
-        w, x, y, z = _quat_of(turn(angle)).tolist()
-        assert (x, y) == pytest.approx((0, 0), abs=1e-6)
-        assert (w * w - z * z, 2 * w * z) == pytest.approx(
-            (np.cos(np.deg2rad(-angle)), np.sin(np.deg2rad(-angle))), abs=1e-6
-        )
+def test_colours_may_depend_on_the_direction(tmp_path):
+    """A ball that is red from its front, where one looks along the file's z, and green from its back."""
+    columns = ball_of_splats()
+    for k in range(3):
+        columns[f"f_dc_{k}"][:] = 0.0
+    # of red come first those of degree 1 in y, z and x; the middle one grows with the direction's z
+    columns["f_rest_1"][:], columns["f_rest_4"][:] = 0.8, -0.8
+    conditions, _ = read(write_splats(tmp_path / "a.ply", columns), AUTO, size=64, elevation_deg=0)
+    from_front, from_back = conditions.views[-1][:, 32, 32], conditions.views[1][:, 32, 32]
+    assert from_front[0] > from_front[1] + 0.3
+    assert from_back[1] > from_back[0] + 0.3
 
 
 def test_a_models_place_is_read_back():

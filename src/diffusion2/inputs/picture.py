@@ -122,5 +122,7 @@ def _to_8_bit(picture: Image.Image) -> Image.Image:
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
+    if isinstance(error, PermissionError):
+        return InputError(f"{path} can't be read: {error.strerror}")
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return InputError(f"{path} can't be read as a picture: it may be damaged ({reason})")

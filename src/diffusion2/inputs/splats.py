@@ -9,11 +9,13 @@ from torch import Tensor
 
 from diffusion2.cameras import Cameras
 from diffusion2.errors import InputError
-from diffusion2.gaussians import Asset4D, Gaussians, render
-from diffusion2.gaussians.gaussians import multiply_quats
+from diffusion2.gaussians import Gaussians
+from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.model_frame import ModelFrame
 
-MAX_GAUSSIANS = 4_000_000
+MAX_GAUSSIANS = 1_500_000
+DEGREES = {3, 8, 15}
+"""Harmonics above degree 0, for the degrees 1, 2 and 3."""
 MAX_HEADER = 1 << 16
 PLACES = ("x", "y", "z")
 COLORS = tuple(f"f_dc_{k}" for k in range(3))
@@ -91,7 +93,7 @@ def is_splats(path: Path) -> bool:
 
 
 def read_splats(path: Path) -> SplatFile:
-    """Read 3D Gaussians. Of their colours the constant part counts, which is the same from all sides.
+    """Read 3D Gaussians with their harmonics, as far as they are of degree 1, 2 or 3.
 
     Raises:
         InputError: the file is cut off, a property is missing, or there are too many of them or none.
@@ -102,16 +104,18 @@ def read_splats(path: Path) -> SplatFile:
         raise InputError(f"{path} has no property {missing[0]}, which 3D Gaussians need")
     if header.count > MAX_GAUSSIANS:
         raise InputError(f"{path} has {header.count:,} Gaussians, at most {MAX_GAUSSIANS:,}: prune it first")
-    columns = _read_columns(path, header)
-    columns = columns[np.isfinite(columns).all(1) & (columns[:, 7:10] < LARGEST_LOG_SCALE).all(1)]
-    columns = columns[np.abs(columns[:, 10:14]).max(1, initial=0) > 0]
-    values = torch.from_numpy(columns)
+    rows = _read_rows(path, header)
+    columns = np.stack([rows[name].astype(np.float32) for name in WANTED], axis=1)
+    whole = np.isfinite(columns).all(1) & (columns[:, 7:10] < LARGEST_LOG_SCALE).all(1)
+    whole &= np.abs(columns[:, 10:14]).max(1, initial=0) > 0
+    values = torch.from_numpy(columns[whole])
     gaussians = Gaussians(
         means=values[:, 0:3],
         quats=values[:, 10:14],
         log_scales=values[:, 7:10],
         opacity_logits=values[:, 6],
         sh0=values[:, None, 3:6],
+        shN=_harmonics(rows, whole),
     )
     gaussians = gaussians.select(gaussians.opacities >= VISIBLE_OPACITY)
     if not len(gaussians):
@@ -126,16 +130,20 @@ def render_splats(splats: SplatFile, frame: ModelFrame, cameras: Cameras) -> np.
         (V, H, W, 4) uint8, straight alpha.
     """
     still = splats.gaussians
-    placed = Gaussians(
-        means=torch.from_numpy(frame.to_world(still.means.double().numpy())).float(),
-        quats=multiply_quats(_quat_of(frame.axes)[None], still.quats),
-        log_scales=still.log_scales + float(np.log(frame.scale)),
-        opacity_logits=still.opacity_logits,
-        sh0=still.sh0,
-    )
-    asset, pictures = Asset4D(placed), []
-    for view in range(len(cameras)):  # one at a time, for the memory
-        drawn = render(asset, cameras[view], background=0.0)
+    # The cameras are moved, not the Gaussians: their harmonics stay as they are in the file.
+    center = frame.axes.T @ frame.center
+    means = (torch.from_numpy(still.means.double().numpy() - center) * frame.scale).float()
+    scales = still.scales * frame.scale
+    turned = np.eye(4)
+    turned[:3, :3] = frame.axes
+    viewmats = torch.from_numpy(cameras.viewmats @ turned).float()
+    Ks = torch.from_numpy(cameras.Ks).float()
+    size, pictures = (cameras.width, cameras.height), []
+    for viewmat, K in zip(viewmats[:, None], Ks[:, None], strict=True):  # one at a time, for the memory
+        colors = still.colors_seen(means, viewmat)
+        drawn = rasterize(
+            means, still.quats, scales, still.opacities, colors, viewmat, K, *size, antialiased=True
+        )
         straight = (drawn.rgb / drawn.alpha.clamp_min(1e-6)).clamp(0, 1)
         pictures.append(torch.cat([straight, drawn.alpha], -1)[0])
     return (torch.stack(pictures) * 255).round().to(torch.uint8).numpy()
@@ -169,36 +177,33 @@ def _read_header(path: Path) -> _Header | None:
     return _Header(order, count, names, types, size, b"packed_position" in text)
 
 
-def _read_columns(path: Path, header: _Header) -> np.ndarray:
-    """Read the wanted properties, (N, 14) float32."""
+def _read_rows(path: Path, header: _Header) -> np.ndarray:
+    """Read the Gaussians as a table with names, from the file as it is needed."""
     if header.order == "a":
+        row = np.dtype([(name, "f4") for name in header.names])
         with path.open("rb") as file:
             file.seek(header.size)
-            places = [header.names.index(name) for name in WANTED]
-            rows = np.loadtxt(file, np.float32, max_rows=header.count, ndmin=2, usecols=places)
-        if len(rows) != header.count:
-            raise InputError(f"{path} is cut off: {len(rows)} of {header.count} Gaussians are there")
-        return rows
-    row = np.dtype([(n, header.order + t) for n, t in zip(header.names, header.types, strict=True)])
-    whole = (path.stat().st_size - header.size) // row.itemsize
-    if whole < header.count:
-        raise InputError(f"{path} is cut off: {max(whole, 0)} of {header.count} Gaussians are there")
-    if not header.count:
-        return np.zeros((0, len(WANTED)), np.float32)
-    rows = np.memmap(path, dtype=row, mode="r", offset=header.size, shape=(header.count,))
-    return np.stack([rows[name].astype(np.float32) for name in WANTED], axis=1)
+            rows = np.loadtxt(file, row, max_rows=header.count, ndmin=1)
+        found = len(rows)
+    else:
+        row = np.dtype([(n, header.order + t) for n, t in zip(header.names, header.types, strict=True)])
+        found = max(path.stat().st_size - header.size, 0) // row.itemsize
+        rows = np.zeros(0, row)
+        if found >= header.count > 0:
+            rows = np.memmap(path, dtype=row, mode="r", offset=header.size, shape=(header.count,))
+    if found < header.count:
+        raise InputError(f"{path} is cut off: {found} of {header.count} Gaussians are there")
+    return rows
 
 
-def _quat_of(rotation: np.ndarray) -> Tensor:
-    """Give the quaternion (4,), wxyz, of a rotation (3, 3)."""
-    # The eigenvector of the largest eigenvalue of this symmetric matrix; no cases to tell apart.
-    m = rotation
-    k = np.array(
-        [
-            [m[0, 0] + m[1, 1] + m[2, 2], m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
-            [m[2, 1] - m[1, 2], m[0, 0] - m[1, 1] - m[2, 2], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]],
-            [m[0, 2] - m[2, 0], m[0, 1] + m[1, 0], m[1, 1] - m[0, 0] - m[2, 2], m[1, 2] + m[2, 1]],
-            [m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], m[2, 2] - m[0, 0] - m[1, 1]],
-        ]
-    )
-    return torch.from_numpy(np.linalg.eigh(k)[1][:, -1]).float()
+def _harmonics(rows: np.ndarray, whole: np.ndarray) -> Tensor | None:
+    """Read the harmonics above degree 0, (N, K, 3); in the file those of red come first, then green, blue."""
+    names = rows.dtype.names or ()
+    count = sum(name.startswith("f_rest_") for name in names) // 3
+    if count not in DEGREES or not {f"f_rest_{k}" for k in range(3 * count)} <= set(names):
+        return None
+    values = np.empty((int(whole.sum()), count, 3), np.float32)
+    for channel in range(3):
+        for k in range(count):
+            values[:, k, channel] = rows[f"f_rest_{channel * count + k}"][whole]
+    return torch.from_numpy(np.nan_to_num(values))
