@@ -38,6 +38,7 @@ HOMES = {
     "matplotlib": {"evaluation.figures", "evaluation.theorem"},
     "huggingface_hub": {"weights_hub", "evaluation.clip", "inputs.text"},
     "numba": {"gaussians.rasterize"},
+    "gsplat": {"gaussians.rasterize"},
     "av": {"exporters.video", "evaluation", "inputs.video_file"},
     "trimesh": {"inputs.mesh_file"},
     "skimage": {"reconstruction.mesh"},

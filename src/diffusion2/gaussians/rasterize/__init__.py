@@ -7,7 +7,7 @@ from diffusion2.gaussians.rasterize.rendering import GAUSSIAN_SHAPES, GaussianTe
 
 __all__ = ["BACKENDS", "Rendering", "rasterize"]
 
-BACKENDS = ("auto", "cpu", "reference")
+BACKENDS = ("auto", "cpu", "gsplat", "reference")
 
 
 def rasterize(
@@ -51,14 +51,15 @@ def rasterize(
         antialiased: lower the opacity of every Gaussian by as much as the 0.3 px² make it larger, the square
             root of the ratio of the determinants (Yu et al., 2024, "Mip-Splatting"): what is smaller than a
             pixel then stays as faint as it is.
-        backend: "cpu" (Numba, float32), "reference" (dense PyTorch, any float type) or "auto".
+        backend: "cpu" (Numba, float32), "gsplat" (CUDA, float32), "reference" (dense PyTorch, any device and
+            float type), or "auto": by the device of `means`.
 
     Returns:
         The pictures, on the device of `means`; see `Rendering`.
 
     Raises:
         InputError: a wrong shape, a value that is not finite or out of range, an unknown back end.
-        BackendUnavailable: the tensors are on a device the back end does not draw on.
+        BackendUnavailable: the tensors are on a device the back end does not draw on, or it is not installed.
     """
     if backend not in BACKENDS:
         raise InputError(f"rasterize backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
@@ -70,7 +71,19 @@ def rasterize(
         from diffusion2.gaussians.rasterize.reference import rasterize_reference
 
         return rasterize_reference(gaussians, views)
-    if means.device.type != "cpu":
+    device = means.device.type
+    if backend == "auto":
+        backend = "gsplat" if device == "cuda" else "cpu"
+    if backend == "gsplat":
+        if device != "cuda":
+            raise BackendUnavailable(
+                f"rasterize: gsplat needs tensors on a CUDA device, got {means.device}: use .cuda()"
+            )
+        _check_values(gaussians)
+        from diffusion2.gaussians.rasterize.gsplat import rasterize_gsplat
+
+        return rasterize_gsplat(gaussians, views)
+    if device != "cpu":
         raise BackendUnavailable(
             f"rasterize: the cpu back end needs tensors on the cpu, got {means.device}; move them with .cpu()"
         )
