@@ -148,7 +148,7 @@ def test_an_asset_is_rendered_where_the_pictures_were_taken():
     truth = disc_truth()
     settings = replace(
         SETTINGS,
-        reconstruction=replace(SETTINGS.reconstruction, warmup_iterations=40, joint_iterations=40),
+        reconstruction=replace(SETTINGS.reconstruction, warmup_iterations=40, joint_iterations=100),
     )
     matrix, asset = rebuild(Reconstructed("", "preset"), truth, settings)
     assert matrix.images.shape == truth.images.shape
