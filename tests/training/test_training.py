@@ -1,7 +1,9 @@
 """The training's data, optimiser, loop and packing."""
 
 import math
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from torch import nn
 from diffusion2.errors import InputError, NumericalError, WeightsError
 from diffusion2.training.data import LENGTH, Item, plan_orbits, plan_videos, random_recolor, read_split
 from diffusion2.training.diffusion import DiffusionTask, SequenceSet
+from diffusion2.training.latents import encode_set
 from diffusion2.training.loop import LoopSettings, Trainer, averaged
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage, orthogonalize
 
@@ -193,6 +196,28 @@ def test_training_leaves_a_log_and_a_sheet(tmp_path):
     trainer.run(LoopSettings(0.002), lambda event: None)
     assert (tmp_path / "line.png").is_file()
     assert len((tmp_path / "line.log.jsonl").read_text().splitlines()) == 1
+
+
+def test_latents_are_encoded_anew_when_the_pictures_or_the_autoencoder_change(tmp_path):
+    class Encoder:
+        calls = 0
+
+        def encode(self, images, return_dict):
+            Encoder.calls += 1
+            return (SimpleNamespace(mode=lambda: images[:, :2]),)
+
+    images, weights = tmp_path / "set.npy", tmp_path / "vae.safetensors"
+    np.save(images, np.zeros((1, LENGTH, 16, 16, 3), np.uint8))
+    weights.touch()
+    arguments = (Encoder(), images, tmp_path / "set.latents.npy", lambda event: None)
+    for changed, calls in ((None, 1), (None, 1), (weights, 2), (images, 3)):
+        if changed is not None:
+            later = (tmp_path / "set.latents.npy").stat().st_mtime + 1
+            os.utime(changed, (later, later))
+        target = encode_set(*arguments, weights=weights)
+        assert Encoder.calls == calls
+        newest = max(path.stat().st_mtime for path in (images, weights)) + 1
+        os.utime(target, (newest, newest))
 
 
 def test_recolouring_turns_grey_into_grey():

@@ -12,16 +12,18 @@ from diffusion2.training.vae import fold, to_float
 
 
 @torch.no_grad()
-def encode_set(vae: Any, images: Path, target: Path, report: Report) -> Path:
+def encode_set(vae: Any, images: Path, target: Path, report: Report, *, weights: Path) -> Path:
     """Encode a rendered set to modes, unscaled: (N, T, C, h, w) float16 beside the pictures.
 
     Args:
         vae: the trained autoencoder.
         images: (N, T, H, W, 3) uint8 `.npy`.
-        target: where to write; kept if it is newer than the pictures.
+        target: where to write; kept if it is newer than the pictures and the autoencoder.
         report: told how far it is.
+        weights: the autoencoder's checkpoint.
     """
-    if target.is_file() and target.stat().st_mtime > images.stat().st_mtime:
+    newest = max(path.stat().st_mtime for path in (images, weights))
+    if target.is_file() and target.stat().st_mtime > newest:
         return target
     pictures = np.load(images, mmap_mode="r")
     encoded = None

@@ -75,9 +75,11 @@ def _sequences(settings: TrainSettings, split: str, report: Report) -> SequenceS
     kind = "video" if settings.part == "video" else "orbit"
     images = build_set(settings.assets, split, kind, settings.cache)
     vae = trained_vae(settings.cache)
-    latents = encode_set(vae, images, images.with_suffix(".latents.npy"), report)
+    weights = settings.cache / "vae.safetensors"
+    latents = encode_set(vae, images, images.with_suffix(".latents.npy"), report, weights=weights)
     motion = latents.with_suffix(".motion.npy")
-    if kind == "video" and not motion.is_file():
+    is_old = not motion.is_file() or motion.stat().st_mtime < images.stat().st_mtime
+    if kind == "video" and is_old:
         with atomic_path(motion) as temporary:
             np.save(temporary, motion_buckets(images))
     return open_set(settings.part, latents, images.with_suffix(".json"), vae.config["scaling_factor"])
