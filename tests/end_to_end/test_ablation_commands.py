@@ -26,7 +26,10 @@ CALLS = {
         ["benchmark", "--assets", "{d}/empty", "--processes", "-1"],
         "processes must be 0 or more",
     ),
-    "bad sampling": (["benchmark", "--assets", "{d}/empty", "--steps", "0"], "steps must lie between"),
+    "bad sampling": (
+        ["benchmark", "--assets", "{d}/empty", "--sampling.steps", "0"],
+        "steps must lie between",
+    ),
     "no page": (
         ["benchmark", "--assets", "{d}/empty", "--out", "{d}/new", "--page", "{d}/page.md"],
         "no page {d}/page.md",
@@ -60,7 +63,8 @@ def test_wrong_calls_are_one_line_and_leave_nothing(name, tmp_path, capsys, monk
 @pytest.mark.skipif(not ASSETS.is_dir(), reason="needs the 3D models in the folder assets")
 def test_a_second_run_gives_the_same_table(tmp_path):
     call = [sys.executable, "-m", "diffusion2", "benchmark", "--assets", str(ASSETS), "--creatures", "Frog"]
-    call += ["--methods", "preset", "--metrics", "lpips_alex", "--steps", "2", "--rollback-steps", "1"]
+    call += ["--methods", "preset", "--metrics", "lpips_alex", "--sampling.steps", "2"]
+    call += ["--sampling.rollback-steps", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     tables = []
     for out, processes in (("first", "2"), ("second", "1"), ("first", "1")):

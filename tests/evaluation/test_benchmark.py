@@ -48,7 +48,7 @@ def fill(out, settings, pair, networks=NETWORKS):
     bench = Bench(out, settings, disc_truth, pair, networks)
     for unit in settings.units():
         bench.fill(unit)
-    return collect(out, settings, networks.missing)
+    return collect(out, settings, networks.missing, "0123456789abcdef")
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +198,7 @@ def test_the_table_says_what_was_measured(filled, tmp_path):
     text = task_text(results, table)
     assert text.splitlines()[0].startswith("| method ")
     assert " ± " in text
+    assert "weights 01234567; 2 steps" in text
     assert "at 32 px; measured are 2 views × 9 frames" in text
     assert len({line.count("|") for line in text.splitlines()[:6]}) == 1
     write_report(tmp_path / "benchmark.json", results, {"completion": table})

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
 from diffusion2.config import PRESETS, ReconstructionSettings, SamplingSettings
 from diffusion2.errors import InputError
@@ -37,8 +37,8 @@ class _Compared:
     """How many work side by side, each on its share of the cores; 0: one per core."""
     page: Path | None = None
     """A Markdown page to write tables into, between its markers."""
-    sampling: Annotated[SamplingSettings, arg(name="")] = _MINI.sampling
-    reconstruction: Annotated[ReconstructionSettings, arg(name="")] = _MINI.reconstruction
+    sampling: SamplingSettings = _MINI.sampling
+    reconstruction: ReconstructionSettings = _MINI.reconstruction
 
     def _settings(self, tasks: tuple[Task, ...], methods: tuple[str, ...]) -> "BenchmarkSettings":
         """Give the benchmark's settings; refuse what would fail late."""

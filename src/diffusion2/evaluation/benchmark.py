@@ -260,12 +260,14 @@ class Results:
         cells: scores by unit and method; baselines under the units of `TRUTH`.
         truth_logits: I3D's logits of each creature's true rows, where they could be had.
         missing: why a network that was wanted is not there, by its name.
+        weights: hash of the pair's weights.
     """
 
     settings: BenchmarkSettings
     cells: dict[tuple[Unit, str], CellScores]
     truth_logits: dict[str, Tensor]
     missing: dict[str, str]
+    weights: str
 
 
 def run_benchmark(
@@ -291,6 +293,7 @@ def run_benchmark(
         WeightsError: the pair's weights are missing.
     """
     check_available(settings.generate.priors)
+    weights = digest(weights_hashes(settings.generate.priors))
     truths = Truths(assets, out, settings.generate)
     with stage(report, "ground truth") as progress:
         for done, creature in enumerate(settings.chosen):
@@ -305,11 +308,11 @@ def run_benchmark(
         work = _work(processes, threads, out, settings, truths, units)
         for done, (unit, missing) in enumerate(work, 1):  # noqa: B007 (the last one's is asked for below)
             progress(done, len(units), str(unit))
-    return collect(out, settings, missing)
+    return collect(out, settings, missing, weights)
 
 
-def collect(out: Path, settings: BenchmarkSettings, missing: dict[str, str]) -> Results:
-    """Read all scores of a benchmark from its folder."""
+def collect(out: Path, settings: BenchmarkSettings, missing: dict[str, str], weights: str) -> Results:
+    """Read all scores of a benchmark from its folder; see `Results`."""
     cells, logits = {}, {}
     for unit in settings.units():
         folder = unit.folder(out)
@@ -317,7 +320,7 @@ def collect(out: Path, settings: BenchmarkSettings, missing: dict[str, str]) -> 
             logits[unit.creature] = own
         for name in BASELINES if unit.task == TRUTH else settings.sampled:
             cells[unit, name] = read_scores(folder / name)
-    return Results(settings, cells, logits, missing)
+    return Results(settings, cells, logits, missing, weights)
 
 
 def open_bench(

@@ -13,11 +13,10 @@ from torch import Tensor
 from diffusion2.atomic_files import atomic_path, write_json
 from diffusion2.errors import InputError
 from diffusion2.evaluation.benchmark import Results
-from diffusion2.evaluation.cells import TRUTH, Unit, digest
+from diffusion2.evaluation.cells import TRUTH, Unit
 from diffusion2.evaluation.fvd import fvd_of_logits, paired_fvd_of_logits
 from diffusion2.evaluation.methods import BASELINES, METHODS
 from diffusion2.evaluation.scores import HIGHER_IS_BETTER
-from diffusion2.weights import weights_hashes
 
 COLUMNS = {
     "lpips_alex": ("LPIPS Alex ↓", ".4f"),
@@ -189,14 +188,13 @@ def footnotes(results: Results, table: Sequence[Row]) -> str:
     clips = _clips(results)
     settings = results.settings
     generate, sampling = settings.generate, settings.generate.sampling
-    weights = digest(weights_hashes(generate.priors))[:8]
     notes = [
-        f"{len(settings.chosen)} creatures ({', '.join(c.name for c in settings.chosen)}) at "
+        f"{len(settings.chosen)} of the creatures ({', '.join(c.name for c in settings.chosen)}) at "
         f"{generate.size} px; measured are {generate.views - 1} views × {generate.frames - 1} frames, all "
         "but the reference row and the reference column; seeds "
         f"{' '.join(map(str, settings.seeds))}"
         + (", ± is the standard deviation over them." if len(settings.seeds) > 1 else "."),
-        f"The {generate.priors} pair, weights {weights}; {sampling.steps} steps from σ "
+        f"The {generate.priors} pair, weights {results.weights[:8]}; {sampling.steps} steps from σ "
         f"{sampling.sigma_max:g}, N_r {sampling.rollback_steps}, s {sampling.multiview_weight:g}, guidance "
         f"{sampling.video_guidance:g} (video) and {sampling.views_guidance:g} (views), where a method does "
         "not say otherwise.",
@@ -240,6 +238,7 @@ def write_report(path: Path, results: Results, tables: dict[str, list[Row]]) -> 
     content = {
         "settings": asdict(results.settings),
         "missing": results.missing,
+        "weights": results.weights,
         "tables": {task: [asdict(row) for row in table] for task, table in tables.items()},
         "cells": cells,
     }
