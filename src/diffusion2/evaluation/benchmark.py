@@ -284,8 +284,8 @@ def run_benchmark(
         assets: folder with the creatures' models.
         out: the benchmark's folder; what it holds is used.
         settings: what is compared.
-        processes: how many work side by side, each on its share of the cores; 0: one per core, as a core of
-            its own for each is faster than all cores for one.
+        processes: how many work side by side, each on its share of the cores; 0: one per core, which keeps
+            all cores busy in the parts that have one thread, too.
         report: hears of the stages "ground truth" and "benchmark", whose units are creature, task and seed.
 
     Raises:
