@@ -134,8 +134,12 @@ class ReconstructionSettings:
     """Share of 1 - SSIM in the photometric loss; the rest is L1."""
     alpha_weight: float = 0.5
     """Weight of the error of the silhouettes."""
+    smooth_weight: float = 0.0
+    """Weight of uneven motion between the frames."""
     relocate_every: int = 100
     """Iterations of the warm-up after which Gaussians that are not seen are moved to others; 0: never."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where it runs. auto: on a GPU if there is one, and gsplat to draw on it, or else on the CPU."""
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""
@@ -159,6 +163,7 @@ class ReconstructionSettings:
             ("deformation_nodes", 0, 100_000),
             ("ssim_weight", 0, 1),
             ("alpha_weight", 0, 1000),
+            ("smooth_weight", 0, 1000),
             ("relocate_every", 0, 1_000_000),
         ):
             value = getattr(self, name)

@@ -5,11 +5,12 @@ import torch
 
 from diffusion2.cameras import make_cameras, orbit
 from diffusion2.config import ReconstructionSettings
-from diffusion2.errors import InputError
+from diffusion2.errors import BackendUnavailable, InputError
 from diffusion2.events import StageFinished, StageProgress, StageStarted, Warned
 from diffusion2.gaussians import render
+from diffusion2.gaussians.rasterize.gsplat import has_gsplat
 from diffusion2.image_matrix import ImageMatrix
-from diffusion2.reconstruction import reconstruct
+from diffusion2.reconstruction import reconstruct, stage
 
 QUICK = replace(ReconstructionSettings(), warmup_iterations=80, joint_iterations=150, gaussians=600)
 TINY = replace(QUICK, warmup_iterations=3, joint_iterations=3, gaussians=60)
@@ -162,3 +163,22 @@ def test_motion_that_diverges_leaves_what_was_good(matrix):
     wild = replace(QUICK, deformation_rate=1.0, last_deformation_rate=1.0)
     asset = reconstruct(matrix, wild)
     assert torch.isfinite(asset.at(0.7).means).all()
+
+
+def test_a_gpu_that_is_not_there_is_refused(matrix, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BackendUnavailable, match="needs a GPU"):
+        reconstruct(matrix, replace(TINY, device="cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(stage, "has_gsplat", lambda: False)
+    with pytest.raises(BackendUnavailable, match="gsplat"):
+        reconstruct(matrix, replace(TINY, device="cuda"))
+
+
+@pytest.mark.skipif(
+    not (torch.cuda.is_available() and has_gsplat()),
+    reason="needs an NVIDIA GPU and gsplat: pip install 'diffusion2[cuda]'",
+)
+def test_reconstruction_on_a_gpu_is_as_good_as_on_the_cpu(matrix, moving):
+    asset = reconstruct(matrix, replace(QUICK, device="cuda"))
+    assert psnr(asset, matrix) > psnr(moving, matrix) - 1

@@ -83,6 +83,10 @@ class Gaussians:
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: tensor for name, tensor in found.items() if tensor is not None}
 
+    def to(self, device: torch.device | str) -> "Gaussians":
+        """Give them on a device."""
+        return Gaussians(**{name: tensor.to(device) for name, tensor in self.tensors().items()})
+
     def select(self, index: Tensor) -> "Gaussians":
         """Give those at an index: a boolean mask (N,) or integers (M,)."""
         return Gaussians(**{name: tensor[index] for name, tensor in self.tensors().items()})

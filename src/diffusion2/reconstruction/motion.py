@@ -6,7 +6,7 @@ from torch import Tensor
 from diffusion2.config import ReconstructionSettings
 from diffusion2.gaussians import DeformationField, DeformationSettings, Gaussians
 from diffusion2.gaussians.deformation import spread_nodes
-from diffusion2.gaussians.posing import pose
+from diffusion2.gaussians.posing import follow_own, pose
 from diffusion2.reconstruction.canonical import falling
 
 _FOLLOW_EVERY = 50
@@ -33,6 +33,7 @@ class Motion:
         last = settings.last_deformation_rate / settings.deformation_rate
         self._schedule = falling(self.optimizer, settings.joint_iterations, last)
         self._blend = self.field.follow(means)
+        self._own = follow_own(len(self.field.nodes) or len(means), means.device)
         self._steps = 0
 
     def pose(
@@ -51,6 +52,25 @@ class Motion:
             self._blend = self.field.follow(means)
         outputs = self.field.outputs(means, times)
         return pose(outputs, gaussians.means, gaussians.quats, self._blend, of_picture, gains)
+
+    def unevenness(self, gaussians: Gaussians, frame: float, generator: torch.Generator) -> Tensor:
+        """Give how far nodes are, at random times, from halfway between half a frame before and after.
+
+        Args:
+            gaussians: the canonical ones.
+            frame: time between two frames.
+            generator: decides the times.
+        """
+        count = 4
+        middle = frame / 2 + (1 - frame) * torch.rand(count, generator=generator)
+        times = torch.cat([middle - frame / 2, middle, middle + frame / 2])
+        points = self.field.nodes if self.field.settings.nodes else gaussians.means.detach()
+        outputs = self.field.evaluate(points, times)
+        still = torch.zeros(len(points), 4)
+        still[:, 0] = 1
+        moved, _ = pose(outputs, points, still, self._own)
+        before, at, after = moved.split(count)
+        return (before + after - 2 * at).norm(dim=-1).mean()
 
     def step(self) -> None:
         """Follow the gradients."""

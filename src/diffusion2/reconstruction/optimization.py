@@ -104,7 +104,11 @@ def train_dynamics(
         cells = draw_moving(targets, settings, generator)
         weights = targets.weights[cells.views, cells.frames[cells.of_picture]]
         losses = _losses(canonical.gaussians, motion, targets, cells, settings, weights)
-        (weights * losses).mean().backward()
+        loss = (weights * losses).mean()
+        if settings.smooth_weight:
+            frame = 1 / (targets.frames - 1)
+            loss = loss + settings.smooth_weight * motion.unevenness(canonical.gaussians, frame, generator)
+        loss.backward()
         losses = losses.detach()
         best.offer(float(losses.mean()), canonical.parameters, motion.field.state_dict())
         canonical.step()
@@ -160,7 +164,7 @@ def _losses(
         targets.Ks[cells.views],
         targets.size[1],
         targets.size[0],
-        backgrounds=torch.ones(len(cells.views), 3),
+        backgrounds=torch.ones(len(cells.views), 3, device=means.device),
     )
     losses = photometric_loss(rendering.rgb, target.images, settings.ssim_weight)
     if settings.alpha_weight:

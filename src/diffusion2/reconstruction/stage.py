@@ -3,8 +3,10 @@
 import torch
 
 from diffusion2.config import ReconstructionSettings
+from diffusion2.errors import BackendUnavailable
 from diffusion2.events import Report, Warned, ignore, stage
 from diffusion2.gaussians import Asset4D
+from diffusion2.gaussians.rasterize.gsplat import INSTALL, has_gsplat
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.reconstruction.optimization import train_dynamics, warm_up
 from diffusion2.reconstruction.targets import doubts, prepare_targets, reference_column
@@ -35,6 +37,7 @@ def reconstruct(
         seed: of everything that is drawn.
 
     Raises:
+        BackendUnavailable: when it shall run on a GPU and can't.
         InputError: when there is no object in the pictures, or they and the cameras contradict each other.
         NumericalError: when the optimisation leaves the finite numbers at its very beginning; later the best
             state until then is kept, with a warning.
@@ -58,11 +61,26 @@ def reconstruct(
                 "the views are not of one shape, or not from these cameras"
             )
         gaussians = scatter_gaussians(hull, images, matrix.cameras, settings.gaussians, generator)
+        device = choose_device(settings.device)
+        gaussians, targets = gaussians.to(device), targets.to(device)
         gaussians = warm_up(gaussians, targets, settings, generator, progress, warn)
         field = None
         if matrix.frames > 1 and settings.joint_iterations:
             gaussians, field = train_dynamics(gaussians, targets, settings, generator, progress, warn)
-    return Asset4D(gaussians, field, _metadata(matrix))
+    return Asset4D(gaussians.to("cpu"), field and field.cpu(), _metadata(matrix))
+
+
+def choose_device(device: str) -> torch.device:
+    """Give the device of a setting: "auto" is a GPU where there is one and gsplat, or else the CPU.
+
+    Raises:
+        BackendUnavailable: when a GPU is asked for and can't be used.
+    """
+    usable = torch.cuda.is_available() and has_gsplat()
+    if device == "cuda" and not usable:
+        missing = "gsplat: " + INSTALL if torch.cuda.is_available() else "a GPU that torch can use"
+        raise BackendUnavailable(f"reconstruction on a GPU needs {missing}")
+    return torch.device("cuda" if usable and device != "cpu" else "cpu")
 
 
 def _metadata(matrix: ImageMatrix) -> dict[str, float | int]:

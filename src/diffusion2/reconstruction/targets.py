@@ -1,7 +1,7 @@
 """What the reconstruction has to explain: the image matrix, prepared once."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -70,6 +70,11 @@ class Targets:
     def size(self) -> tuple[int, int]:
         """Give height and width of the cut pictures."""
         return self.packed.shape[2], self.packed.shape[3]
+
+    def to(self, device: torch.device) -> "Targets":
+        """Move what is computed with to a device; which cells to look at is decided on the CPU."""
+        names = ("packed", "viewmats", "Ks", "times", "weights")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
     def pictures(self, views: Tensor, frames: Tensor) -> Pictures:
         """Give the pictures of B cells."""
