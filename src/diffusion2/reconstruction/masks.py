@@ -1,8 +1,10 @@
 """Where the object is in pictures on white."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from diffusion2.gaussians.rasterize.threads import run_tasks
+from diffusion2.reconstruction.mask_kernel import grow_regions
 
 WHITE_TOLERANCE = 0.06
 """A pixel whose every channel is within this of 1 looks like the background; decoded latents are never
@@ -26,46 +28,42 @@ def estimate_alphas(images: Tensor) -> tuple[Tensor, Tensor]:
         known: (B, 1, H, W), 1 where that estimate is trusted; 0 along the outline, where pixels mix object
             and background, and in white parts inside, which may also be see-through holes.
     """
-    white = (images >= 1 - WHITE_TOLERANCE).all(dim=1, keepdim=True).float()
-    background = _connected_to_border(1 - _without_specks(1 - white))
-    alphas = 1 - background
-    outline = _dilate(alphas) * _dilate(background)
-    inner_white = alphas * white
-    return alphas, 1 - torch.maximum(outline, inner_white)
+    white = (images >= 1 - WHITE_TOLERANCE).all(dim=1, keepdim=True)
+    background = _connected_to_border(~_without_specks(~white))
+    alphas = ~background
+    outline = _dilate(alphas) & _dilate(background)
+    return alphas.float(), (~(outline | (alphas & white))).float()
 
 
 def _without_specks(foreground: Tensor) -> Tensor:
     """Remove regions so thin or small that nothing of them is left by a 3 × 3 erosion."""
-    core = 1 - _dilate(1 - foreground)
+    core = ~_dilate(~foreground)
     kept = _grow(core, foreground)
-    enough = kept.mean(dim=(1, 2, 3), keepdim=True) >= _SMALLEST_SPECK
-    return kept * enough
+    return kept & (kept.float().mean(dim=(1, 2, 3), keepdim=True) >= _SMALLEST_SPECK)
 
 
 def _connected_to_border(white: Tensor) -> Tensor:
     """Keep the white pixels that are connected with the border through white pixels."""
     seed = torch.zeros_like(white)
-    seed[..., 0, :] = seed[..., -1, :] = seed[..., :, 0] = seed[..., :, -1] = 1
-    return _grow(seed * white, white)
+    seed[..., 0, :] = seed[..., -1, :] = seed[..., :, 0] = seed[..., :, -1] = True
+    return _grow(seed & white, white)
 
 
 def _grow(seed: Tensor, within: Tensor) -> Tensor:
-    """Grow regions from a seed as far as they reach in a mask, (B, 1, H, W), through edges of pixels."""
-    while True:
-        grown = _fill_runs(_fill_runs(seed, within).mT, within.mT).mT
-        if torch.equal(grown, seed):
-            return seed
-        seed = grown
-
-
-def _fill_runs(seed: Tensor, within: Tensor) -> Tensor:
-    """Fill every horizontal run of a mask that holds a seed."""
-    # Counting the gaps numbers the runs: each keeps one number from its gap to its end.
-    runs = (1 - within).cumsum(-1).long()
-    hit = seed.new_zeros((*seed.shape[:-1], seed.shape[-1] + 1)).scatter_reduce(-1, runs, seed, "amax")
-    return hit.gather(-1, runs) * within
+    """Grow regions from seeds as far as they reach in masks, (B, 1, H, W) bool, through edges of pixels."""
+    count, _, height, width = within.shape
+    grown = seed.clone(memory_format=torch.contiguous_format).view(torch.uint8)
+    free = within.contiguous().view(torch.uint8)
+    run_tasks(grow_regions, count, free[:, 0].numpy(), grown[:, 0].numpy(), scratch=height * width)
+    return grown.view(torch.bool)
 
 
 def _dilate(mask: Tensor) -> Tensor:
-    """Let the ones of (B, 1, H, W) grow by a pixel in all eight directions."""
-    return F.max_pool2d(mask, 3, stride=1, padding=1)
+    """Let what is true in (B, 1, H, W) grow by a pixel in all eight directions."""
+    wide = mask.clone()
+    wide[..., 1:] |= mask[..., :-1]
+    wide[..., :-1] |= mask[..., 1:]
+    grown = wide.clone()
+    grown[..., 1:, :] |= wide[..., :-1, :]
+    grown[..., :-1, :] |= wide[..., 1:, :]
+    return grown

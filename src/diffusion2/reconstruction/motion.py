@@ -54,22 +54,20 @@ class Motion:
         return pose(outputs, gaussians.means, gaussians.quats, self._blend, of_picture, gains)
 
     def unevenness(self, gaussians: Gaussians, frame: float, generator: torch.Generator) -> Tensor:
-        """Give how far nodes are, at random times, from halfway between half a frame before and after.
+        """Give how far nodes are, at a random time, from halfway between half a frame before and after.
 
         Args:
             gaussians: the canonical ones.
             frame: time between two frames.
-            generator: decides the times.
+            generator: decides the time.
         """
-        count = 4
-        middle = frame / 2 + (1 - frame) * torch.rand(count, generator=generator)
-        times = torch.cat([middle - frame / 2, middle, middle + frame / 2])
+        middle = frame / 2 + (1 - frame) * torch.rand(1, generator=generator)
+        times = torch.cat([middle - frame / 2, middle, middle + frame / 2]).to(gaussians.means.device)
         points = self.field.nodes if self.field.settings.nodes else gaussians.means.detach()
         outputs = self.field.evaluate(points, times)
-        still = torch.zeros(len(points), 4)
+        still = torch.zeros(len(points), 4, device=points.device)
         still[:, 0] = 1
-        moved, _ = pose(outputs, points, still, self._own)
-        before, at, after = moved.split(count)
+        before, at, after = pose(outputs, points, still, self._own)[0]
         return (before + after - 2 * at).norm(dim=-1).mean()
 
     def step(self) -> None:

@@ -96,10 +96,11 @@ def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
     top, bottom, left, right = _bounds(alphas.amax(dim=(0, 1, 2)))
     height, width = bottom - top, right - left
     packed = torch.empty(*shown.shape, height, width, 5, dtype=torch.uint8)
+    parts = ((matrix.images, slice(0, 3)), (alphas, slice(3, 4)), (known, slice(4, 5)))
     for view in range(matrix.views):  # one at a time, for the memory
-        parts = (matrix.images[view].float().clamp(0, 1), alphas[view], known[view])
-        cut = torch.cat(parts, dim=1)[..., top:bottom, left:right]
-        packed[view] = (255 * cut).round().to(torch.uint8).permute(0, 2, 3, 1)
+        for pictures, channels in parts:
+            cut = pictures[view, ..., top:bottom, left:right].float().clamp(0, 1).mul(255).round()
+            packed[view, ..., channels] = cut.to(torch.uint8).permute(0, 2, 3, 1)
     Ks = torch.as_tensor(matrix.cameras.Ks, dtype=torch.float32)
     Ks[:, 0, 2] -= left
     Ks[:, 1, 2] -= top
