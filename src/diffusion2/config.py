@@ -21,6 +21,8 @@ class SamplingSettings:
     """Last noise level before zero."""
     rho: float = 7.0
     """Curvature of the Karras schedule."""
+    solver: Literal["euler", "dpmpp-2m"] = "euler"
+    """How a step is taken: Euler's, as in the paper, or of second order at the same cost, for fewer steps."""
     rollback_steps: int = 3
     """N_r: in so many first steps, noise is put back and the step repeated (variance reduction)."""
     rollback_noise: Literal["reduced", "preserving"] = "reduced"

@@ -1,7 +1,7 @@
 """Algorithm 1 with priors whose answers are known in closed form."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from diffusion2.errors import InputError, NumericalError
 from diffusion2.priors.gaussian import GaussianPrior
-from diffusion2.sampling.joint import JointSchedule, compose, sample_joint
+from diffusion2.sampling.joint import JointSchedule, State, compose, sample_joint
 from diffusion2.sampling.noise import CellNoise
 from diffusion2.sampling.parallel import Sequences, Workers
 from diffusion2.sampling.schedule import karras_sigmas
@@ -176,7 +176,12 @@ def test_noise_put_back_is_the_papers() -> None:
     draws = [torch.full((1, 1, 1, 1, 1), value) for value in (1.0, 10.0, 100.0)]
     seen: list[tuple[int, float]] = []
     sample_joint(
-        rows, None, draws.__getitem__, schedule, Workers(), on_step=lambda i, x: seen.append((i, float(x)))
+        rows,
+        None,
+        draws.__getitem__,
+        schedule,
+        Workers(),
+        on_step=lambda i, x: seen.append((i, float(x["latents"]))),
     )
     first = (math.sqrt(17) / 4 + 3 * 10) / 4
     second = (first / 2 + 0.5 * 100) / 2
@@ -197,14 +202,20 @@ def test_noise_that_preserves_the_level_restores_it() -> None:
     seen: list[float] = []
     rows = Sequences(Zero(), torch.zeros(1, 1))
     sample_joint(
-        rows, None, draws.__getitem__, schedule, Workers(), on_step=lambda i, x: seen.append(float(x))
+        rows,
+        None,
+        draws.__getitem__,
+        schedule,
+        Workers(),
+        on_step=lambda i, x: seen.append(float(x["latents"])),
     )
     assert seen[0] == pytest.approx((math.sqrt(17) / 4 + math.sqrt(15) * 10) / 4)
 
 
-def test_continuing_from_a_step_is_the_same_to_the_bit(matrix: GaussianMatrix) -> None:
-    schedule = make_schedule(7, 0.4, 3)
-    steps: dict[int, Tensor] = {}
+@pytest.mark.parametrize("solver", ["euler", "dpmpp-2m"])
+def test_continuing_from_a_step_is_the_same_to_the_bit(solver: str, matrix: GaussianMatrix) -> None:
+    schedule = replace(make_schedule(7, 0.4, 3), solver=solver)
+    steps: dict[int, State] = {}
     whole = sample_joint(matrix.rows, matrix.columns, noise(), schedule, Workers(), on_step=steps.__setitem__)
     for step in (1, 2, 3, 6, 7):
         done = []

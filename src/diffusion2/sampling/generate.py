@@ -1,6 +1,6 @@
 """Stage 1: from a picture, or known references, to the latents of the matrix and its images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -14,7 +14,7 @@ from diffusion2.image_matrix import Conditions, view_cameras
 from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.composition import multiview_weights
-from diffusion2.sampling.joint import JointSchedule, Progress, sample_joint
+from diffusion2.sampling.joint import JointSchedule, Progress, State, sample_joint
 from diffusion2.sampling.noise import MATRIX, REFERENCE_VIDEO, REFERENCE_VIEWS, CellNoise
 from diffusion2.sampling.parallel import Sequences, Workers, available_cores
 from diffusion2.sampling.schedule import karras_sigmas
@@ -71,7 +71,7 @@ def sample_matrix(
     report: Report = ignore,
     *,
     on_checkpoint: OnCheckpoint | None = None,
-    start: tuple[int, Mapping[str, Tensor]] | None = None,
+    start: tuple[int, State] | None = None,
 ) -> Tensor:
     """Sample the latents of the whole matrix by both priors (Algorithm 1).
 
@@ -83,7 +83,7 @@ def sample_matrix(
         conditions: with video and views.
         settings: V, F, the elevation, the seed and how to sample.
         report: hears of the stage "matrix", whose units are evaluations of the matrix.
-        on_checkpoint: called with (steps done, {"latents": ...}) every `checkpoint_every` steps.
+        on_checkpoint: called with (steps done, state) every `checkpoint_every` steps.
         start: what `on_checkpoint` got, to go on from; the result is the same to the bit.
 
     Returns:
@@ -104,11 +104,12 @@ def sample_matrix(
         multiview_weights(sampling, settings.views),
         sampling.rollback_steps,
         sampling.rollback_noise,
+        sampling.solver,
     )
 
-    def on_step(step: int, latents: Tensor) -> None:
+    def on_step(step: int, state: State) -> None:
         if on_checkpoint and step % sampling.checkpoint_every == 0 and step < schedule.steps:
-            on_checkpoint(step, {"latents": latents})
+            on_checkpoint(step, dict(state))
 
     with stage(report, "matrix") as progress, _workers(settings) as workers:
         return sample_joint(
@@ -119,7 +120,7 @@ def sample_matrix(
             workers,
             progress,
             on_step,
-            start=None if start is None else (start[0], start[1]["latents"]),
+            start=start,
         )
 
 
@@ -207,7 +208,7 @@ class _Reference:
     def sample(self, sampling: SamplingSettings, progress: Progress) -> Tensor:
         """Give its latents, (T, C, h, w)."""
         weights = torch.full((sampling.steps, self.noise.shape[0]), 0.0 if self.columns is None else 1.0)
-        schedule = JointSchedule(_sigmas(sampling), weights)
+        schedule = JointSchedule(_sigmas(sampling), weights, solver=sampling.solver)
         return sample_joint(self.rows, self.columns, self.noise, schedule, Workers(), progress).flatten(0, 1)
 
 

@@ -1,6 +1,6 @@
 """Algorithm 1: joint denoising of the image matrix by two priors, with variance-reducing sampling."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,9 +9,12 @@ from torch import Tensor
 
 from diffusion2.errors import InputError, NumericalError
 from diffusion2.sampling.parallel import Sequences, Workers
+from diffusion2.sampling.schedule import extrapolate
 
-OnStep = Callable[[int, Tensor], None]
-"""Told (steps done, latents)."""
+State = Mapping[str, Tensor]
+"""What the sampler goes on from: "latents" and, for a multistep solver, its last "estimate"."""
+OnStep = Callable[[int, State], None]
+"""Told (steps done, state)."""
 Progress = Callable[[int, int, str], None]
 """Told (evaluations done, in all, what was done last)."""
 
@@ -26,12 +29,14 @@ class JointSchedule:
         rollback_steps: N_r, in so many first steps noise is put back once and the step repeated.
         rollback_noise: how much: "reduced", `sigma_i - sigma_{i+1}`, as Algorithm 1 has it; or "preserving",
             `sqrt(sigma_i² - sigma_{i+1}²)`, which restores the noise level sigma_i.
+        solver: "euler", as in the paper; or "dpmpp-2m", which corrects each step by the estimate before it.
     """
 
     sigmas: Tensor
     weights: Tensor
     rollback_steps: int = 0
     rollback_noise: Literal["reduced", "preserving"] = "reduced"
+    solver: Literal["euler", "dpmpp-2m"] = "euler"
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""
@@ -63,8 +68,8 @@ def sample_joint(
     schedule: JointSchedule,
     workers: Workers,
     progress: Progress = lambda done, total, detail: None,
-    on_step: OnStep = lambda step, latents: None,
-    start: tuple[int, Tensor] | None = None,
+    on_step: OnStep = lambda step, state: None,
+    start: tuple[int, State] | None = None,
 ) -> Tensor:
     """Sample a matrix of latents (Algorithm 1 of the paper).
 
@@ -74,6 +79,10 @@ def sample_joint(
     `sqrt(sigma_i² - sigma_{i+1}²)` which would restore the noise level: this is the variance reduction. The
     schedule's `rollback_noise` can choose the latter.
 
+    The solver "dpmpp-2m" takes the same steps towards an estimate that is carried on from the one before
+    (`extrapolate`). It costs no evaluation. A rollback changes the noise, so what was estimated before it
+    belongs to another path and is forgotten: the repeated step is Euler's.
+
     Args:
         rows: the video prior and its V conditions; None where the weight is 1 throughout.
         columns: the multi-view prior and its F conditions; None where the weight is 0 throughout.
@@ -81,8 +90,8 @@ def sample_joint(
         schedule: noise levels, weights, rollbacks.
         workers: how sequences are chunked and shared between threads.
         progress: called with (evaluations done, in all, what was done) at the start and after each.
-        on_step: called with (steps done, latents) after each step.
-        start: (steps done, latents) to go on from, as `on_step` got them.
+        on_step: called with (steps done, state) after each step.
+        start: (steps done, state) to go on from, as `on_step` got them.
 
     Returns:
         (V, F, C, h, w) float32
@@ -94,23 +103,26 @@ def sample_joint(
     _check_priors(rows, columns, schedule)
     sigmas = [float(sigma) for sigma in schedule.sigmas]
     if start is None:
-        first, latents = 0, noise(0) * (1 + sigmas[0] ** 2) ** 0.5
+        first, latents, earlier = 0, noise(0) * (1 + sigmas[0] ** 2) ** 0.5, None
     else:
-        first, latents = start
+        first, latents, earlier = start[0], start[1]["latents"], start[1].get("estimate")
     done, total = schedule.evaluations() - schedule.evaluations(first), schedule.evaluations()
     progress(done, total, "")
     for i in range(first, schedule.steps):
         for attempt in range(2 if i < schedule.rollback_steps else 1):
             if attempt:
-                latents = latents + schedule.rollback_scale(i) * noise(1 + i)
+                latents, earlier = latents + schedule.rollback_scale(i) * noise(1 + i), None
             denoised = compose(latents, sigmas[i], schedule.weights[i], rows, columns, workers)
             if not torch.isfinite(denoised).all():
                 raise NumericalError("sampling", i, sigmas[i], "a prior's estimate overflowed")
-            slope = (latents - denoised) / sigmas[i]
+            target = denoised if earlier is None else extrapolate(earlier, denoised, sigmas[i - 1 : i + 2])
+            slope = (latents - target) / sigmas[i]
             latents = latents + (sigmas[i + 1] - sigmas[i]) * slope
+            if schedule.solver == "dpmpp-2m":
+                earlier = denoised
             done += 1
             progress(done, total, f"sigma {sigmas[i]:.3g}")
-        on_step(i + 1, latents)
+        on_step(i + 1, {"latents": latents} | ({} if earlier is None else {"estimate": earlier}))
     return latents
 
 
