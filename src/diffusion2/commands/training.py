@@ -30,6 +30,10 @@ class Train:
     """Let the step size fall to zero over so many last minutes."""
     threads: int = 1
     """Threads of this process."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the video and the multi-view network are trained."""
+    batch: int = 4
+    """Sequences that one of their steps learns from."""
 
     def run(self) -> None:
         """Train or pack."""
@@ -45,9 +49,10 @@ class Train:
             raise InputError(
                 f"there is no {self.assets / 'PROVENANCE.tsv'}: give a folder of models with --assets"
             )
-        if self.minutes <= 0 or self.threads < 1:
-            raise InputError("minutes must be positive and threads at least 1")
+        if self.minutes <= 0 or self.threads < 1 or self.batch < 1:
+            raise InputError("minutes must be positive, threads and batch at least 1")
         loop = LoopSettings(self.minutes, self.evaluate_minutes, self.anneal_minutes)
+        settings = TrainSettings(self.part, self.assets, cache, loop, self.threads, self.device, self.batch)
         with Terminal() as terminal:
-            checkpoint = train(TrainSettings(self.part, self.assets, cache, loop, self.threads), terminal)
+            checkpoint = train(settings, terminal)
         print(f"wrote {checkpoint}")

@@ -42,6 +42,7 @@ UNET_CONFIG = {
 }
 VECTOR_WIDTHS = {"video": 3 * VALUE_WIDTH, "multiview": 5 * VALUE_WIDTH}
 BATCH = 4
+"""Sequences that one step learns from, where nothing else is said."""
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.5, 1.6
 CONDITION_DROPOUT = 0.12
 HELD_OUT_SIGMAS = (0.1, 0.3, 1.0, 3.0, 8.0, 20.0)
@@ -99,7 +100,9 @@ class DiffusionTask:
         network: what is trained.
         train: sequences to learn from.
         held_out: sequences of other objects, to measure on.
-        decode: unscaled latents (T, C, h, w) to pictures (T, 3, H, W) in [0, 1].
+        decode: unscaled latents (T, C, h, w) on the CPU to pictures (T, 3, H, W) in [0, 1].
+        batch: sequences that one step learns from.
+        device: where the network works.
     """
 
     matrix_rate = 0.02
@@ -110,9 +113,14 @@ class DiffusionTask:
         train: SequenceSet,
         held_out: SequenceSet,
         decode: Callable[[Tensor], Tensor],
+        *,
+        batch: int = BATCH,
+        device: str = "cpu",
     ) -> None:
         self.name = train.kind
         self.network = network
+        torch.nn.Module.to(network, device)
+        self._batch, self._device = batch, device
         self._train, self._held_out = train, held_out
         self._encode, self._decode = PooledLatentEncoder(), decode
 
@@ -120,11 +128,12 @@ class DiffusionTask:
         """Give the mean squared error of the network's output over one batch of noisy sequences."""
         picked = [
             self._train.sequence(int(rng.integers(len(self._train.items))), int(rng.integers(LENGTH)))
-            for _ in range(BATCH)
+            for _ in range(self._batch)
         ]
-        clean, condition, vector = (torch.stack(parts) for parts in zip(*picked, strict=True))
-        sigma = torch.from_numpy(np.exp(rng.normal(LOG_SIGMA_MEAN, LOG_SIGMA_STD, BATCH))).float()
-        keep = torch.from_numpy(rng.random(BATCH) >= CONDITION_DROPOUT).float()
+        clean, condition, vector = self._stack(picked)
+        sigma = torch.from_numpy(np.exp(rng.normal(LOG_SIGMA_MEAN, LOG_SIGMA_STD, self._batch))).float()
+        keep = torch.from_numpy(rng.random(self._batch) >= CONDITION_DROPOUT).float()
+        sigma, keep = sigma.to(self._device), keep.to(self._device)
         noisy = clean + sigma.view(-1, 1, 1, 1, 1) * torch.randn_like(clean)
         denoised = self._denoise(noisy, sigma, condition, vector, keep)
         # Equal weight for the network's own output at every noise level (EDM with data of variance 1).
@@ -137,7 +146,7 @@ class DiffusionTask:
         c_skip, c_out, c_in, c_noise = (s.view(-1, 1, 1, 1, 1) for s in scalings(sigma))
         context = self._encode(None, condition) * keep.view(-1, 1, 1)
         condition = (condition * keep.view(-1, 1, 1, 1))[:, None].expand_as(noisy)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self._device, torch.bfloat16):
             sample = torch.cat([noisy * c_in, condition], dim=2)
             output = self.network(sample, c_noise.flatten(), context, vector)
         return c_skip * noisy + c_out * output.float()
@@ -152,8 +161,8 @@ class DiffusionTask:
             errors = []
             for start in range(0, len(indices), BATCH):
                 clean, condition, vector = self._pick_held_out(indices[start : start + BATCH])
-                noisy = clean + sigma * torch.randn(clean.shape, generator=generator)
-                sigmas, keep = torch.full((len(clean),), sigma), torch.ones(len(clean))
+                noisy = clean + sigma * torch.randn(clean.shape, generator=generator).to(clean)
+                sigmas, keep = clean.new_full((len(clean),), sigma), clean.new_ones(len(clean))
                 denoised = self._denoise(noisy, sigmas, condition, vector, keep)
                 errors.append(float((denoised - clean).square().mean()))
                 copied.append(float((condition[:, None] * self._held_out.scale - clean).square().mean()))
@@ -169,16 +178,21 @@ class DiffusionTask:
         indices = np.linspace(0, len(self._held_out.items) - 1, SHOWN_SEQUENCES + 2)[1:-1].astype(int)
         clean, condition, vector = self._pick_held_out(indices)
         sigmas = [float(sigma) for sigma in karras_sigmas(SHOWN_STEPS, 0.02, 80.0)]
-        noisy = sigmas[0] * torch.randn(clean.shape, generator=generator)
-        keep = torch.ones(len(clean))
+        noisy = sigmas[0] * torch.randn(clean.shape, generator=generator).to(clean)
+        keep = clean.new_ones(len(clean))
         for sigma, lower in pairwise(sigmas):
-            denoised = self._denoise(noisy, torch.full((len(clean),), sigma), condition, vector, keep)
+            denoised = self._denoise(noisy, clean.new_full((len(clean),), sigma), condition, vector, keep)
             noisy = denoised + (noisy - denoised) * (lower / sigma)
         rows = torch.stack([clean, noisy], 1).flatten(0, 1) / self._held_out.scale
-        return torch.stack([self._decode(row) for row in rows])
+        return torch.stack([self._decode(row) for row in rows.cpu()])
 
     def _pick_held_out(self, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Give clean latents, conditions and added vectors of held-out sequences, each turned its own way."""
         picked = [self._held_out.sequence(int(i), int(i) % LENGTH) for i in indices]
-        clean, condition, vector = (torch.stack(parts) for parts in zip(*picked, strict=True))
+        return self._stack(picked)
+
+    def _stack(self, picked: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+        clean, condition, vector = (
+            torch.stack(parts).to(self._device) for parts in zip(*picked, strict=True)
+        )
         return clean, condition, vector

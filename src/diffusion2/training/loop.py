@@ -175,7 +175,8 @@ class Trainer:
                 state: dict[str, Any] = self.optimizer.state[parameter]
                 for key in ("step", "first", "second"):
                     if f"{key}.{name}" in tensors:
-                        state[key] = tensors[f"{key}.{name}"].clone()
+                        kept = tensors[f"{key}.{name}"]
+                        state[key] = kept.clone() if key == "step" else kept.to(parameter)
         self.step = int(metadata["step"])
 
 

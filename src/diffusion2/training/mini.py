@@ -14,10 +14,18 @@ from torch import nn
 from diffusion2.atomic_files import atomic_path
 from diffusion2.errors import InputError
 from diffusion2.events import Report
+from diffusion2.priors.devices import choose_device
 from diffusion2.priors.mini import WEIGHTS_FILE, build_autoencoder
 from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
 from diffusion2.training.data import build_set
-from diffusion2.training.diffusion import UNET_CONFIG, VECTOR_WIDTHS, DiffusionTask, SequenceSet, open_set
+from diffusion2.training.diffusion import (
+    BATCH,
+    UNET_CONFIG,
+    VECTOR_WIDTHS,
+    DiffusionTask,
+    SequenceSet,
+    open_set,
+)
 from diffusion2.training.latents import encode_set, motion_buckets
 from diffusion2.training.loop import LoopSettings, Trainer, read_checkpoint
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode
@@ -36,6 +44,8 @@ class TrainSettings:
         cache: rendered sets, latents and checkpoints.
         loop: how long, and how often to look.
         threads: of this process.
+        device: where the video and the multi-view network are trained; the autoencoder is on the CPU.
+        batch: sequences that one of their steps learns from.
     """
 
     part: Part
@@ -43,6 +53,8 @@ class TrainSettings:
     cache: Path
     loop: LoopSettings
     threads: int = 1
+    device: Literal["cpu", "cuda"] = "cpu"
+    batch: int = BATCH
 
 
 def train(settings: TrainSettings, report: Report) -> Path:
@@ -65,7 +77,14 @@ def train(settings: TrainSettings, report: Report) -> Path:
         return checkpoint
     train_set, held_out = (_sequences(settings, split, report) for split in ("train", "val"))
     network = _starting_network(settings.part, settings.cache)
-    task = DiffusionTask(network, train_set, held_out, partial(decode, trained_vae(settings.cache)))
+    task = DiffusionTask(
+        network,
+        train_set,
+        held_out,
+        partial(decode, trained_vae(settings.cache)),
+        batch=settings.batch,
+        device=choose_device(settings.device, "mini"),
+    )
     Trainer(task, checkpoint).run(settings.loop, report)
     return checkpoint
 

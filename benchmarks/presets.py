@@ -1,0 +1,108 @@
+"""Which sampling settings suit the mini pair? Vary the preset one setting at a time, against ground truth.
+
+    .venv/bin/python benchmarks/presets.py ASSETS OUT [--task completion] [--creatures Koi Wolf]
+        [--only steps_12 plain] [--base steps=12 rollback_steps=0] [--seeds 0]
+
+Prints a Markdown table: means over creatures and seeds, views and times that were not given. `--base` sets what
+all rows start from, where that is not the preset. Results are kept in OUT and not made again.
+"""
+
+import argparse
+import json
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from diffusion2.config import PRESETS, SamplingSettings
+from diffusion2.evaluation.benchmark.runner import BenchmarkSettings, Results, run_benchmark
+
+VARIATIONS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "steps_8": {"steps": 8},
+    "steps_12": {"steps": 12},
+    "steps_20": {"steps": 20},
+    "no_rollbacks": {"rollback_steps": 0},
+    "one_rollback": {"rollback_steps": 1},
+    "five_rollbacks": {"rollback_steps": 5},
+    "preserving_rollbacks": {"rollback_noise": "preserving"},
+    "no_guidance": {"video_guidance": 1.0, "last_video_guidance": 1.0, "views_guidance": 1.0},
+    "guidance_2.5": {"video_guidance": 2.5, "last_video_guidance": 2.5, "views_guidance": 2.5},
+    "views_guidance_1": {"views_guidance": 1.0},
+    "views_guidance_3": {"views_guidance": 3.0},
+    "video_guidance_1": {"video_guidance": 1.0, "last_video_guidance": 1.0},
+    "guidance_from_1": {"guidance_sigma_low": 1.0},
+    "guidance_to_20": {"guidance_sigma_high": 20.0},
+    "weight_0.3": {"multiview_weight": 0.3},
+    "weight_0.7": {"multiview_weight": 0.7},
+    "views_first": {"multiview_weight": 0.8, "weight_schedule": "linear", "last_multiview_weight": 0.2},
+    "video_first": {"multiview_weight": 0.2, "weight_schedule": "linear", "last_multiview_weight": 0.8},
+}
+"""What differs from the base, by name."""
+
+SCORES = {
+    "lpips_alex": ("LPIPS ↓", ".4f"),
+    "psnr_foreground": ("PSNR object ↑", ".2f"),
+    "motion_ratio": ("motion ratio → 1", ".2f"),
+    "temporal_error": ("temporal error ↓", ".4f"),
+    "multiview_consistency": ("views agree ↑", ".3f"),
+}
+
+
+def main() -> None:
+    """Run what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("assets", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--task", default="completion", choices=("image", "video", "completion"))
+    parser.add_argument("--creatures", nargs="*", default=[])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--only", nargs="*", default=list(VARIATIONS), choices=list(VARIATIONS))
+    parser.add_argument("--base", nargs="*", default=[], help="NAME=VALUE of the sampling settings")
+    options = parser.parse_args()
+    base = replace(PRESETS["mini"].sampling, **dict(map(_setting, options.base)))
+    print("| | " + " | ".join(title for title, _ in SCORES.values()) + " | s per matrix |")
+    print("|---|" + "---:|" * (len(SCORES) + 1))
+    for name in options.only:
+        results = _run(options, name, replace(base, **VARIATIONS[name]))
+        if name == options.only[0]:
+            _print_row("*static: true column, held*", results, "static", options.out / name)
+        _print_row(name.replace("_", " "), results, "preset", options.out / name)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    return name, json.loads(value) if value[:1] in "0123456789" else value
+
+
+def _run(options: argparse.Namespace, name: str, sampling: SamplingSettings) -> Results:
+    folder, truth = options.out / name, options.out / "truth"
+    folder.mkdir(parents=True, exist_ok=True)
+    truth.mkdir(exist_ok=True)
+    if not (folder / "truth").exists():
+        (folder / "truth").symlink_to(truth.resolve())
+    settings = BenchmarkSettings(
+        tasks=(options.task,),
+        methods=("preset",),
+        creatures=tuple(options.creatures),
+        seeds=tuple(options.seeds),
+        networks=("lpips_alex",),
+        generate=replace(PRESETS["mini"], sampling=sampling),
+    )
+    return run_benchmark(options.assets, folder, settings)
+
+
+def _print_row(title: str, results: Results, method: str, folder: Path) -> None:
+    cells = [(unit, scores) for (unit, name), scores in results.cells.items() if name == method]
+    columns = []
+    for score, (_, form) in SCORES.items():
+        values = [cell.overall[score].value for _, cell in cells if score in cell.overall]
+        known = [value for value in values if value is not None]
+        columns.append(format(statistics.mean(known), form) if known else "-")
+    files = [unit.folder(folder) / method / "cell.json" for unit, _ in cells]
+    seconds = statistics.mean(json.loads(file.read_text())["seconds"] for file in files)
+    print(f"| {title} | " + " | ".join(columns) + f" | {seconds:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
