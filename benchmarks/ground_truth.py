@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 
 from diffusion2.cameras import orbit
-from diffusion2.evaluation.creatures import CREATURES, creature_truth
-from diffusion2.evaluation.ground_truth import choose_window, render_clip, window_framing
+from diffusion2.evaluation.ground_truth.clips import choose_window, render_clip, window_framing
+from diffusion2.evaluation.ground_truth.creatures import CREATURES, creature_truth
 from diffusion2.meshes import MeshRenderer, load_model
 
 VIEWS = 12

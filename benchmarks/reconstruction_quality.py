@@ -35,9 +35,9 @@ import torch.nn.functional as F
 
 from diffusion2.cameras import Cameras
 from diffusion2.config import ReconstructionSettings
-from diffusion2.evaluation.creatures import CREATURES, creature_truth
-from diffusion2.evaluation.lpips import load_lpips
-from diffusion2.evaluation.pixels import psnr, ssim
+from diffusion2.evaluation.ground_truth.creatures import CREATURES, creature_truth
+from diffusion2.evaluation.metrics.lpips import load_lpips
+from diffusion2.evaluation.metrics.pixels import psnr, ssim
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.reconstruction import reconstruct

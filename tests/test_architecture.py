@@ -31,15 +31,20 @@ LAYERS = [
     {"__main__", "__init__"},
 ]
 
+# The same inside a room, for its packages; those of one layer do not know each other.
+INNER_LAYERS = {
+    "evaluation": [{"metrics", "ground_truth", "theorem"}, {"comparison", "benchmark"}],
+}
+
 # Where each heavy library may be imported: a room, or a module.
 HOMES = {
     "diffusers": {"priors", "inputs.text"},
-    "transformers": {"priors", "evaluation.clip", "inputs.text"},
-    "matplotlib": {"evaluation.figures", "evaluation.theorem"},
-    "huggingface_hub": {"weights_hub", "evaluation.clip", "inputs.text"},
+    "transformers": {"priors", "evaluation.metrics.clip", "inputs.text"},
+    "matplotlib": {"evaluation.benchmark.figures", "evaluation.theorem.write"},
+    "huggingface_hub": {"weights_hub", "evaluation.metrics.clip", "inputs.text"},
     "numba": {"gaussians.rasterize"},
     "gsplat": {"gaussians.rasterize"},
-    "av": {"exporters.video", "evaluation", "inputs.video_file"},
+    "av": {"exporters.video", "inputs.video_file"},
     "trimesh": {"inputs.mesh_file"},
     "skimage": {"reconstruction.mesh"},
     "fast_simplification": {"reconstruction.mesh"},
@@ -133,6 +138,20 @@ def test_imports_point_one_way(name, path):
                 assert level[other] < level[room], f"{name} must not import {imported}"
 
 
+@pytest.mark.parametrize(
+    ("name", "path"), [m for m in modules() if m[0].partition(".")[0] in INNER_LAYERS and "." in m[0]]
+)
+def test_imports_inside_a_room_point_one_way(name, path):
+    room, package = name.split(".")[:2]
+    level = {p: i for i, layer in enumerate(INNER_LAYERS[room]) for p in layer}
+    assert package in level, f"say in INNER_LAYERS where {room}.{package} belongs"
+    for imported in imports_of(path):
+        assert imported != f"diffusion2.{room}", f"{name}: import from the package, not from the room"
+        if imported.startswith(f"diffusion2.{room}."):
+            other = imported.split(".")[2]
+            assert other == package or level[other] < level[package], f"{name} must not import {imported}"
+
+
 @pytest.mark.parametrize(("name", "path"), modules())
 def test_heavy_libraries_are_imported_in_their_place_only(name, path):
     for imported in imports_of(path):
@@ -196,5 +215,5 @@ def test_there_is_no_pickle():
     for name, path in modules():
         found = {"pickle", "dill", "joblib"} & {i.split(".")[0] for i in imports_of(path)}
         # that one reads others' weights with an unpickler that can build arrays only
-        assert not found or name == "evaluation.packaged_weights", name
+        assert not found or name == "evaluation.metrics.packaged_weights", name
         assert "torch.load(" not in path.read_text(encoding="utf-8"), name

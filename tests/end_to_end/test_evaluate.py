@@ -78,7 +78,7 @@ def test_results_go_where_they_should(place):
 
 
 def test_folders_of_views_are_measured_by_the_papers_protocol(place, monkeypatch):
-    monkeypatch.setattr("diffusion2.evaluation.pairing.PAPER_SIZE", 24)  # for speed
+    monkeypatch.setattr("diffusion2.evaluation.comparison.pairing.PAPER_SIZE", 24)  # for speed
     for name, noise in (("gt", 0.0), ("pred", 0.05)):
         matrix = make_matrix(noise=noise)
         for view in range(VIEWS):

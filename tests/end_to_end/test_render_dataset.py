@@ -10,7 +10,7 @@ import torch
 from diffusion2.cli import main
 from diffusion2.matrix_files import read_matrix
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation" / "ground_truth"))
 from animated_models import GltfBuilder, cube, need_opengl, sliding_cube
 
 SMALL = ["--views", "3", "--frames", "4", "--size", "32"]

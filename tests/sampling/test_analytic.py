@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from diffusion2.errors import InputError
-from diffusion2.evaluation.analytic_sampling import (
+from diffusion2.evaluation.theorem.analytic_sampling import (
     Moments,
     Rollback,
     largest_deviation,
     propagate,
     sample,
 )
-from diffusion2.evaluation.covariances import additive, correlation, separable
-from diffusion2.evaluation.theorem_tables import draw_known, statistics
+from diffusion2.evaluation.theorem.covariances import additive, correlation, separable
+from diffusion2.evaluation.theorem.tables import draw_known, statistics
 from diffusion2.priors.gaussian import GaussianMatrix
 from diffusion2.sampling.joint import JointSchedule
 from diffusion2.sampling.schedule import karras_sigmas

@@ -10,7 +10,7 @@ from diffusion2.errors import InputError
 from diffusion2.terminal import Terminal, duration
 
 if TYPE_CHECKING:
-    from diffusion2.evaluation.ground_truth import Window
+    from diffusion2.evaluation.ground_truth.clips import Window
     from diffusion2.meshes import AnimatedModel
 
 MAX_GB = 32.0
@@ -104,7 +104,7 @@ class RenderDataset:
         folder.check(overwrite=self.overwrite)
 
     def _window(self, model: "AnimatedModel") -> "Window":
-        from diffusion2.evaluation.ground_truth import choose_window, still_window
+        from diffusion2.evaluation.ground_truth.clips import choose_window, still_window
 
         if self.still:
             if self.duration is not None or self.fps is not None:
@@ -117,7 +117,7 @@ class RenderDataset:
 
     def _render(self, model: "AnimatedModel", window: "Window", out: Path) -> None:
         from diffusion2.cameras import make_cameras, orbit
-        from diffusion2.evaluation.ground_truth import render_clip, write_truth
+        from diffusion2.evaluation.ground_truth.clips import render_clip, write_truth
 
         if self.azimuths_deg:
             cameras = make_cameras(list(self.azimuths_deg), self.elevation_deg, height=self.size)

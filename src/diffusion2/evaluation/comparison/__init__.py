@@ -1,0 +1,1 @@
+"""A result against another or the truth: `diffusion2 evaluate`."""

@@ -1,0 +1,1 @@
+"""Animated 3D models as true image matrices."""

@@ -1,0 +1,1 @@
+"""Metrics between matrices of images, and the networks that some of them need."""

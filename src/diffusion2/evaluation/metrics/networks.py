@@ -1,0 +1,64 @@
+"""The networks of the perceptual scores: those that are here, and why the others are not."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffusion2.errors import InputError, WeightsError
+
+NETWORKS = ("lpips_alex", "lpips_vgg", "clip", "i3d")
+NOT_ASKED = "not asked for"
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks that could be loaded.
+
+    Attributes:
+        loaded: by a name in `NETWORKS`.
+        missing: why another one isn't there, in one line.
+    """
+
+    loaded: dict[str, Any] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def why_not(self, name: str) -> str:
+        """Say why a network isn't there."""
+        return self.missing.get(name, NOT_ASKED)
+
+
+def load_networks(want: Collection[str] | None = None, *, clip: str | None = None) -> Networks:
+    """Load the networks that are wanted; one that is missing is remembered with the reason, never an error.
+
+    Args:
+        want: names in `NETWORKS`; None for all.
+        clip: folder or hub name of the CLIP model; None for where `load_clip` finds it by itself.
+
+    Raises:
+        InputError: an unknown name is wanted.
+    """
+    wanted = set(NETWORKS if want is None else want)
+    if unknown := sorted(wanted - set(NETWORKS)):
+        raise InputError(f"there is no network {unknown[0]}: choose from {', '.join(NETWORKS)}")
+    loaded, missing = {}, {}
+    for name in NETWORKS:
+        if name in wanted:
+            try:
+                loaded[name] = _load(name, clip)
+            except WeightsError as error:
+                missing[name] = str(error)
+    return Networks(loaded, missing)
+
+
+def _load(name: str, clip: str | None) -> Any:
+    if name == "clip":
+        from diffusion2.evaluation.metrics.clip import load_clip
+
+        return load_clip(clip)
+    if name == "i3d":
+        from diffusion2.evaluation.metrics.i3d import load_i3d
+
+        return load_i3d()
+    from diffusion2.evaluation.metrics.lpips import load_lpips
+
+    return load_lpips("vgg" if name == "lpips_vgg" else "alex")
