@@ -12,7 +12,7 @@ from diffusion2.meshes import MeshRenderer
 def opengl():
     """Skip where there is no off-screen OpenGL."""
     if importlib.util.find_spec("moderngl") is None:
-        pytest.skip("needs moderngl: pip install 'diffusion2[train]'")
+        pytest.skip("needs moderngl: pip install 'diffusion2[models]'")
     try:
         MeshRenderer._shared_context()
     except BackendUnavailable as error:

@@ -13,7 +13,7 @@ from diffusion2.meshes import load_model
 from diffusion2.meshes.document import Document
 
 sys.path.insert(0, str(Path(__file__).parent))
-from make_gltf import SQUARE, SQUARE_TRIANGLES, GltfBuilder
+from make_gltf import SQUARE, SQUARE_TRIANGLES, GltfBuilder, bending_bar
 
 
 def square(**top):
@@ -152,10 +152,89 @@ def test_a_document_that_makes_no_sense_is_refused_in_one_line(tmp_path, change,
 
 
 @pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        (("accessors", 0, "bufferView"), 99, r"refers to bufferViews\[99\] of 7"),
+        (("accessors", 0, "componentType"), 1, "accessor 0 has components of type 1"),
+        (("accessors", 0, "type"), "VEC9", "accessor 0 is of type 'VEC9'"),
+        (("accessors", 0, "count"), None, "accessor 0 has None entries"),
+        (("accessors", 0, "count"), ..., "a part of it lacks 'count'"),
+        (("bufferViews", 0, "buffer"), -1, r"refers to buffers\[-1\] of 1"),
+        (("meshes", 0, "primitives"), ..., "a part of it lacks 'primitives'"),
+        (("meshes", 0, "primitives", 0, "material"), 1, r"refers to materials\[1\] of 1"),
+        (("nodes", 0, "mesh"), -1, r"refers to meshes\[-1\] of 1"),
+        (("nodes", 0, "skin"), 1, r"refers to skins\[1\] of 1"),
+        (("nodes", 0, "weights"), [[1]], r"a node has \[\[1\]\] where numbers belong"),
+        (("skins", 0, "joints", 0), 1.5, r"refers to nodes\[1.5\] of 3"),
+        (("animations", 0, "channels", 0, "sampler"), 4, "clip 'bend' refers to sampler 4 of 1"),
+        (("animations", 0, "channels", 0, "target", "node"), 3, r"refers to nodes\[3\] of 3"),
+        (("nodes",), {"0": {}}, "nodes are no list"),
+        (("extensionsRequired",), 1, "of another kind"),
+    ],
+)
+def test_a_damaged_part_is_named_in_words(tmp_path, place, value, reason):
+    with pytest.raises(InputError, match=reason):
+        load_model(damaged_bar(tmp_path, place, value))
+
+
+@pytest.mark.parametrize("value", [..., 99, -1, "x", None, []], ids=str)
+def test_no_damage_of_the_json_ends_in_a_traceback_or_a_bare_word(tmp_path, value):
+    content = bar_content()
+    for place in places(content):
+        try:
+            model = load_model(damaged_bar(tmp_path, place, value))
+            for clip in (None, *model.clips):
+                model.pose(clip, 0.3)
+        except InputError as error:
+            said = str(error)
+            assert "\n" not in said
+            assert len(said.removeprefix(str(tmp_path)).split()) > 4, (place, said)
+            assert "Error" not in said, (place, said)
+
+
+def bar_content():
+    data = bending_bar()
+    length = int.from_bytes(data[12:16], "little")
+    return json.loads(data[20 : 20 + length])
+
+
+def damaged_bar(tmp_path, place, value):
+    """Write the bending bar with another value in a place of its JSON, or none (...)."""
+    data, content = bending_bar(), bar_content()
+    binary = data[20 + int.from_bytes(data[12:16], "little") + 8 :]
+    content["buffers"][0]["uri"] = "data:;base64," + base64.b64encode(binary).decode()
+    part = content
+    for key in place[:-1]:
+        part = part[key]
+    if value is ...:
+        del part[place[-1]]
+    else:
+        part[place[-1]] = value
+    path = tmp_path / "bar.gltf"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def places(value, place=()):
+    """List where the JSON has a value, as keys from the outside in."""
+    keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    inner = [p for key in keys for p in places(value[key], (*place, key))]
+    return [*([place] if place else []), *inner]
+
+
+@pytest.mark.parametrize("data", [b"glTF" + bytes(20), b"[]", b"{", b"\xff\xfe", b""])
+def test_a_file_without_its_json_is_refused_in_words(tmp_path, data):
+    path = tmp_path / "no.glb"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"has no JSON|JSON is no object|JSON is damaged"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
     ("accessor", "reason"),
     [
         ({"count": 5}, "cut off"),
-        ({"count": -1}, "too large"),
+        ({"count": -1}, "has -1 entries"),
         ({"count": 10**12, "bufferView": None}, "too large"),
         ({"byteOffset": 8}, "cut off"),
         ({"byteOffset": -8}, "cut off"),

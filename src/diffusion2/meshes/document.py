@@ -57,25 +57,38 @@ class Document:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            data = path.read_bytes()
-            chunks = dict(_glb_chunks(data)) if data[:4] == b"glTF" else {JSON_CHUNK: data}
-            self.content: dict[str, Any] = json.loads(chunks[JSON_CHUNK])
-            version = str(self.content.get("asset", {}).get("version", "2.0"))
-        except (OSError, ValueError, KeyError, AttributeError, RecursionError, struct.error) as error:
-            raise InputError(f"{path} can't be read as glTF ({error})") from error
+        self.content, self._binary = _read_chunks(path)
+        asset = self.content.get("asset", {})
+        version = str(asset.get("version", "2.0") if isinstance(asset, dict) else asset)
         if version.split(".")[0] != "2":
             raise InputError(f"{path} is glTF {version}: only version 2 can be read, convert it")
-        for name in self.content.get("extensionsRequired", []):
+        for name in map(str, self.content.get("extensionsRequired", [])):
             if name not in READABLE and not name.startswith(WITHOUT_EFFECT):
                 raise InputError(f"{path} requires the extension {name}, which is not supported")
-        self._binary = chunks.get(BINARY_CHUNK, b"")
         self._buffers: dict[int, bytes] = {}
         self._views: dict[int, bytes] = {}
 
     def table(self, name: str) -> list[dict[str, Any]]:
-        """Give one of the JSON's tables, empty where it is not there."""
-        return self.content.get(name, [])
+        """Give one of the JSON's tables, empty where it is not there.
+
+        Raises:
+            InputError: it is no list of objects.
+        """
+        entries = self.content.get(name, [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise InputError(f"{self.path} is damaged: its {name} are no list of objects")
+        return entries
+
+    def entry(self, table: str, index: Any) -> dict[str, Any]:
+        """Give what a number elsewhere in the JSON refers to.
+
+        Raises:
+            InputError: there is no such entry in the table.
+        """
+        entries = self.table(table)
+        if type(index) is not int or not 0 <= index < len(entries):
+            raise InputError(f"{self.path} is damaged: it refers to {table}[{index!r}] of {len(entries)}")
+        return entries[index]
 
     def resource(self, uri: str) -> bytes:
         """Read what a URI points to: data in the URI itself, or a file beside the model.
@@ -85,7 +98,10 @@ class Document:
         """
         if uri.startswith("data:"):
             head, _, body = uri.partition(",")
-            return base64.b64decode(body) if head.endswith(";base64") else unquote_to_bytes(body)
+            try:
+                return base64.b64decode(body) if head.endswith(";base64") else unquote_to_bytes(body)
+            except ValueError as error:
+                raise InputError(f"{self.path} is damaged: data in one of its URIs is no base64") from error
         name = os.path.normpath(unquote(uri))
         if urlsplit(uri).scheme or os.path.isabs(name) or name.startswith("..") or "\0" in name:
             raise InputError(
@@ -102,7 +118,7 @@ class Document:
     def view(self, index: int) -> bytes:
         """Give the bytes of a buffer view, decompressed."""
         if index not in self._views:
-            view = self.content["bufferViews"][index]
+            view = self.entry("bufferViews", index)
             packed = next((v for k, v in view.get("extensions", {}).items() if k in MESHOPT), None)
             data = self._bytes(view if packed is None else packed, index)
             if packed is not None:
@@ -118,7 +134,7 @@ class Document:
     def _bytes(self, view: dict[str, Any], index: int) -> bytes:
         number = view["buffer"]
         if number not in self._buffers:
-            uri = self.content["buffers"][number].get("uri")
+            uri = self.entry("buffers", number).get("uri")
             self._buffers[number] = self._binary if uri is None else self.resource(uri)
         start, length = view.get("byteOffset", 0), view["byteLength"]
         data = self._buffers[number][start : start + length]
@@ -128,10 +144,12 @@ class Document:
 
     def accessor(self, index: int) -> np.ndarray:
         """Give an accessor as (count, width); normalised integers as float64, the rest as stored."""
-        accessor = self.content["accessors"][index]
-        dtype, width = np.dtype(COMPONENTS[accessor["componentType"]]), WIDTHS[accessor["type"]]
-        count = accessor["count"]
-        if not 0 <= count * width <= MAX_NUMBERS:
+        accessor = self.entry("accessors", index)
+        dtype, width = self._dtype(accessor, index), WIDTHS.get(accessor["type"])
+        if width is None:
+            raise InputError(f"{self.path} is damaged: accessor {index} is of type {accessor['type']!r}")
+        count = self._count(accessor, index)
+        if count * width > MAX_NUMBERS:
             raise InputError(f"{self.path} is too large: accessor {index} has {count} entries")
         if "bufferView" in accessor:
             values = self._rows(accessor, dtype, width, count, index)
@@ -143,10 +161,22 @@ class Document:
             return np.maximum(values.astype(np.float64) / np.iinfo(dtype).max, -1.0)
         return values
 
+    def _dtype(self, numbers: dict[str, Any], index: int) -> np.dtype:
+        kind = numbers["componentType"]
+        if kind not in COMPONENTS:
+            raise InputError(f"{self.path} is damaged: accessor {index} has components of type {kind!r}")
+        return np.dtype(COMPONENTS[kind])
+
+    def _count(self, numbers: dict[str, Any], index: int) -> int:
+        count = numbers["count"]
+        if type(count) is not int or count < 0:
+            raise InputError(f"{self.path} is damaged: accessor {index} has {count!r} entries")
+        return count
+
     def _rows(self, place: dict[str, Any], dtype: np.dtype, width: int, count: int, index: int) -> np.ndarray:
         """Read rows of numbers, which other data may lie between."""
         size = dtype.itemsize * width
-        stride = self.content["bufferViews"][place["bufferView"]].get("byteStride") or size
+        stride = self.entry("bufferViews", place["bufferView"]).get("byteStride") or size
         start = place.get("byteOffset", 0)
         raw = np.frombuffer(self.view(place["bufferView"]), np.uint8)[start:]
         if start < 0 or stride < 0 or (count and len(raw) < stride * (count - 1) + size):
@@ -156,9 +186,8 @@ class Document:
 
     def _with_replacements(self, values: np.ndarray, sparse: dict[str, Any], index: int) -> np.ndarray:
         """Put in the rows of a sparse accessor that differ from its base."""
-        places, count = sparse["indices"], sparse["count"]
-        kind = np.dtype(COMPONENTS[places["componentType"]])
-        rows = self._rows(places, kind, 1, count, index)[:, 0]
+        places, count = sparse["indices"], self._count(sparse, index)
+        rows = self._rows(places, self._dtype(places, index), 1, count, index)[:, 0]
         if count and rows.max() >= len(values):
             raise InputError(f"{self.path}: accessor {index} replaces entry {rows.max()} of {len(values)}")
         values = values.copy()
@@ -170,6 +199,24 @@ def as_floats(values: np.ndarray) -> np.ndarray:
     """Give numbers as float64; what is no number becomes 0."""
     with np.errstate(invalid="ignore"):  # some of what is no number says so when it is converted
         return np.nan_to_num(values.astype(np.float64))
+
+
+def _read_chunks(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Give the JSON and the binary data of a file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror})") from error
+    chunks = dict(_glb_chunks(data)) if data[:4] == b"glTF" else {JSON_CHUNK: data}
+    if JSON_CHUNK not in chunks:
+        raise InputError(f"{path} is cut off or damaged: it has no JSON")
+    try:
+        content = json.loads(chunks[JSON_CHUNK])
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} can't be read as glTF: its JSON is damaged ({error})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} can't be read as glTF: its JSON is no object")
+    return content, chunks.get(BINARY_CHUNK, b"")
 
 
 def _glb_chunks(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -134,7 +134,6 @@ def _arrays(
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None, int]:
     """Read the attributes, the indices and what they form, from their accessors or decompressed."""
     packed = raw.get("extensions", {}).get(DRACO)
-    accessors = document.content["accessors"]
     if packed is not None:
         try:
             import DracoPy
@@ -158,8 +157,13 @@ def _arrays(
     except (DracoPy.FileTypeException, ValueError, AttributeError) as error:
         raise InputError(f"{document.path}: its Draco-compressed data is damaged ({error})") from error
     for name, unique_id in packed["attributes"].items():
+        if unique_id not in stored:
+            raise InputError(f"{document.path}: its Draco-compressed data has no {name} (id {unique_id})")
         values = np.asarray(stored[unique_id])
-        if accessors[raw["attributes"][name]].get("normalized") and values.dtype.kind in "iu":
+        if (
+            document.entry("accessors", raw["attributes"][name]).get("normalized")
+            and values.dtype.kind in "iu"
+        ):
             values = np.maximum(values / np.iinfo(values.dtype).max, -1.0)
         attributes[name] = values
     return attributes, np.asarray(mesh.faces), TRIANGLES

@@ -33,18 +33,27 @@ def load_model(path: str | Path) -> AnimatedModel:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist")
-    document = Document(path)
     try:
+        document = Document(path)
         nodes, order = _nodes(document)
         primitives = _primitives(document)
         skins, clips = _skins(document), _clips(document)
-        _check(document, primitives, skins, len(nodes))
+        _check(document, primitives, skins)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"{path} is damaged or no glTF 2.0 ({reason})") from error
+        raise InputError(f"{path} is damaged or no glTF 2.0: {_in_words(error)}") from error
     if not primitives:
         raise InputError(f"{path} has no triangles to draw")
     return AnimatedModel(path.stem, primitives, clips, nodes, skins, order)
+
+
+def _in_words(error: Exception) -> str:
+    """Say what a file lacks or has too much of where reading it went wrong unforeseen."""
+    match error:
+        case KeyError():
+            return f"a part of it lacks {str(error.args[0])!r}"
+        case IndexError():
+            return "a list in it is too short"
+    return "a value in it is of another kind or length than belongs there"
 
 
 def _nodes(document: Document) -> tuple[list[Node], list[int]]:
@@ -53,19 +62,20 @@ def _nodes(document: Document) -> tuple[list[Node], list[int]]:
     parents = [-1] * len(raw)
     for i, node in enumerate(raw):
         for child in node.get("children", []):
+            document.entry("nodes", child)  # must be there
             parents[child] = i
-    nodes = []
+    path, nodes = document.path, []
     for i, node in enumerate(raw):
-        mesh = document.content["meshes"][node["mesh"]] if "mesh" in node else {}
+        mesh = document.entry("meshes", node["mesh"]) if "mesh" in node else {}
         count = max((len(p.get("targets", [])) for p in mesh.get("primitives", [])), default=0)
         nodes.append(
             Node(
                 parents[i],
-                _numbers(node.get("translation", [0, 0, 0]), 3),
-                _numbers(node.get("rotation", [0, 0, 0, 1]), 4),
-                _numbers(node.get("scale", [1, 1, 1]), 3),
-                _numbers(node["matrix"], 16).reshape(4, 4).T if "matrix" in node else None,
-                np.array(node.get("weights") or mesh.get("weights") or [0.0] * count, np.float64),
+                _numbers(path, node.get("translation", [0, 0, 0]), 3),
+                _numbers(path, node.get("rotation", [0, 0, 0, 1]), 4),
+                _numbers(path, node.get("scale", [1, 1, 1]), 3),
+                _numbers(path, node["matrix"], 16).reshape(4, 4).T if "matrix" in node else None,
+                _numbers(path, node.get("weights") or mesh.get("weights") or [0.0] * count),
             )
         )
     order, stack = [], [i for i, parent in enumerate(parents) if parent < 0]
@@ -80,10 +90,15 @@ def _nodes(document: Document) -> tuple[list[Node], list[int]]:
     return nodes, order
 
 
-def _numbers(values: list[float], count: int) -> np.ndarray:
-    numbers = np.array(values, np.float64)
-    if numbers.shape != (count,) or not np.isfinite(numbers).all():
-        raise ValueError(f"a node has {values!r} where {count} numbers belong")
+def _numbers(path: Path, values: Any, count: int | None = None) -> np.ndarray:
+    try:
+        numbers = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        numbers = np.array(np.nan)
+    right = numbers.ndim == 1 and count in (None, len(numbers)) and np.isfinite(numbers).all()
+    if not right:
+        many = "numbers" if count is None else f"{count} numbers"
+        raise InputError(f"{path} is damaged: a node has {values!r} where {many} belong")
     return numbers
 
 
@@ -97,7 +112,7 @@ def _primitives(document: Document) -> list[Primitive]:
             continue
         mesh = node["mesh"]
         if mesh not in shapes:
-            raw = document.content["meshes"][mesh]["primitives"]
+            raw = document.entry("meshes", mesh)["primitives"]
             shapes[mesh] = [p for r in raw if (p := read_primitive(document, r, materials)) is not None]
         for shape in shapes[mesh]:
             skin = node.get("skin") if shape.joints is not None else None
@@ -110,20 +125,21 @@ def _primitives(document: Document) -> list[Primitive]:
 
 def _shown_nodes(document: Document) -> set[int]:
     """Give the nodes of the default scene, or of the first; all of them where there is no scene."""
-    nodes, scenes = document.table("nodes"), document.table("scenes")
-    if not scenes:
-        return set(range(len(nodes)))
-    shown, stack = set(), list(scenes[document.content.get("scene", 0)].get("nodes", []))
+    if not document.table("scenes"):
+        return set(range(len(document.table("nodes"))))
+    shown, stack = set(), list(document.entry("scenes", document.content.get("scene", 0)).get("nodes", []))
     while stack:
         i = stack.pop()
+        stack.extend(document.entry("nodes", i).get("children", []))
         shown.add(i)
-        stack.extend(nodes[i].get("children", []))
     return shown
 
 
 def _skins(document: Document) -> list[Skin]:
     skins = []
     for skin in document.table("skins"):
+        for joint in skin["joints"]:
+            document.entry("nodes", joint)  # must be there
         count = len(skin["joints"])
         inverse = np.tile(np.eye(4), (count, 1, 1))
         if "inverseBindMatrices" in skin:
@@ -148,11 +164,17 @@ def _clips(document: Document) -> dict[str, Clip]:
 
 def _channel(document: Document, animation: dict[str, Any], raw: dict[str, Any]) -> Channel | None:
     """Read the key frames of one property; None where nothing that is shown moves."""
-    target, sampler = raw["target"], animation["samplers"][raw["sampler"]]
+    target, samplers, chosen = raw["target"], animation["samplers"], raw["sampler"]
+    if not 0 <= chosen < len(samplers):
+        raise InputError(
+            f"{document.path} is damaged: the clip {animation.get('name')!r} refers to sampler {chosen} "
+            f"of {len(samplers)}"
+        )
+    sampler = samplers[chosen]
     path = target["path"]
     if "node" not in target or path not in (*WIDTHS, "weights"):
         return None
-    document.content["nodes"][target["node"]]  # must be there
+    document.entry("nodes", target["node"])  # must be there
     times = as_floats(document.accessor(sampler["input"])).reshape(-1)
     values = as_floats(document.accessor(sampler["output"]))
     mode = sampler.get("interpolation", "LINEAR")
@@ -188,12 +210,10 @@ def _unit_quaternions(values: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def _check(document: Document, primitives: list[Primitive], skins: list[Skin], nodes: int) -> None:
-    for skin in skins:
-        if skin.joints and not 0 <= min(skin.joints) <= max(skin.joints) < nodes:
-            raise InputError(f"{document.path}: a skin refers to a joint that is not there")
+def _check(document: Document, primitives: list[Primitive], skins: list[Skin]) -> None:
     for primitive in primitives:
         if primitive.skin is not None and primitive.joints is not None:
+            document.entry("skins", primitive.skin)  # must be there
             count = len(skins[primitive.skin].joints)
             if primitive.joints.max() >= count:
                 raise InputError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from diffusion2.errors import InputError
 from diffusion2.meshes.document import Document
@@ -73,7 +73,7 @@ class Materials:
         """Give a material; white where a primitive has none."""
         if index is None:
             return Surface(np.ones(4))
-        raw = self._document.content["materials"][index]
+        raw = self._document.entry("materials", index)
         extensions = raw.get("extensions", {})
         if OLD_MATERIAL in extensions:
             old = extensions[OLD_MATERIAL]
@@ -95,8 +95,8 @@ class Materials:
         return self._textured(base, reference, material)
 
     def _textured(self, base: np.ndarray, reference: dict[str, Any], material: Material) -> Surface:
-        raw = self._document.content["textures"][reference["index"]]
-        sampler = self._document.content["samplers"][raw["sampler"]] if "sampler" in raw else {}
+        raw = self._document.entry("textures", reference["index"])
+        sampler = self._document.entry("samplers", raw["sampler"]) if "sampler" in raw else {}
         source = raw.get("extensions", {}).get("EXT_texture_webp", raw).get("source")
         if source is None:
             raise InputError(
@@ -106,7 +106,10 @@ class Materials:
         transform = reference.get("extensions", {}).get("KHR_texture_transform", {})
         material = replace(
             material,
-            wrap=(WRAPS[sampler.get("wrapS", 10497)], WRAPS[sampler.get("wrapT", 10497)]),
+            wrap=(
+                WRAPS.get(sampler.get("wrapS", 10497), "repeat"),
+                WRAPS.get(sampler.get("wrapT", 10497), "repeat"),
+            ),
             nearest=sampler.get("magFilter") == NEAREST,
         )
         return Surface(
@@ -119,7 +122,7 @@ class Materials:
 
     def _picture(self, index: int, with_alpha: bool) -> np.ndarray:
         if (index, with_alpha) not in self._pictures:
-            image = self._document.content["images"][index]
+            image = self._document.entry("images", index)
             document = self._document
             inside = "bufferView" in image
             data = document.view(image["bufferView"]) if inside else document.resource(image["uri"])
@@ -131,8 +134,9 @@ class Materials:
                     )
                 pixels = np.asarray(picture.convert("RGBA" if with_alpha else "RGB"))
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                reason = "its format is unknown" if isinstance(error, UnidentifiedImageError) else error
                 raise InputError(
-                    f"{document.path}: its picture {index} can't be read ({error}): save it with PNG or "
+                    f"{document.path}: its picture {index} can't be read ({reason}): save it with PNG or "
                     "JPEG textures"
                 ) from error
             self._pictures[index, with_alpha] = pixels

@@ -96,7 +96,7 @@ class MeshRenderer:
                 import moderngl
             except ImportError as error:
                 raise BackendUnavailable(
-                    "rendering 3D models needs moderngl: pip install 'diffusion2[train]'"
+                    "rendering 3D models needs moderngl: pip install 'diffusion2[models]'"
                 ) from error
             try:
                 options: Any = {"backend": "egl"}

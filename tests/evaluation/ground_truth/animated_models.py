@@ -28,7 +28,7 @@ COLORS = {name: color for name, (_, color) in SIDES.items()}
 def need_opengl():
     """Skip the test where there is no off-screen OpenGL."""
     if importlib.util.find_spec("moderngl") is None:
-        pytest.skip("needs moderngl: pip install 'diffusion2[train]'")
+        pytest.skip("needs moderngl: pip install 'diffusion2[models]'")
     try:
         MeshRenderer._shared_context()
     except BackendUnavailable as error:
