@@ -167,7 +167,7 @@ class _Plan:
 def _planned(source: Source, preset: str | None, settings: GenerateSettings | None, reason: str) -> _Plan:
     """Choose what is left open for a new run."""
     if preset is None:
-        preset, reason = choose_preset()
+        preset, reason = choose_preset(settings.weights if settings else None)
     if preset not in PRESETS:
         raise InputError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
     return _Plan(source, preset, settings or PRESETS[preset], reason)
@@ -235,6 +235,7 @@ def _finish(
     if again or not run.asset_path.exists():
         asset = reconstruct(matrix or read_matrix(run.path), settings, report, seed=seed)
         asset = remember_model(asset, run)
+        run.forget_asset()
         asset.save(run.asset_path)
         report(ResultWritten("asset", run.asset_path))
     asset = load_asset(run.asset_path)

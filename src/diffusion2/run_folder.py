@@ -183,6 +183,18 @@ class RunFolder:
         """Remove what is not needed once all results are there: the run that was replaced."""
         remove(self.previous_path)
 
+    def forget_asset(self) -> None:
+        """Remove the asset and what shows or measures it; scores of the matrix stay."""
+        for name in ("asset.safetensors", "orbit.mp4", "viewer.html"):
+            remove(self.path / name)
+        try:
+            measured = json.loads((self.path / "evaluation.json").read_text(encoding="utf-8"))["compared"]
+        except (OSError, ValueError, KeyError, TypeError):
+            measured = None
+        if measured != "matrix":
+            remove(self.path / "evaluation.json")
+            remove(self.path / "evaluation.html")
+
     # -- settings -------------------------------------------------------------------------------
 
     def read_config(self) -> dict[str, Any]:

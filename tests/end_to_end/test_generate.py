@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from PIL import Image
 
 import diffusion2
 from diffusion2.cli import main
+from diffusion2.config import PRESETS
+from diffusion2.errors import WeightsError
 from diffusion2.events import StageProgress
 from diffusion2.matrix_files import read_pictures
 
@@ -177,6 +180,33 @@ def test_a_folder_that_another_program_wrote_is_reconstructed(made, tmp_path):
     assert main([*call, "--gaussians", "100"]) == 0
     assert {"asset.safetensors", "orbit.mp4", "viewer.html"} <= {p.name for p in folder.iterdir()}
     assert main(call) == 2
+
+
+@pytest.mark.parametrize(("compared", "kept"), [("matrix", True), ("asset", False)])
+def test_a_new_asset_leaves_no_scores_of_the_former_one(made, tmp_path, compared, kept):
+    folder = tmp_path / "run"
+    shutil.copytree(made / "run", folder)
+    (folder / "evaluation.json").write_text(json.dumps({"compared": compared}))
+    (folder / "evaluation.html").write_text("scores")
+    former = (folder / "orbit.mp4").read_bytes()
+    call = ["reconstruct", str(folder), "--overwrite", "--warmup-iterations", "2", "--joint-iterations", "2"]
+    assert main([*call, "--gaussians", "50"]) == 0
+    assert {(folder / f"evaluation.{suffix}").exists() for suffix in ("json", "html")} == {kept}
+    assert (folder / "orbit.mp4").read_bytes() != former
+
+
+def test_the_preset_is_chosen_by_the_weights_that_the_settings_name(made, tmp_path, monkeypatch):
+    asked = []
+
+    def choose(folder=None):
+        asked.append(folder)
+        return "mini", "as a test says"
+
+    monkeypatch.setattr("diffusion2.pipeline.choose_preset", choose)
+    settings = replace(PRESETS["paper"], weights=str(tmp_path / "nothing"))
+    with pytest.raises(WeightsError):
+        diffusion2.generate(made / "box.png", tmp_path / "run", settings=settings)
+    assert asked == [str(tmp_path / "nothing")]
 
 
 def test_render_writes_colour_alpha_and_depth(made, tmp_path):
