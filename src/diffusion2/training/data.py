@@ -17,6 +17,7 @@ import numpy as np
 
 from diffusion2.cameras import make_cameras, orbit
 from diffusion2.errors import InputError
+from diffusion2.evaluation.ground_truth.clips import is_same_pose
 from diffusion2.meshes import AnimatedModel, Framing, Lighting, MeshRenderer, frame_points, load_model
 from diffusion2.meshes.renderer import on_white
 
@@ -26,7 +27,6 @@ ELEVATIONS_DEG = (-10.0, 30.0)
 CLIPS_PER_ANIMATION = {"train": 6, "val": 3}
 ORBITS_PER_STATIC = {"train": 10, "val": 3}
 ORBITS_PER_ANIMATED = {"train": 30, "val": 10}
-LOOP_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def plan_videos(model: AnimatedModel, file: str, split: str) -> list[Item]:
             continue
         for k in range(CLIPS_PER_ANIMATION[split]):
             rng = _rng(file, clip.name, "video", k)
-            loops = _loops(model, clip.name, clip.duration)
+            loops = is_same_pose(model, clip.name, 0.0, clip.duration)
             window = clip.duration if clip.duration <= 1.2 else min(clip.duration, rng.uniform(0.8, 2.0))
             start = rng.uniform(0, clip.duration if loops else max(clip.duration - window, 0.0))
             items.append(_item(file, clip.name, start, window, LENGTH / window, rng))
@@ -111,13 +111,6 @@ def _item(
         fps=float(fps),
         seed=int(rng.integers(2**31)),
     )
-
-
-def _loops(model: AnimatedModel, clip: str, duration: float) -> bool:
-    first = np.concatenate([positions for positions, _ in model.pose(clip, 0.0)])
-    last = np.concatenate([positions for positions, _ in model.pose(clip, duration)])
-    extent = float(np.ptp(first, axis=0).max())
-    return bool(np.abs(first - last).max() < LOOP_TOLERANCE * max(extent, 1e-9))
 
 
 def clip_framing(model: AnimatedModel, clip: str | None, object_size: float) -> Framing:
