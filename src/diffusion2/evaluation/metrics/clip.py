@@ -101,11 +101,7 @@ def load_clip(source: str | Path | None = None) -> ClipSimilarity:
     Raises:
         WeightsError: it is in neither place, or its weights are not those of a CLIP image encoder.
     """
-    chosen = str(source or _folder_of_environment() or HUB_NAME)
-    if not _is_here(chosen):
-        raise WeightsError(
-            f"CLIP similarity needs {chosen}, which is no folder and not in the Hugging Face cache: {HINT}"
-        )
+    chosen = find_clip(source)
     # Takes seconds to import; without weights nothing has to wait for it.
     from transformers import CLIPVisionModelWithProjection
 
@@ -121,6 +117,20 @@ def load_clip(source: str | Path | None = None) -> ClipSimilarity:
     if report["missing_keys"] or report["mismatched_keys"]:
         raise WeightsError(f"{chosen} has not all weights of a CLIP image encoder: {HINT}")
     return ClipSimilarity(network, network.config.image_size, chosen)
+
+
+def find_clip(source: str | Path | None = None) -> str:
+    """Give the folder or the name on the hub that CLIP can be loaded from; see `load_clip`.
+
+    Raises:
+        WeightsError: it is no folder and not in the Hugging Face cache.
+    """
+    chosen = str(source or _folder_of_environment() or HUB_NAME)
+    if not _is_here(chosen):
+        raise WeightsError(
+            f"CLIP similarity needs {chosen}, which is no folder and not in the Hugging Face cache: {HINT}"
+        )
+    return chosen
 
 
 def _is_here(source: str) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diffusion2.errors import InputError, WeightsError
+from diffusion2.evaluation.metrics.packaged_weights import find_packaged_file
 
 NETWORKS = ("lpips_alex", "lpips_vgg", "clip", "i3d")
 NOT_ASKED = "not asked for"
@@ -48,6 +49,26 @@ def load_networks(want: Collection[str] | None = None, *, clip: str | None = Non
             except WeightsError as error:
                 missing[name] = str(error)
     return Networks(loaded, missing)
+
+
+def find_network(name: str) -> str:
+    """Say where a network would be loaded from, without loading it.
+
+    Args:
+        name: one of `NETWORKS`.
+
+    Raises:
+        WeightsError: it isn't here; the message says what to do.
+    """
+    if name == "clip":
+        from diffusion2.evaluation.metrics.clip import find_clip
+
+        return find_clip()
+    from diffusion2.evaluation.metrics.i3d import FILE
+    from diffusion2.evaluation.metrics.lpips import BACKBONES
+
+    files = {"i3d": FILE, "lpips_alex": BACKBONES["alex"].file, "lpips_vgg": BACKBONES["vgg"].file}
+    return str(find_packaged_file(files[name]))
 
 
 def _load(name: str, clip: str | None) -> Any:
