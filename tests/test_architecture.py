@@ -14,7 +14,7 @@ SOURCE = Path(diffusion2.__file__).parent
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
     {"errors", "events", "atomic_files", "gpu"},
-    {"config", "cameras", "model_frame"},
+    {"config", "cameras", "model_frame", "file_hashes"},
     {"image_matrix", "source"},
     {"matrix_files", "weights"},
     {"run_folder"},
@@ -57,7 +57,7 @@ HOMES = {
     "rich": {"terminal", "viewer.scene"},  # viser prints through rich; the viewer keeps it quiet
 }
 LIGHT = {"errors", "events", "config", "source", "terminal", "commands", "cli", "weights", "gpu"}
-LIGHT |= {"__main__", "__init__"}
+LIGHT |= {"__main__", "__init__", "file_hashes"}
 HEAVY = {"torch", "numpy", "PIL", "safetensors", *HOMES} - {"tyro"}
 
 # What sampling may know of the priors: what they promise, and how strongly conditions act.
@@ -77,6 +77,7 @@ PUBLIC = {
     "InputError",
     "InputSettings",
     "NumericalError",
+    "OutOfMemory",
     "PRESETS",
     "RunFolder",
     "Source",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ExportError,
         InputError,
         NumericalError,
+        OutOfMemory,
         WeightsError,
     )
     from diffusion2.gaussians import Asset4D, Gaussians, render
@@ -59,6 +60,7 @@ _HOMES = {
     "AssetFormatError": "errors",
     "ExportError": "errors",
     "NumericalError": "errors",
+    "OutOfMemory": "errors",
 }
 
 __all__ = [
@@ -76,6 +78,7 @@ __all__ = [
     "InputError",
     "InputSettings",
     "NumericalError",
+    "OutOfMemory",
     "RunFolder",
     "Source",
     "WeightsError",

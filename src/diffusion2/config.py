@@ -60,8 +60,11 @@ class SamplingSettings:
     where it is fast."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the networks run. auto: the full-size pair on a GPU if there is one, the mini pair on the CPU."""
+    offload: bool = False
+    """Keep on a GPU only the network that works (or --offload); without, both that denoise stay there if they
+    fit."""
     batch_size: int = 2
-    """Rows or columns that a network sees at once."""
+    """Rows or columns that a network sees at once, at most; fewer where memory is short. 0: up to four."""
     threads: int = 0
     """Rows or columns that are worked on at once; 0: one per core on a CPU."""
     checkpoint_every: int = 5
@@ -86,7 +89,7 @@ class SamplingSettings:
             ("motion_bucket_id", 0, 255),
             ("video_cond_aug", 0, 10),
             ("views_cond_aug", 0, 10),
-            ("batch_size", 1, 100_000),
+            ("batch_size", 0, 100_000),
             ("threads", 0, 1024),
         ):
             value = getattr(self, name)
@@ -290,7 +293,7 @@ _FULL_SAMPLING = SamplingSettings(
     video_guidance=1.5,
     last_video_guidance=3.0,
     views_guidance=2.5,
-    batch_size=1,
+    batch_size=0,
     threads=1,  # one call at a time, on all cores: large networks need no more, and memory for several
 )
 """Section 4 of the paper, with the guidance of the released networks."""

@@ -15,10 +15,11 @@ import torch
 from diffusion2.cameras import make_cameras
 from diffusion2.errors import WeightsError
 from diffusion2.evaluation.metrics.networks import NETWORKS, find_network
+from diffusion2.file_hashes import file_hash
 from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.inputs import matting
 from diffusion2.run_folder import VERSIONED
-from diffusion2.weights import WeightsEntry, choose_preset, file_hash, list_weights, noted_hash
+from diffusion2.weights import WeightsEntry, choose_preset, list_weights, noted_hash
 
 HASHED_AT_ONCE = 1e8
 """Bytes up to which a file is hashed for a list."""

@@ -6,7 +6,8 @@
     ├── BackendUnavailable   a device, library or extra is missing              (exit 2)
     ├── AssetFormatError     a file is not an asset or run this version reads   (exit 2)
     ├── ExportError          a result could not be written                      (exit 2)
-    └── NumericalError       a computation left the finite numbers              (exit 1)
+    ├── NumericalError       a computation left the finite numbers              (exit 1)
+    └── OutOfMemory          a device's memory is too small for the least work  (exit 1)
 
 Every message is one line that names the thing, what was expected, what came, and what to do next.
 """
@@ -53,3 +54,9 @@ class NumericalError(Diffusion2Error):
         at = f"step {step}" + (f", sigma {sigma:.4g}" if sigma is not None else "")
         super().__init__(f"{stage} gave values that are not finite at {at}" + (f": {hint}" if hint else ""))
         self.stage, self.step, self.sigma = stage, step, sigma
+
+
+class OutOfMemory(Diffusion2Error):
+    """A device's memory is too small for the least piece of work."""
+
+    exit_code = 1

@@ -40,14 +40,21 @@ class Stage1:
             BackendUnavailable: there is no such device.
             InputError: the settings' picture size does not fit them.
         """
-        device = choose_device(settings.sampling.device, settings.priors)
+        sampling = settings.sampling
+        device = choose_device(sampling.device, settings.priors)
         if settings.priors == "mini":
-            pair = load_pair("mini", mini_folder(), precision=settings.sampling.precision, device=device)
+            pair = load_pair(
+                "mini", mini_folder(), precision=sampling.precision, device=device, offload=sampling.offload
+            )
         else:
             from diffusion2.priors.full_size import load_full_size  # late: transformers takes seconds
 
-            dtype = choose_dtype(settings.sampling.precision, device)
-            pair = load_full_size(*full_size_paths(settings.weights), dtype=dtype, device=device)
+            pair = load_full_size(
+                *full_size_paths(settings.weights),
+                dtype=choose_dtype(sampling.precision, device),
+                device=device,
+                offload=sampling.offload,
+            )
         if settings.size % pair.codec.factor:
             raise InputError(f"size must be a multiple of {pair.codec.factor}, not {settings.size}")
         return cls(pair, device)

@@ -1,6 +1,5 @@
 """Which weights there are, where they lie, and which preset can run. Imports nothing heavy."""
 
-import hashlib
 import json
 import os
 import re
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from diffusion2.errors import WeightsError
+from diffusion2.file_hashes import remembered_hash
 from diffusion2.gpu import gpu_memory
 
 Pair = Literal["mini", "svd-sv3d"]
@@ -17,7 +17,7 @@ MINI_VARIABLE = "DIFFUSION2_MINI_WEIGHTS"
 MINI_PARTS = ("vae", "video", "multiview")
 FOLDER_VARIABLE = "DIFFUSION2_WEIGHTS"
 FULL_SIZE_BYTES = 20e9
-"""Memory that a GPU should have for the full-size pair: 9 GB of networks, and one row at work (estimated)."""
+"""Memory that a GPU should have for the full-size pair: for decoding ten images; docs/performance.md."""
 SVD_PARTS = ("unet", "vae", "image_encoder")
 
 
@@ -310,20 +310,14 @@ def choose_preset(folder: str | Path | None = None) -> tuple[str, str]:
 
 
 def weights_hashes(pair: str, folder: str | Path | None = None) -> dict[str, str]:
-    """Give the sha256 of every file of a pair's weights, by network and file name."""
+    """Give the sha256 of every file of a pair's weights, by network and file name; see `remembered_hash`."""
     hashes = {}
     for entry in list_weights(folder):
         if entry.pair == pair:
             for path in entry.files:
                 part = f"/{path.parent.name}" if pair == "svd-sv3d" and len(entry.files) > 1 else ""
-                hashes[f"{entry.name}{part}/{path.name}"] = file_hash(path)
+                hashes[f"{entry.name}{part}/{path.name}"] = remembered_hash(path)
     return hashes
-
-
-def file_hash(path: Path) -> str:
-    """Give a file's sha256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def noted_hash(path: Path) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusion2.errors import WeightsError
+from diffusion2.file_hashes import file_hash
 from diffusion2.priors import released
 from diffusion2.priors.autoencoder_keys import autoencoder_sources
 from diffusion2.priors.full_size import read_sv3d, read_svd
@@ -18,7 +19,6 @@ from diffusion2.weights import (
     SV3D,
     SVD,
     HubModel,
-    file_hash,
     find_full_size,
     mini_folder,
     model_files,

@@ -7,6 +7,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from diffusion2.cli import main
+from diffusion2.priors.unet import SpatioTemporalUNet
 
 from ..priors.full_size_files import FullSizeFiles
 from .local_hub import local_hub
@@ -59,6 +60,30 @@ def test_an_estimate_that_is_not_finite_is_named_with_its_step_and_sigma(weights
     call = ["sample", str(picture), "--out", str(tmp_path / "run"), "--preset", "paper"]
     assert main([*call, "--weights", str(tmp_path / "weights"), *SETTINGS]) == 1
     assert "not finite at step 0, sigma 700" in capsys.readouterr().err
+
+
+def test_too_little_memory_for_one_row_is_an_error_from_which_a_run_goes_on(
+    weights, picture, tmp_path, capsys, monkeypatch
+):
+    forward, calls = SpatioTemporalUNet.forward, []
+
+    def failing(self, *inputs):
+        calls.append(len(inputs[0]))
+        if len(calls) > 16:  # the references, the first two steps of the matrix, and one row
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return forward(self, *inputs)
+
+    call = ["sample", str(picture), "--out", str(tmp_path / "run"), "--preset", "paper"]
+    call += ["--weights", str(weights), *SETTINGS, "--sampling.batch-size", "4"]
+    call[call.index("--sampling.steps") + 1] = "4"
+    with monkeypatch.context() as patched:
+        patched.setattr(SpatioTemporalUNet, "forward", failing)
+        assert main(call) == 1
+    err = capsys.readouterr().err
+    assert "error: the memory of cpu is too small for one sequence of 4 images: it takes about" in err
+    assert calls[-2:] == [6, 2]  # three rows, then one, each with guidance
+    assert list((tmp_path / "run" / "latents").iterdir())
+    assert main(["sample", "--out", str(tmp_path / "run"), "--resume"]) == 0
 
 
 def test_a_wrong_file_is_refused_before_anything_is_written(weights, picture, tmp_path, capsys):

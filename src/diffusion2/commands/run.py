@@ -18,6 +18,7 @@ SHORT = {
     "--elevation": ("--elevation-deg",),
     "--azimuths": ("--azimuths-deg",),
     "--motion": ("--sampling.motion-bucket-id",),
+    "--offload": ("--sampling.offload",),
     "--fps": ("--fps", "--video-fps", "--sampling.fps-id"),
 }
 """Spellings of a run's options that set one or several of them."""

@@ -10,10 +10,13 @@ from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 
 from diffusion2.errors import WeightsError
 from diffusion2.priors.antialiased_resize import resize_antialiased
+from diffusion2.priors.place import Place
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """Of the pictures that CLIP was trained on."""
+PEAK, RESIZED = 4, 4
+"""Most memory that a picture takes, in multiples of a layer's widest numbers, and of the picture's own."""
 
 
 class ClipImageEncoder:
@@ -21,11 +24,13 @@ class ClipImageEncoder:
 
     Args:
         network: a `CLIPVisionModelWithProjection`.
-        batch_size: pictures in one call of the network.
+        batch_size: pictures in one call of the network, at most.
+        place: where the network works; None: where it is.
     """
 
-    def __init__(self, network: Any, batch_size: int = 8) -> None:
+    def __init__(self, network: Any, batch_size: int = 8, place: Place | None = None) -> None:
         self.network = network.eval().requires_grad_(False)
+        self.place = place or Place(network.device)
         self.batch_size = batch_size
 
     @property
@@ -35,14 +40,27 @@ class ClipImageEncoder:
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor, latents: Tensor) -> Tensor:
-        """Encode pictures (N, 3, H, W) in [0, 1] to (N, 1, D); the latents do not matter."""
-        size = self.network.config.image_size
-        parts = []
-        for part in pictures.split(self.batch_size):
-            pixels = resize_antialiased(part.to(self.network.device, torch.float32), size)
+        """Encode pictures (N, 3, H, W) in [0, 1] to (N, 1, D), on the CPU; the latents do not matter."""
+        config = self.network.config
+
+        def encode(part: slice) -> Tensor:
+            pixels = resize_antialiased(
+                pictures[part].to(self.place.device, torch.float32), config.image_size
+            )
             mean, std = (pixels.new_tensor(values)[:, None, None] for values in (MEAN, STD))
-            parts.append(self.network(((pixels - mean) / std).to(self.network.dtype)).image_embeds)
-        return torch.cat(parts)[:, None]
+            return self.network(((pixels - mean) / std).to(self.network.dtype)).image_embeds.cpu()
+
+        tokens = (config.image_size // config.patch_size) ** 2 + 1
+        bytes_each = PEAK * tokens * config.intermediate_size * self.network.dtype.itemsize
+        embeddings = self.place.work(
+            self.network,
+            encode,
+            len(pictures),
+            bytes_each + 4 * RESIZED * pictures[0].numel(),
+            at_most=self.batch_size,
+            what="picture in the image encoder",
+        )
+        return embeddings[:, None]
 
 
 def build_empty_encoder(config: Mapping[str, Any], described_by: str) -> Any:

@@ -1,5 +1,6 @@
 """Pictures to latents and back."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,6 +9,12 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
 from torch import Tensor
 
+from diffusion2.priors.place import Place
+
+ENCODER_PEAK, DECODER_PEAK = 6, 9
+"""Most memory that a picture takes, in multiples of its first level, H·W·C numbers. Counted at the full size:
+5 and 8; docs/performance.md."""
+
 
 class LatentCodec:
     """An autoencoder behind one face: SVD's, with its temporal decoder, or the mini pair's.
@@ -15,7 +22,8 @@ class LatentCodec:
     Args:
         vae: the network; its configuration holds the latents' scale.
         pixel_unshuffle: factor by which pixels are folded into channels before the network.
-        batch_size: pictures encoded or decoded at once.
+        batch_size: pictures encoded or decoded at once, at most.
+        place: where the network works; None: where it is.
     """
 
     def __init__(
@@ -23,8 +31,10 @@ class LatentCodec:
         vae: AutoencoderKL | AutoencoderKLTemporalDecoder,
         pixel_unshuffle: int = 1,
         batch_size: int = 16,
+        place: Place | None = None,
     ) -> None:
         self.vae: Any = vae.eval().requires_grad_(False)
+        self.place = place or Place(vae.device)
         self.pixel_unshuffle = pixel_unshuffle
         self.batch_size = batch_size
         self._temporal = isinstance(vae, AutoencoderKLTemporalDecoder)
@@ -48,13 +58,15 @@ class LatentCodec:
             images: (N, 3, H, W) in [0, 1], or slightly outside where noise was added.
 
         Returns:
-            (N, C, h, w) float32
+            (N, C, h, w) float32, on the CPU
         """
-        parts = []
-        for part in images.to(self.vae.device, self.vae.dtype).split(self.batch_size):
-            pixels = F.pixel_unshuffle(part * 2 - 1, self.pixel_unshuffle)
-            parts.append(self.vae.encode(pixels).latent_dist.mode().float())
-        return torch.cat(parts)
+
+        def encode(part: slice) -> Tensor:
+            pixels = images[part].to(self.place.device, self.vae.dtype) * 2 - 1
+            pixels = F.pixel_unshuffle(pixels, self.pixel_unshuffle)
+            return self.vae.encode(pixels).latent_dist.mode().float().cpu()
+
+        return self._work(encode, len(images), ENCODER_PEAK * images[0, 0].numel())
 
     def encode_scaled(self, images: Tensor) -> Tensor:
         """Encode pictures (N, 3, H, W) as the latents that are diffused, (N, C, h, w)."""
@@ -66,15 +78,24 @@ class LatentCodec:
 
         Args:
             latents: (T, C, h, w), the images of one sequence in their order; a temporal decoder looks at
-                `batch_size` neighbours at a time.
+                `batch_size` neighbours at a time, or at fewer where memory is short.
 
         Returns:
             (T, 3, H, W) float32 in [0, 1], on the CPU
         """
-        latents = latents.to(self.vae.device, self.vae.dtype) / self.scale
-        parts = []
-        for part in latents.split(self.batch_size):
-            pixels = self.vae.decode(part, **({"num_frames": len(part)} if self._temporal else {})).sample
+
+        def decode(part: slice) -> Tensor:
+            scaled = latents[part].to(self.place.device, self.vae.dtype) / self.scale
+            pixels = self.vae.decode(scaled, **({"num_frames": len(scaled)} if self._temporal else {})).sample
             pixels = F.pixel_shuffle(pixels.float(), self.pixel_unshuffle)
-            parts.append(((pixels + 1) / 2).clamp(0, 1).cpu())
-        return torch.cat(parts)
+            return ((pixels + 1) / 2).clamp(0, 1).cpu()
+
+        return self._work(decode, len(latents), DECODER_PEAK * latents[0, 0].numel() * self.factor**2)
+
+    def _work(self, call: Callable[[slice], Tensor], count: int, pixels_peak: float) -> Tensor:
+        """Work on pictures; one takes as much memory as so many pixels at the network's first level."""
+        channels = self.vae.config["block_out_channels"][0]
+        bytes_each = pixels_peak / self.pixel_unshuffle**2 * channels * self.vae.dtype.itemsize
+        return self.place.work(
+            self.vae, call, count, bytes_each, at_most=self.batch_size, what="picture in the autoencoder"
+        )

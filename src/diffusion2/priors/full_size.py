@@ -20,6 +20,7 @@ from diffusion2.priors.clip_image_encoder import ClipImageEncoder, build_empty_e
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.image_encoder_keys import image_encoder_sources
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
+from diffusion2.priors.place import Place
 from diffusion2.priors.prior import PriorPair
 from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
 from diffusion2.priors.unet import SpatioTemporalUNet
@@ -35,15 +36,17 @@ def load_full_size(
     *,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    offload: bool = False,
 ) -> PriorPair:
-    """Load the pair of SVD-XT and SV3D_p.
+    """Load the pair of SVD-XT and SV3D_p, into the memory of the CPU; they go to the device when they work.
 
     Args:
         svd: SVD-XT, a folder of diffusers with `unet/`, `vae/` and `image_encoder/`, or the released file.
         sv3d: SV3D_p, the released file, or a folder with `unet/`.
         dtype: what the two networks compute in. The autoencoder and the image encoder, a small part of the
             work, compute in float32, the autoencoder as in the release.
-        device: where all of it goes.
+        device: where all of it works.
+        offload: keep only the network that works on the device; see `Place`.
 
     Raises:
         WeightsError: something is missing, damaged, or not what it should be; the message names it.
@@ -54,14 +57,15 @@ def load_full_size(
     for part in parts.values():
         part.check()  # all of them, before any of them is read
     # the largest first, and each one's file closed when it is read: memory is that of the networks alone
-    video = parts.pop("unet").load(dtype, device)
-    multiview = parts.pop("orbit").load(dtype, device)
-    encoder = ClipImageEncoder(parts.pop("image_encoder").load(device=device))
-    codec = LatentCodec(parts.pop("vae").load(device=device), batch_size=DECODED_AT_ONCE)
+    video = parts.pop("unet").load(dtype)
+    multiview = parts.pop("orbit").load(dtype)
+    place = Place(device, offload=offload)
+    encoder = ClipImageEncoder(parts.pop("image_encoder").load(), place=place)
+    codec = LatentCodec(parts.pop("vae").load(), batch_size=DECODED_AT_ONCE, place=place)
     return PriorPair(
         "svd-sv3d",
-        NetworkVideoPrior(video, codec, encoder, dtype),
-        NetworkMultiviewPrior(multiview, codec, encoder, dtype),
+        NetworkVideoPrior(video, codec, encoder, dtype, place),
+        NetworkMultiviewPrior(multiview, codec, encoder, dtype, place),
         codec,
     )
 

@@ -10,6 +10,7 @@ from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.devices import Precision, choose_dtype
 from diffusion2.priors.image_encoder import PooledLatentEncoder
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
+from diffusion2.priors.place import Place
 from diffusion2.priors.prior import PriorPair
 from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
 from diffusion2.priors.unet import SpatioTemporalUNet
@@ -26,6 +27,7 @@ def load_pair(
     *,
     precision: Precision = "auto",
     device: str = "cpu",
+    offload: bool = False,
 ) -> PriorPair:
     """Load the mini pair of priors; see `full_size` for the other one.
 
@@ -35,6 +37,7 @@ def load_pair(
             `DIFFUSION2_MINI_WEIGHTS`, else the package's own.
         precision: what the networks compute in; see `choose_dtype`.
         device: where they run.
+        offload: keep only the network that works on the device; see `Place`.
 
     Raises:
         WeightsError: weights are missing, damaged or not those of their configuration.
@@ -42,11 +45,11 @@ def load_pair(
     if name != "mini":
         raise WeightsError(f"load_pair loads the mini pair; {name!r} is for full_size.load_full_size")
     folder = mini_folder() if folder is None else folder
-    vae = load_network(AutoencoderKL, folder / "vae", device)
-    codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
+    vae, place = load_network(AutoencoderKL, folder / "vae"), Place(device, offload=offload)
+    codec = LatentCodec(vae, PIXEL_UNSHUFFLE, place=place)
     encoder, dtype = PooledLatentEncoder(), choose_dtype(precision, device)
-    video = load_network(SpatioTemporalUNet, folder / "video", device)
-    multiview = load_network(SpatioTemporalUNet, folder / "multiview", device)
+    video = load_network(SpatioTemporalUNet, folder / "video")
+    multiview = load_network(SpatioTemporalUNet, folder / "multiview")
     for part, network in (("video", video), ("multiview", multiview)):
         if network.config["out_channels"] != codec.channels:
             raise WeightsError(
@@ -55,8 +58,8 @@ def load_pair(
             )
     return PriorPair(
         name,
-        NetworkVideoPrior(video, codec, encoder, dtype),
-        NetworkMultiviewPrior(multiview, codec, encoder, dtype),
+        NetworkVideoPrior(video, codec, encoder, dtype, place),
+        NetworkMultiviewPrior(multiview, codec, encoder, dtype, place),
         codec,
     )
 
@@ -66,13 +69,12 @@ def build_autoencoder(config: dict[str, Any]) -> Any:
     return AutoencoderKL(**config)
 
 
-def load_network(kind: type[Network], folder: Path, device: str = "cpu") -> Network:
+def load_network(kind: type[Network], folder: Path) -> Network:
     """Build a network from `config.json` and fill it from its weights file, as float32.
 
     Args:
         kind: the class.
         folder: holds both files.
-        device: where it goes.
 
     Raises:
         WeightsError: a file is missing or damaged, or tensors are missing, unknown or of another shape; the
@@ -85,4 +87,4 @@ def load_network(kind: type[Network], folder: Path, device: str = "cpu") -> Netw
     )
     network = build_empty(kind, config, str(folder / "config.json"))
     files = TensorFiles([folder / WEIGHTS_FILE])
-    return StoredNetwork(network, files, files.as_they_are()).load(device=device)
+    return StoredNetwork(network, files, files.as_they_are()).load()

@@ -12,8 +12,13 @@ from diffusion2.priors.edm import scalings
 from diffusion2.priors.embeddings import orbit_vector, video_vector
 from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.image_encoder import ImageEncoder
+from diffusion2.priors.place import Place
 from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.priors.unet_blocks import Blend
+
+PEAK = 20
+"""Most memory that a call takes, in multiples of its images at the first level, T·h·w·C numbers. Counted at
+the full size: 16 on a CPU, 19 where norms compute in float32, as on a GPU; docs/performance.md."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,15 @@ class SequenceCondition:
             vector=self.vector[sequences],
         )
 
+    def to(self, device: torch.device) -> "SequenceCondition":
+        """Give the condition on another device."""
+        return replace(
+            self,
+            latents=self.latents.to(device),
+            context=self.context.to(device),
+            vector=self.vector.to(device),
+        )
+
 
 class NetworkPrior:
     """A network with its preconditioning and guidance.
@@ -52,16 +66,22 @@ class NetworkPrior:
     Args:
         network: predicts v, in the preconditioning of `edm.scalings`.
         dtype: the network computes in it by autocast, and its matrices and kernels are turned into it once;
-            norms keep float32, as does what comes in and goes out. It runs where its parameters are.
+            norms keep float32, as does what comes in and goes out.
+        place: where the network works; None: where it is.
     """
 
     blend: Blend | None = None
     """How images share keys and values; see `feature_blending`."""
 
-    def __init__(self, network: SpatioTemporalUNet, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        network: SpatioTemporalUNet,
+        dtype: torch.dtype = torch.float32,
+        place: Place | None = None,
+    ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.dtype = dtype
-        self.device = network.device
+        self.place = place or Place(network.device)
         for module in self.network.modules():
             if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d) and module.weight.dtype != dtype:
                 module.to(dtype)
@@ -71,14 +91,31 @@ class NetworkPrior:
         """Estimate the clean latents with guidance; see `Prior.denoise`.
 
         The unconditional estimate has a condition latent and a context of zeros and the same added vector. It
-        is left out where no image's scale differs from 1. Latents come and go from wherever the sampler has
-        them.
+        is left out where no image's scale differs from 1. Latents and conditions come from wherever the
+        sampler has them, and the estimate goes there, in chunks that fit the memory of the network's place.
         """
-        home, latents = latents.device, latents.to(self.device)
+        return self.place.work(
+            self.network,
+            lambda part: self._denoise(latents[part], sigma, condition[part]).to(latents.device),
+            len(latents),
+            self.bytes_each(latents.shape, guided=condition.guidance.acts_at(sigma)),
+            # images that share keys and values can't be told apart
+            at_least=len(latents) if self.blend else 1,
+            stays=True,
+            what=f"sequence of {latents.shape[1]} images",
+        )
+
+    def bytes_each(self, shape: torch.Size, *, guided: bool) -> float:
+        """Give the memory that one sequence takes while the network works on it, (N, T, C, h, w) of them."""
+        _, frames, _, height, width = shape
+        images = frames * height * width * self.network.config["block_out_channels"][0]
+        return PEAK * images * self.dtype.itemsize * (2 if guided else 1)
+
+    def _denoise(self, latents: Tensor, sigma: float, condition: SequenceCondition) -> Tensor:
+        latents, condition = latents.to(self.place.device), condition.to(self.place.device)
         guidance = condition.guidance
         if not guidance.acts_at(sigma):
-            estimate = self._estimate(latents, sigma, condition.latents, condition.context, condition.vector)
-            return estimate.to(home)
+            return self._estimate(latents, sigma, condition.latents, condition.context, condition.vector)
         both = self._estimate(
             latents.repeat(2, 1, 1, 1, 1),
             sigma,
@@ -86,7 +123,7 @@ class NetworkPrior:
             torch.cat([condition.context, torch.zeros_like(condition.context)]),
             condition.vector.repeat(2, 1, 1),
         )
-        return guidance.combine(*both.chunk(2)).to(home)
+        return guidance.combine(*both.chunk(2))
 
     def _estimate(
         self, latents: Tensor, sigma: float, pictures: Tensor, context: Tensor, vector: Tensor
@@ -112,6 +149,7 @@ class _PicturePrior(NetworkPrior):
         codec: pictures to latents.
         encoder: pictures to context.
         dtype: see `NetworkPrior`.
+        place: see `NetworkPrior`.
     """
 
     def __init__(
@@ -120,8 +158,9 @@ class _PicturePrior(NetworkPrior):
         codec: LatentCodec,
         encoder: ImageEncoder,
         dtype: torch.dtype = torch.float32,
+        place: Place | None = None,
     ) -> None:
-        super().__init__(network, dtype)
+        super().__init__(network, dtype, place)
         self.codec, self.encoder = codec, encoder
 
     def _prepare(
@@ -131,9 +170,9 @@ class _PicturePrior(NetworkPrior):
         # cond_aug counts in pixels from -1 to 1, twice as wide as ours
         latents = self.codec.encode_mode(pictures + cond_aug / 2 * noise)
         return SequenceCondition(
-            latents=latents.to(self.device),
-            context=self.encoder(pictures, latents).to(self.device, torch.float32),
-            vector=vector.to(self.device).expand(len(pictures), -1, -1),
+            latents=latents,
+            context=self.encoder(pictures, latents).float(),
+            vector=vector.expand(len(pictures), -1, -1),
             guidance=guidance,
         )
 

@@ -111,15 +111,14 @@ class StoredNetwork:
             more = f"; and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
             raise WeightsError(f"{self.files.path} does not fit {self.described_by}: {named}{more}")
 
-    def load(self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Any:
-        """Read the parameters one by one, each into its final type and place: memory for one copy is enough.
+    def load(self, dtype: torch.dtype = torch.float32) -> Any:
+        """Read the parameters one by one, each into its final type: memory for one copy is enough.
 
         Args:
             dtype: of matrices and kernels; all other parameters become float32.
-            device: where they go.
 
         Returns:
-            The network, ready to run; this object is used up.
+            The network, ready to run on the CPU; this object is used up.
 
         Raises:
             WeightsError: see `check`; or values are not finite, or not in this type.
@@ -129,12 +128,12 @@ class StoredNetwork:
         state = {}
         for name, source in self.sources.items():
             kind = dtype if name in narrow else torch.float32
-            parameter = source.read(self.files).to(device, kind, copy=True).contiguous()
+            parameter = source.read(self.files).to(kind, copy=True).contiguous()
             if not torch.isfinite(parameter).all():
                 raise WeightsError(f"{self.files.path} holds values that are not finite as {kind}: {name}")
             state[name] = parameter
         self.network.load_state_dict(state, assign=True)
-        return self.network.to(device).eval().requires_grad_(False)  # parameters are there; buffers follow
+        return self.network.eval().requires_grad_(False)
 
 
 def _matrices_and_kernels(network: nn.Module) -> set[str]:

@@ -75,8 +75,9 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
 
         for block in self.up_blocks:
             for i, resnet in enumerate(block.resnets):
-                x = torch.cat([x, skips.pop()], dim=1)
-                x = _attend(block, i, res_block(resnet, x, emb, frames), context, frames, blend)
+                # without a name the joined images are gone when attention, which takes most memory, begins
+                x = res_block(resnet, torch.cat([x, skips.pop()], dim=1), emb, frames)
+                x = _attend(block, i, x, context, frames, blend)
             for upsampler in block.upsamplers or ():
                 x = F.interpolate(x, size=skips[-1].shape[-2:], mode="nearest")
                 x = upsampler.conv(x)

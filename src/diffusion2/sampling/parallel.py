@@ -12,6 +12,8 @@ from torch import Tensor
 
 from diffusion2.priors.prior import Condition, Prior
 
+AT_ONCE = 4
+"""Sequences in one call where nobody says it: with guidance and 25 images each, a batch of 200 images."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -31,13 +33,14 @@ class Workers:
     float rounding; with the same batch size it is the same to the bit.
 
     Args:
-        batch_size: sequences in one call of a prior.
+        batch_size: sequences in one call of a prior, which may cut them further to fit its memory; 0:
+            `AT_ONCE`.
         threads: calls at once. On a CPU one call per core, each on one thread, is faster than one call on all
             cores, as the arrays are small. 0: one per core.
     """
 
     def __init__(self, batch_size: int = 1, threads: int = 1) -> None:
-        self.batch_size = max(1, batch_size)
+        self.batch_size = batch_size or AT_ONCE
         self.threads = threads or available_cores()
         self._pool: ThreadPoolExecutor | None = None
 
