@@ -1,12 +1,12 @@
 """Measure stage 2 on true matrices: what it makes of views and times that it has never seen.
 
-    .venv/bin/python benchmarks/reconstruction_quality.py --assets DIR [--views 12] [--frames 12]
-        [--size 128] [--only Wolf Koi] [--methods static plain ours] [--blur 2] [--set joint_iterations=600]
-        [--out FILE.md]
+    .venv/bin/python benchmarks/reconstruction_quality.py --assets DIR --results FILE.jsonl [--size 128]
+        [--views 21] [--frames 25] [--only Wolf Koi] [--tuning] [--methods static plain ours] [--blur 2]
+        [--set joint_iterations=600] [--keep DIR] [--table FILE.md]
 
-Every benchmark creature is rendered from twice as many views at twice as many times. One half makes the
-matrix that is reconstructed, without alpha, as a run has it; the other half lies between its views, between
-its times, or between both. Methods:
+Every benchmark creature (or, with --tuning, those of the training split that settings were chosen on) is
+rendered as a matrix, which is reconstructed without alpha, as in a run. Then the asset is compared with
+pictures from azimuths halfway between the views, at times halfway between the frames, or both. Methods:
 
     static      no motion; all iterations at the reference time
     plain       deformable Gaussians: every picture counts alike, canonical Gaussians learn at the full rate
@@ -20,26 +20,33 @@ blurred by a Gaussian of up to that many pixels (at distance 1, see `closeness`)
 with the sharp truth.
 
 PSNR in dB over whole pictures and over the object, SSIM, LPIPS (alex): means over creatures of means over
-pictures. Seconds are processor time of the stage, all threads together.
+pictures. Seconds are processor time of the stage, all threads together. What stands in the results' file
+already is not computed again; the table has a line for each group of equal settings in it.
 """
 
 import argparse
+import json
+import os
 import time
-from dataclasses import replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, as the command line does
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from diffusion2.cameras import Cameras
+from diffusion2.cameras import make_cameras
 from diffusion2.config import ReconstructionSettings
-from diffusion2.evaluation.ground_truth.creatures import CREATURES, creature_truth
+from diffusion2.evaluation.ground_truth.clips import Window, choose_window, render_clip
+from diffusion2.evaluation.ground_truth.creatures import CREATURES, Creature
 from diffusion2.evaluation.metrics.lpips import load_lpips
 from diffusion2.evaluation.metrics.pixels import psnr, ssim
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.meshes import load_model
 from diffusion2.reconstruction import reconstruct
 from diffusion2.reconstruction.targets import closeness
 
@@ -54,40 +61,44 @@ METHODS: dict[str, dict[str, Any]] = {
 PARTS = ("seen", "azimuths", "times", "both")
 COLUMNS = ("PSNR", "PSNR object", "SSIM", "LPIPS")
 
+TUNING = (
+    Creature("Fox", "animated/animals_pack/Fox.glb", "AnimalArmature|Walk", 0.0, 1.0417, 45.0),
+    Creature("Tang", "animated/cute_fish_pack/Tang.glb", "Fish_Armature|Swimming_Fast", 0.0, 1.0417, 50.0),
+    Creature(
+        "Stegosaurus",
+        "animated/dinosaurs_pack/Stegosaurus.glb",
+        "Armature|Stegosaurus_Run",
+        0.0,
+        0.7917,
+        50.0,
+    ),
+)
+"""Creatures of the training split."""
+
 
 def main() -> None:
-    """Measure and print a table."""
+    """Measure what is missing, and print a table of everything in the results' file."""
     arguments = parse_arguments()
     base = replace(ReconstructionSettings(), **dict(arguments.set))
-    lpips = load_lpips()
-    rows: dict[str, list[dict[str, list[float]]]] = {method: [] for method in arguments.methods}
-    for creature in CREATURES:
+    for creature in TUNING if arguments.tuning else CREATURES:
         if arguments.only and creature.name not in arguments.only:
             continue
-        matrix, held_out = split(
-            creature_truth(
-                creature,
-                arguments.assets,
-                arguments.cache.expanduser(),
-                views=2 * arguments.views,
-                frames=2 * arguments.frames,
-                size=arguments.size,
-            )
-        )
-        if arguments.blur:
-            matrix = lose_texture(matrix, arguments.blur)
+        missing = {}
         for method in arguments.methods:
-            start = time.process_time()
-            asset = reconstruct(matrix, settings_of(method, base), seed=arguments.seed)
-            seconds = time.process_time() - start
-            found = {part: measure(asset, held_out[part], lpips) for part in PARTS}
-            found["seconds"] = [seconds]
-            rows[method].append(found)
-            print(f"{creature.name:12} {method:11} {summary(found)}", flush=True)
-    table = "\n".join(table_lines(rows))
+            key = key_of(creature, method, settings_of(method, base), arguments)
+            if key not in [row["key"] for row in read_results(arguments.results)]:
+                missing[method] = key
+        if missing:
+            truth = render_truth(creature, arguments)
+        for method, key in missing.items():
+            row = {"key": key, **measure_method(truth, settings_of(method, base), key, arguments)}
+            with arguments.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"{creature.name:12} {method:11} {summary(row)}", flush=True)
+    table = "\n".join(table_lines(read_results(arguments.results)))
     print(table)
-    if arguments.out:
-        arguments.out.write_text(table + "\n", encoding="utf-8")
+    if arguments.table:
+        arguments.table.write_text(table + "\n", encoding="utf-8")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -96,17 +107,22 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--assets", type=Path, required=True, help="folder of the benchmark's models")
-    parser.add_argument("--cache", type=Path, default=Path("~/.cache/diffusion2/truth"))
-    parser.add_argument("--views", type=int, default=12)
-    parser.add_argument("--frames", type=int, default=12)
+    parser.add_argument("--results", type=Path, required=True, help="file that results are added to")
+    parser.add_argument("--views", type=int, default=21)
+    parser.add_argument("--frames", type=int, default=25)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--tuning", action="store_true")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["static", "plain", "ours"])
     parser.add_argument("--blur", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--set", nargs="*", type=read_setting, default=[], metavar="NAME=VALUE")
-    parser.add_argument("--out", type=Path, help="also write the table to this file")
-    return parser.parse_args()
+    parser.add_argument("--keep", type=Path, help="folder to write the assets to")
+    parser.add_argument("--table", type=Path, help="also write the table to this file")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    return arguments
 
 
 def read_setting(text: str) -> tuple[str, int | float]:
@@ -124,29 +140,81 @@ def settings_of(method: str, base: ReconstructionSettings) -> ReconstructionSett
     return settings
 
 
-def split(matrix: ImageMatrix) -> tuple[ImageMatrix, dict[str, ImageMatrix]]:
-    """Give every other view and frame as the matrix to reconstruct, and the parts to compare with."""
-    views, between_views = np.arange(1, matrix.views, 2), np.arange(0, matrix.views, 2)
-    frames, between_frames = np.arange(0, matrix.frames, 2), np.arange(1, matrix.frames - 1, 2)
-    first, last = matrix.times[frames[0]], matrix.times[frames[-1]]
+def key_of(
+    creature: Creature, method: str, settings: ReconstructionSettings, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Give what decides a result."""
+    names = ("size", "views", "frames", "blur", "seed")
+    of_matrix = {name: getattr(arguments, name) for name in names}
+    return {"creature": creature.name, "method": method, **of_matrix, "settings": asdict(settings)}
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Read the results so far."""
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    )
+
+
+@dataclass(frozen=True)
+class Moments(Window):
+    """Any moments of a window, framed as all of it.
+
+    Attributes:
+        columns: the moments in columns of the window, which may lie between two of them.
+        whole: the window.
+    """
+
+    columns: tuple[float, ...]
+    whole: Window
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Give the times in the clip."""
+        return self.wrap(self.start + self.duration * np.array(self.columns) / self.whole.steps)
+
+
+def render_truth(creature: Creature, arguments: argparse.Namespace) -> dict[str, ImageMatrix]:
+    """Render the matrix to reconstruct ("matrix") and what to compare with (`PARTS`), without alpha."""
+    model = load_model(arguments.assets / creature.file)
+    views, frames = arguments.views, arguments.frames
+    window = choose_window(model, creature.clip, frames, start=creature.start, duration=creature.duration)
+    same = {field.name: getattr(window, field.name) for field in fields(window)}
 
     def part(rows: np.ndarray, columns: np.ndarray) -> ImageMatrix:
-        times = (matrix.times[columns] - first) / (last - first).clamp(min=1e-9)
-        images = matrix.images[rows][:, columns]
-        return ImageMatrix(images, take(matrix.cameras, rows), times.clamp(0, 1), matrix.fps / 2)
+        moments = Moments(**{**same, "frames": len(columns)}, columns=tuple(columns.tolist()), whole=window)
+        cameras = make_cameras(360 * (rows + 1) / views, height=arguments.size)
+        matrix = render_clip(model, moments, cameras, azimuth_deg=creature.azimuth_deg)
+        times = torch.as_tensor(columns, dtype=torch.float32) / max(frames - 1, 1)
+        return ImageMatrix(matrix.images, cameras, times, window.fps)
 
-    return part(views, frames), {
-        "seen": part(views, frames),
-        "azimuths": part(between_views, frames),
-        "times": part(views, between_frames),
-        "both": part(between_views, between_frames),
+    rows, columns = np.arange(views), np.arange(frames)
+    between_rows, between_columns = rows - 0.5, columns[:-1] + 0.5
+    return {
+        "matrix": part(rows, columns),
+        "seen": part(rows[2::3], columns[2::6]),
+        "azimuths": part(between_rows, columns[2::6]),
+        "times": part(rows[2::3], between_columns[1::3]),
+        "both": part(between_rows[2::3], between_columns[1::3]),
     }
 
 
-def take(cameras: Cameras, rows: np.ndarray) -> Cameras:
-    """Give some of the cameras."""
-    angles = cameras.azimuths_deg[rows], cameras.elevations_deg[rows], cameras.radii[rows]
-    return Cameras(*angles, cameras.fov_deg, cameras.height, cameras.width)
+def measure_method(
+    truth: dict[str, ImageMatrix],
+    settings: ReconstructionSettings,
+    key: dict[str, Any],
+    arguments: argparse.Namespace,
+) -> dict[str, Any]:
+    """Reconstruct a matrix and compare."""
+    matrix = lose_texture(truth["matrix"], arguments.blur) if arguments.blur else truth["matrix"]
+    start = time.process_time()
+    asset = reconstruct(matrix, settings, seed=arguments.seed)
+    found: dict[str, Any] = {"seconds": time.process_time() - start, "gaussians": len(asset.gaussians)}
+    if arguments.keep:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+        asset.save(arguments.keep / f"{key['creature']}-{key['method']}-{key['size']}.safetensors")
+    lpips = load_lpips()
+    return found | {part: measure(asset, truth[part], lpips) for part in PARTS}
 
 
 def lose_texture(matrix: ImageMatrix, most: float) -> ImageMatrix:
@@ -185,22 +253,29 @@ def measure(asset: Asset4D, truth: ImageMatrix, lpips: Any) -> list[float]:
     return np.mean(values, axis=0).tolist()
 
 
-def summary(found: dict[str, list[float]]) -> str:
-    """Give one creature's result on one line."""
-    parts = [f"{part} {found[part][0]:.2f} dB {found[part][3]:.4f}" for part in PARTS]
-    return f"{', '.join(parts)}; {found['seconds'][0]:.0f} s"
+def summary(row: dict[str, Any]) -> str:
+    """Give one result on one line."""
+    parts = [f"{part} {row[part][0]:.2f} dB {row[part][3]:.4f}" for part in PARTS]
+    return f"{', '.join(parts)}; {row['gaussians']} Gaussians, {row['seconds']:.0f} s"
 
 
-def table_lines(rows: dict[str, list[dict[str, list[float]]]]) -> list[str]:
-    """Give the means over creatures as a Markdown table."""
-    lines = ["| method | part | " + " | ".join(COLUMNS) + " | CPU s |", "|---|---|" + "--:|" * 5]
-    for method, found in rows.items():
-        if not found:
-            continue
-        seconds = np.mean([one["seconds"][0] for one in found])
+def table_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Give the means over creatures as a Markdown table, a line for each part of each group."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        key = {name: value for name, value in row["key"].items() if name != "creature"}
+        groups.setdefault(json.dumps(key), []).append(row)
+    lines = [
+        "| size | method | creatures | compared | " + " | ".join(COLUMNS) + " | CPU s |",
+        "|--:|---|--:|---|" + "--:|" * 5,
+    ]
+    for text, found in groups.items():
+        key = json.loads(text)
+        seconds = np.mean([row["seconds"] for row in found])
+        start = f"| {key['size']}² | {key['method']} | {len(found)} |"
         for part in PARTS:
-            a, b, c, d = np.mean([one[part] for one in found], axis=0)
-            lines.append(f"| {method} | {part} | {a:.2f} | {b:.2f} | {c:.4f} | {d:.4f} | {seconds:.0f} |")
+            a, b, c, d = np.mean([row[part] for row in found], axis=0)
+            lines.append(f"{start} {part} | {a:.2f} | {b:.2f} | {c:.4f} | {d:.4f} | {seconds:.0f} |")
     return lines
 
 

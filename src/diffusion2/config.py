@@ -106,7 +106,9 @@ class ReconstructionSettings:
     joint_iterations: int = 900
     """Iterations on the whole matrix, with the deformation field."""
     gaussians: int = 4000
-    """How many Gaussians to start with."""
+    """How many Gaussians there are at most."""
+    first_gaussians: float = 0.4
+    """Share of them to start with; the others are added during the warm-up, where they are needed."""
     times_per_step: int = 4
     """Frames that one iteration looks at."""
     views_per_step: int = 1
@@ -119,13 +121,13 @@ class ReconstructionSettings:
     """Share of that rate with which the Gaussians follow once they move."""
     weight_floor: float = 0.1
     """Weight of the pictures furthest from the references for the Gaussians (not their motion); 1: none."""
-    deformation_rate: float = 3e-3
+    deformation_rate: float = 2e-3
     """First learning rate of the deformation field."""
     last_deformation_rate: float = 2e-4
     """Its last learning rate."""
     deformation_depth: int = 4
     """Hidden layers of the deformation field."""
-    deformation_width: int = 64
+    deformation_width: int = 128
     """Units of each of them."""
     position_frequencies: int = 6
     """Octaves with which the deformation field sees positions."""
@@ -141,8 +143,6 @@ class ReconstructionSettings:
     """Weight of the error of the silhouettes."""
     smooth_weight: float = 0.0
     """Weight of uneven motion between the frames."""
-    relocate_every: int = 100
-    """Iterations of the warm-up after which Gaussians that are not seen are moved to others; 0: never."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where it runs. auto: on a GPU if there is one, and gsplat to draw on it, or else on the CPU."""
 
@@ -152,6 +152,7 @@ class ReconstructionSettings:
             ("warmup_iterations", 1, 1_000_000),
             ("joint_iterations", 0, 1_000_000),
             ("gaussians", 1, 5_000_000),
+            ("first_gaussians", 0, 1),
             ("times_per_step", 1, 1000),
             ("views_per_step", 1, 100),
             ("reference_share", 0, 1),
@@ -169,7 +170,6 @@ class ReconstructionSettings:
             ("ssim_weight", 0, 1),
             ("alpha_weight", 0, 1000),
             ("smooth_weight", 0, 1000),
-            ("relocate_every", 0, 1_000_000),
         ):
             value = getattr(self, name)
             if not low <= value <= high:

@@ -8,6 +8,7 @@ import torch
 from diffusion2.cameras import make_cameras, orbit
 from diffusion2.errors import BackendUnavailable, InputError
 from diffusion2.gaussians.rasterize import BACKENDS, rasterize
+from diffusion2.gaussians.rasterize.rendering import COVARIANCE_BLUR
 
 BOTH = pytest.mark.parametrize("backend", ["cpu", "reference"])
 
@@ -50,7 +51,7 @@ def test_one_gaussian_falls_off_as_its_projected_covariance_says(backend):
     camera = front_camera()
     focal = camera["Ks"][0, 0, 0].item()
     drawn = rasterize(**ball(), **camera, backend=backend)
-    variance = (focal * 0.05 / 2.0) ** 2 + 0.3
+    variance = (focal * 0.05 / 2.0) ** 2 + COVARIANCE_BLUR
     assert drawn.alpha[0, 16, 19].item() == pytest.approx(0.8 * math.exp(-0.5 * 9 / variance), rel=1e-4)
 
 
@@ -185,10 +186,10 @@ def test_antialiased_gaussians_cover_as_much_at_every_size_of_picture(backend):
 
     def covered(size: int, antialiased: bool) -> float:
         drawn = rasterize(
-            **ball(scale=0.01), **front_camera(size, size), antialiased=antialiased, backend=backend
+            **ball(scale=0.02), **front_camera(size, size), antialiased=antialiased, backend=backend
         )
         return drawn.alpha.mean().item()
 
-    # Where alpha falls below 1/255 it counts as none, more so in the small picture.
+    # It lies on a pixel's centre, where a narrow blur, unlike a pixel, sees more than the average.
     assert covered(17, True) == pytest.approx(covered(257, True), rel=0.15)
-    assert covered(17, False) > 3 * covered(257, False)
+    assert covered(17, False) > 2 * covered(257, False)

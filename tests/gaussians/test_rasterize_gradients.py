@@ -55,10 +55,10 @@ def test_cpu_equals_reference_for_tiny_and_huge_gaussians(scale):
 
 
 def test_cpu_equals_reference_for_long_thin_gaussians():
-    # Along a diagonal needle the three terms of the exponent are in the hundreds and cancel, in float32.
+    # Along a diagonal needle the three terms of the exponent are in the thousands and cancel, in float32.
     gaussians = make_gaussians(60, seed=3)
     gaussians["scales"] = gaussians["scales"] * torch.tensor([20.0, 0.01, 1e-4], dtype=torch.float64)
-    assert_same(gaussians, make_views(2, 48, 48), value=3e-4, gradient=1e-3)
+    assert_same(gaussians, make_views(2, 48, 48), value=1e-3, gradient=3e-3)
 
 
 def test_cpu_equals_reference_where_many_opaque_gaussians_finish_pixels_early():

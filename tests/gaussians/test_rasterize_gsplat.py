@@ -10,7 +10,7 @@ from random_scenes import draw_and_differentiate, make_gaussians, make_views
 from diffusion2.errors import BackendUnavailable
 from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.gaussians.rasterize.gsplat import has_gsplat, rasterize_gsplat
-from diffusion2.gaussians.rasterize.rendering import GaussianTensors, Views
+from diffusion2.gaussians.rasterize.rendering import COVARIANCE_BLUR, GaussianTensors, Views
 
 GPU = pytest.mark.skipif(
     not (torch.cuda.is_available() and has_gsplat()),
@@ -21,7 +21,7 @@ GPU = pytest.mark.skipif(
 def stand_in(means, quats, scales, opacities, colors, viewmats, Ks, width, height, **settings):
     """`gsplat.rasterization` as its documentation says, drawn by our reference."""
     assert settings.pop("render_mode") == "RGB+D"
-    assert settings.pop("eps2d") == 0.3
+    assert settings.pop("eps2d") == COVARIANCE_BLUR
     assert settings.pop("packed") is False
     mode, near_plane = settings.pop("rasterize_mode"), settings.pop("near_plane")
     assert not settings

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.reconstruction import optimization
 from diffusion2.reconstruction.canonical import Canonical
 from diffusion2.reconstruction.cells import Cells, draw_moving, draw_static
-from diffusion2.reconstruction.density import relocate_dead
+from diffusion2.reconstruction.density import Growth, add
 from diffusion2.reconstruction.motion import Motion
 from diffusion2.reconstruction.optimization import Best, _losses, train_dynamics, warm_up
 from diffusion2.reconstruction.targets import prepare_targets
@@ -68,26 +69,69 @@ def test_weights_hold_for_the_gaussians_and_not_for_their_motion(targets):
         torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-6)
 
 
-def test_moving_unseen_gaussians_keeps_their_number_and_the_picture():
-    gaussians = some_gaussians()
-    gaussians.opacity_logits[:10] = -8.0
-    canonical = Canonical(gaussians, 1.0, 10)
-    for parameter in canonical.parameters.values():
-        parameter.grad = torch.zeros_like(parameter)
-    canonical.step()  # so that Adam has moments to forget
+def draw(gaussians: Gaussians) -> torch.Tensor:
     cameras = orbit(1, height=32)
+    viewmats, Ks = (torch.as_tensor(x).float() for x in (cameras.viewmats, cameras.Ks))
+    g = gaussians
+    with torch.no_grad():
+        return rasterize(g.means, g.quats, g.scales, g.opacities, g.colors, viewmats, Ks, 32, 32).rgb
 
-    def draw(g: Gaussians) -> torch.Tensor:
-        viewmats, Ks = (torch.as_tensor(x).float() for x in (cameras.viewmats, cameras.Ks))
-        with torch.no_grad():
-            return rasterize(g.means, g.quats, g.scales, g.opacities, g.colors, viewmats, Ks, 32, 32).rgb
 
-    before = draw(canonical.gaussians)
-    relocate_dead(canonical, None, torch.Generator().manual_seed(0))
-    assert len(canonical.gaussians) == 50
-    assert int((canonical.gaussians.opacities < 0.005).sum()) == 0
+def test_added_gaussians_are_where_they_are_needed_and_keep_the_picture():
+    canonical = Canonical(some_gaussians(), 1.0, 10)
+    need = torch.zeros(50)
+    need[:3] = 1.0
+    before, places = draw(canonical.gaussians), canonical.gaussians.means[:3].detach().clone()
+    add(canonical, 6, need, torch.Generator().manual_seed(0))
+    assert len(canonical) == 56
+    # Copies are drawn from the Gaussian that they share, of a size of e^-3: five of these hold all but 1e-5.
+    away = torch.cdist(canonical.gaussians.means[50:].detach(), places).amin(1)
+    assert float(away.max()) < 5 * math.exp(-3)
     # A copy may land a standard deviation away, which softens the picture a little.
     assert float((draw(canonical.gaussians) - before).abs().mean()) < 0.03
+
+
+def test_unseen_gaussians_are_not_copied():
+    gaussians = some_gaussians()
+    gaussians.opacity_logits[1:] = -8.0
+    canonical = Canonical(gaussians, 1.0, 10)
+    add(canonical, 2, torch.ones(50), torch.Generator().manual_seed(0))
+    assert int((canonical.gaussians.opacities > 0.005).sum()) == 3
+    add(canonical, 2, torch.zeros(52), torch.Generator().manual_seed(0))  # no one needs company
+    assert len(canonical) == 52
+
+
+def test_optimiser_goes_on_after_gaussians_were_added():
+    canonical = Canonical(some_gaussians(), 1.0, 10)
+
+    def follow() -> None:
+        for parameter in canonical.parameters.values():
+            parameter.grad = torch.ones_like(parameter)
+        canonical.step()
+
+    follow()
+    add(canonical, 4, torch.ones(50), torch.Generator().manual_seed(0))
+    before = canonical.gaussians.means.detach().clone()
+    follow()
+    # Adam's step is its rate where gradients don't change; that of a copy starts without momentum.
+    moved = (canonical.gaussians.means - before).detach().abs()
+    torch.testing.assert_close(moved[:50], torch.full((50, 3), 3.2e-4 * 0.1**0.1), rtol=1e-3, atol=1e-9)
+    assert float(moved[50:].min()) > 0
+    assert float(moved[50:].max()) < 3.2e-4
+
+
+def test_number_of_gaussians_grows_by_plan_to_its_limit():
+    canonical = Canonical(some_gaussians(), 1.0, 100)
+    growth, counts = Growth(canonical, 200, 100, torch.Generator().manual_seed(0)), []
+    for step in range(100):
+        canonical.parameters["means"].grad = torch.ones_like(canonical.parameters["means"])
+        growth.note()
+        canonical.parameters["means"].grad = None
+        growth.act(step + 1)
+        counts.append(len(canonical))
+    assert counts[18] == 50
+    assert counts[19] == 100
+    assert counts[59] == counts[-1] == 200
 
 
 def test_colours_stay_colours(targets):

@@ -60,26 +60,21 @@ class Canonical:
             self.parameters["sh0"].clamp_(-0.5 / SH_C0, 0.5 / SH_C0)
 
     @torch.no_grad()
-    def replace(self, targets: Tensor, values: dict[str, Tensor]) -> None:
-        """Write rows, and let the optimiser forget what it knew about them."""
-        for name, tensor in self.parameters.items():
-            tensor[targets] = values[name]
-            state = self.optimizer.state[tensor]
-            for moment in ("exp_avg", "exp_avg_sq"):
-                if moment in state:
-                    state[moment][targets] = 0
+    def append(self, values: dict[str, Tensor], sources: Tensor) -> None:
+        """Add Gaussians at the end.
 
-    @torch.no_grad()
-    def append(self, values: dict[str, Tensor]) -> None:
-        """Add Gaussians at the end."""
+        Args:
+            values: their parameters, by name.
+            sources: (M,) which Gaussian each is a copy of. The optimiser takes it for as steep as that one.
+        """
         for group, name in zip(self.optimizer.param_groups, self.parameters, strict=True):
             old, more = self.parameters[name], values[name]
             new = torch.cat([old.detach(), more]).requires_grad_()
             state = self.optimizer.state.pop(old, {})
-            for moment in ("exp_avg", "exp_avg_sq"):
-                if moment in state:
-                    state[moment] = torch.cat([state[moment], torch.zeros_like(more)])
-            self.optimizer.state[new] = state
+            if state:
+                state["exp_avg"] = torch.cat([state["exp_avg"], torch.zeros_like(more)])
+                state["exp_avg_sq"] = torch.cat([state["exp_avg_sq"], state["exp_avg_sq"][sources]])
+                self.optimizer.state[new] = state
             group["params"] = [new]
             self.parameters[name] = new
 

@@ -1,7 +1,8 @@
-"""Where Gaussians are needed: moving those that are not seen, adding more up to a limit.
+"""More Gaussians where the pictures pull at the ones there are, up to a limit.
 
-Source: Kheradmand et al. (2024), "3D Gaussian splatting as Markov chain Monte Carlo". Nothing is split or
-cloned by hand: copies of a Gaussian share its place with opacities and sizes such that the picture stays.
+Where: as in 3D Gaussian splatting (Kerbl et al., 2023), by the gradients of the means. How: as in splatting
+by Markov chain Monte Carlo (Kheradmand et al., 2024): a Gaussian and its copies get opacities and sizes such
+that the picture stays. The number follows a plan, so that it never runs away.
 """
 
 import math
@@ -9,55 +10,65 @@ import math
 import torch
 from torch import Tensor
 
+from diffusion2.gaussians.rasterize.reference import rotation_matrices
 from diffusion2.reconstruction.canonical import DEAD, Canonical
+
+_EVERY = 20
+"""Iterations between two additions."""
+
+_UNTIL = 0.6
+"""Share of the warm-up after which the limit is reached; the rest is for the last ones to settle."""
 
 _MOST_COPIES = 10
 """More than these share as if they were these: the sum below has a term for each pair."""
 
 
+class Growth:
+    """Adds Gaussians during the warm-up.
+
+    Args:
+        canonical: what grows.
+        most: the number it grows to; nothing happens if there are as many already.
+        steps: iterations of the warm-up.
+        generator: decides which ones and where.
+    """
+
+    def __init__(self, canonical: Canonical, most: int, steps: int, generator: torch.Generator) -> None:
+        self._canonical, self._generator = canonical, generator
+        self._first, self._most, self._last = len(canonical), most, max(1, round(_UNTIL * steps))
+        self._pulls: Tensor | None = None
+
+    def note(self) -> None:
+        """Add up the gradients of an iteration, before the optimiser follows and forgets them."""
+        gradients = self._canonical.parameters["means"].grad
+        if gradients is not None:
+            pulls = gradients.norm(dim=1)
+            self._pulls = pulls if self._pulls is None else self._pulls + pulls
+
+    def act(self, step: int) -> None:
+        """Add what the plan says after so many iterations."""
+        if (step % _EVERY and step != self._last) or step > self._last or self._pulls is None:
+            return
+        planned = round(self._first + (self._most - self._first) * step / self._last)
+        add(self._canonical, planned - len(self._canonical), self._pulls, self._generator)
+        self._pulls = None
+
+
 @torch.no_grad()
-def relocate_dead(canonical: Canonical, need: Tensor | None, generator: torch.Generator) -> int:
-    """Move Gaussians that are not seen onto ones that are, keeping what is drawn; gives how many.
+def add(canonical: Canonical, count: int, need: Tensor, generator: torch.Generator) -> None:
+    """Add so many copies of Gaussians that are seen, keeping what is drawn.
 
     Args:
         canonical: what to change.
-        need: (N,) how much each Gaussian would gain from company; None for opacity times size.
-        generator: decides which ones.
+        count: how many; none if it isn't positive.
+        need: (N,) how much each Gaussian would gain from company.
+        generator: decides which ones and where.
     """
-    opacities = canonical.parameters["opacity_logits"].sigmoid()
-    dead = (opacities < DEAD).nonzero()[:, 0]
-    alive = (opacities >= DEAD).nonzero()[:, 0]
-    dead = dead[: len(alive)]
-    if not len(dead):
-        return 0
-    sources = _choose(canonical, alive, len(dead), need, generator)
-    values = _share(canonical, sources, generator)
-    canonical.replace(dead, values)
-    return len(dead)
-
-
-@torch.no_grad()
-def add(canonical: Canonical, count: int, need: Tensor | None, generator: torch.Generator) -> None:
-    """Add so many copies of Gaussians that are seen, keeping what is drawn."""
-    opacities = canonical.parameters["opacity_logits"].sigmoid()
-    alive = (opacities >= DEAD).nonzero()[:, 0]
-    if count < 1 or not len(alive):
+    chances = need * (canonical.parameters["opacity_logits"].sigmoid() >= DEAD)
+    if count < 1 or not float(chances.sum()) > 0:
         return
-    sources = _choose(canonical, alive, count, need, generator)
-    canonical.append(_share(canonical, sources, generator))
-
-
-def _choose(
-    canonical: Canonical, alive: Tensor, count: int, need: Tensor | None, generator: torch.Generator
-) -> Tensor:
-    if need is None:
-        # Gaussians that cover much of the pictures gain most from being two.
-        sizes = canonical.parameters["log_scales"].exp().amax(dim=1)
-        need = canonical.parameters["opacity_logits"].sigmoid() * sizes
-    chances = need[alive].clamp(min=1e-12)
-    return alive[
-        torch.multinomial(chances.cpu(), count, replacement=True, generator=generator).to(alive.device)
-    ]
+    sources = torch.multinomial(chances.cpu(), count, replacement=True, generator=generator).to(need.device)
+    canonical.append(_share(canonical, sources, generator), sources)
 
 
 def _share(canonical: Canonical, sources: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -68,9 +79,11 @@ def _share(canonical: Canonical, sources: Tensor, generator: torch.Generator) ->
     values = {name: tensor[sources].clone() for name, tensor in canonical.parameters.items()}
     values["opacity_logits"] = torch.logit(shared.clamp(DEAD, 0.99))
     values["log_scales"] = values["log_scales"] + factor.log()[:, None]
-    canonical.replace(sources, values)
-    spread = values["log_scales"].exp()
-    values["means"] = values["means"] + spread * torch.randn(*spread.shape, generator=generator).to(spread)
+    for name in ("opacity_logits", "log_scales"):
+        canonical.parameters[name][sources] = values[name]
+    offsets = values["log_scales"].exp() * torch.randn(len(sources), 3, generator=generator).to(shared)
+    turned = rotation_matrices(values["quats"]) @ offsets[..., None]
+    values["means"] = values["means"] + turned[..., 0]
     return values
 
 

@@ -13,7 +13,7 @@ from diffusion2.gaussians import DeformationField, Gaussians
 from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.reconstruction.canonical import Canonical, without_dead
 from diffusion2.reconstruction.cells import Cells, draw_moving, draw_static
-from diffusion2.reconstruction.density import relocate_dead
+from diffusion2.reconstruction.density import Growth
 from diffusion2.reconstruction.losses import alpha_loss, photometric_loss
 from diffusion2.reconstruction.motion import Motion
 from diffusion2.reconstruction.targets import Targets
@@ -64,6 +64,7 @@ def warm_up(
     """
     steps, total = settings.warmup_iterations, settings.warmup_iterations + settings.joint_iterations
     canonical = Canonical(gaussians, settings.gaussians_rate, steps)
+    growth = Growth(canonical, settings.gaussians, steps, generator)
     best = Best()
     for step in range(steps):
         cells = draw_static(targets, settings, generator)
@@ -71,12 +72,12 @@ def warm_up(
         losses.mean().backward()
         losses = losses.detach()
         best.offer(float(losses.mean()), canonical.parameters)
+        growth.note()
         canonical.step()
         if not _are_finite([losses, *canonical.parameters.values()]):
             _give_up_at(step, best, warn)
             break
-        if settings.relocate_every and (step + 1) % settings.relocate_every == 0 and step < 0.8 * steps:
-            relocate_dead(canonical, None, generator)
+        growth.act(step + 1)
         if (step + 1) % 10 == 0:
             progress(step + 1, total, f"warm-up, loss {float(losses.mean()):.4f}")
     (found,) = best.state or (canonical.parameters,)

@@ -27,8 +27,8 @@ def reconstruct(
     Section 3.4 of the paper: a warm-up on the views at the reference time with static Gaussians;
     then a deformation field is learned on the whole matrix, while the canonical Gaussians follow at a
     reduced learning rate and with a loss weight that falls away from the reference view and frame.
-    Differences: Gaussians start in the visual hull of the reference column; unseen ones are moved to
-    where they are needed instead of being deleted and copied; an alpha loss keeps the background empty.
+    Differences: Gaussians start in the visual hull of the reference column; more are added where they are
+    needed, up to a given number; an alpha loss keeps the background empty.
 
     Args:
         matrix: V views by F frames on white; alphas are estimated where it has none.
@@ -60,7 +60,8 @@ def reconstruct(
                 f"the silhouettes at the reference time agree on only {hull.covered:.0%} of the object: "
                 "the views are not of one shape, or not from these cameras"
             )
-        gaussians = scatter_gaussians(hull, images, matrix.cameras, settings.gaussians, generator)
+        count = max(1, round(settings.first_gaussians * settings.gaussians))
+        gaussians = scatter_gaussians(hull, images, matrix.cameras, count, generator)
         device = choose_device(settings.device)
         gaussians, targets = gaussians.to(device), targets.to(device)
         gaussians = warm_up(gaussians, targets, settings, generator, progress, warn)

