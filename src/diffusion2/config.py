@@ -300,14 +300,16 @@ _FULL_SAMPLING = SamplingSettings(
 
 PRESETS: dict[str, GenerateSettings] = {
     # The small pair on a CPU. In its training an object filled about 0.7 of the frame, a clip had about 12
-    # frames a second, and condition pictures were clean. Steps: foreground PSNR of reference videos against
-    # 60 steps was 31.6 dB for 20 steps that end at 0.02, 30.5 for 25 that end at 0.002, and 32.0 for these
-    # with guidance from 0.3 on.
+    # frames a second, and condition pictures were clean. How it samples was chosen by the sweep in docs/mini.md.
     "mini": GenerateSettings(
         object_size=0.7,
         sampling=SamplingSettings(
-            steps=20,
+            steps=12,
             sigma_min=0.02,
+            rollback_steps=2,
+            video_guidance=5.0,
+            last_video_guidance=5.0,
+            views_guidance=5.0,
             guidance_sigma_low=0.3,
             fps_id=12.0,
             video_cond_aug=0.0,
