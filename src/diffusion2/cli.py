@@ -5,11 +5,13 @@ runs, so that `--help` answers at once.
 """
 
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Waiting threads sleep: spinning ones take the cores from the rasteriser's and from other programs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _termination_interrupts():
             if not debug and not sys.warnoptions:
                 # libraries' remarks to their programmers are of no use to ours
                 warnings.filterwarnings("ignore", module=r"(?!diffusion2)")
@@ -67,6 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = "out of memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
         _say(f"error: {what} (--debug shows where)")
         return 1
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: worker processes and half-made files go, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parse(arguments: list[str]) -> Any:

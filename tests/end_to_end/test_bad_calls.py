@@ -1,6 +1,8 @@
 """Wrong calls and bad input, as a user makes them: one line, exit status 2, nothing changed."""
 
 import importlib.util
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -166,6 +168,14 @@ def test_an_interruption_is_status_130(monkeypatch, capsys):
     monkeypatch.setattr("diffusion2.doctor.machine_lines", interrupt)
     assert main(["doctor"]) == 130
     assert "--resume" in capsys.readouterr().err
+
+
+def test_a_termination_ends_a_command_as_ctrl_c_does(monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("diffusion2.doctor.machine_lines", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["doctor"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize(
