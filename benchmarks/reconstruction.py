@@ -3,7 +3,8 @@
 The matrix is of a ball of many colours that a smaller one circles, drawn by the rasteriser: 21 views of 25
 frames, without alpha. Two cases: 128² with the defaults and 2,000 iterations, 576² with the settings of the
 preset `paper` and 5,000. The second one is timed over its first iterations of each phase and scaled up,
-unless --full runs all of them. "outside" is the share of the time that is not spent in the rasteriser.
+unless --full runs all of them. "outside" is the share of the time that is not spent in the rasteriser; "CPU"
+is processor time of all threads together, which is what means something on a busy machine.
 
 Then viewing: pictures of the first case's asset at 512², each at another time and from another side.
 """
@@ -65,7 +66,7 @@ def main() -> None:
     reconstruct(
         warm, replace(ReconstructionSettings(), warmup_iterations=2, joint_iterations=2, gaussians=99)
     )
-    print("picture  phase     iterations   ms each   outside      whole")
+    print("picture  phase     iterations   ms each    CPU ms   outside      whole")
     for case in CASES:
         if case.size in arguments.sizes:
             matrix = make_matrix(arguments.views, arguments.frames, case.size)
@@ -105,10 +106,12 @@ def time_case(case: Case, matrix: ImageMatrix, *, full: bool) -> Asset4D:
         settings = replace(settings, warmup_iterations=case.sampled, joint_iterations=case.sampled)
     seconds: dict[int, float] = {}
     inside: dict[int, float] = {}
+    processor: dict[int, float] = {}
 
     def note(event: Event) -> None:
         if isinstance(event, StageProgress):
             seconds[event.done], inside[event.done] = time.perf_counter() - start, spent[0]
+            processor[event.done] = time.process_time()
 
     start = time.perf_counter()
     with time_in_rasterizer() as spent:
@@ -116,17 +119,21 @@ def time_case(case: Case, matrix: ImageMatrix, *, full: bool) -> Asset4D:
         end = time.perf_counter() - start
     warm, both = settings.warmup_iterations, settings.warmup_iterations + settings.joint_iterations
     setup = seconds[10] - 10 * (seconds[warm] - seconds[10]) / (warm - 10)
-    print(f"{case.size:6d}²  setup     {'':32} {setup:8.1f} s")
+    print(f"{case.size:6d}²  setup     {'':42} {setup:8.1f} s")
     total = setup + end - seconds[both]
     for name, first, last, planned in (
         ("warm-up", 10, warm, case.settings.warmup_iterations),
         ("dynamics", warm + 10, both, case.settings.joint_iterations),
     ):
         each = (seconds[last] - seconds[first]) / (last - first)
+        cpu_each = (processor[last] - processor[first]) / (last - first)
         outside = 1 - (inside[last] - inside[first]) / (seconds[last] - seconds[first])
         total += planned * each
-        print(f"{'':8} {name:9} {planned:9d} {1e3 * each:9.1f} {outside:9.0%} {planned * each:10.1f} s")
-    print(f"{'':8} {'all':9} {'' if full else 'scaled up':>20} {'':9} {total:10.1f} s", flush=True)
+        print(
+            f"{'':8} {name:9} {planned:9d} {1e3 * each:9.1f} {1e3 * cpu_each:9.1f} {outside:9.0%}"
+            f" {planned * each:10.1f} s"
+        )
+    print(f"{'':8} {'all':9} {'' if full else 'scaled up':>30} {'':9} {total:10.1f} s", flush=True)
     return asset
 
 

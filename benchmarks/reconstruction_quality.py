@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/reconstruction_quality.py --assets DIR --results FILE.jsonl [--size 128]
         [--views 21] [--frames 25] [--only Wolf Koi] [--tuning] [--methods static plain ours] [--blur 2]
-        [--set joint_iterations=600] [--keep DIR] [--table FILE.md]
+        [--set joint_iterations=600] [--keep DIR [--sheet FILE.png]] [--table FILE.md]
 
 Every benchmark creature (or, with --tuning, those of the training split that settings were chosen on) is
 rendered as a matrix, which is reconstructed without alpha, as in a run. Then the asset is compared with
@@ -21,7 +21,8 @@ with the sharp truth.
 
 PSNR in dB over whole pictures and over the object, SSIM, LPIPS (alex): means over creatures of means over
 pictures. Seconds are processor time of the stage, all threads together. What stands in the results' file
-already is not computed again; the table has a line for each group of equal settings in it.
+already is not computed again; the table has a line for each group of equal settings in it. --sheet draws what
+was kept of the last method beside the truth: two pictures between views and frames, with depths.
 """
 
 import argparse
@@ -37,6 +38,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, as the comm
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from diffusion2.cameras import make_cameras
 from diffusion2.config import ReconstructionSettings
@@ -95,6 +97,8 @@ def main() -> None:
             with arguments.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             print(f"{creature.name:12} {method:11} {summary(row)}", flush=True)
+    if arguments.sheet:
+        draw_sheet(arguments)
     table = "\n".join(table_lines(read_results(arguments.results)))
     print(table)
     if arguments.table:
@@ -119,8 +123,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--set", nargs="*", type=read_setting, default=[], metavar="NAME=VALUE")
     parser.add_argument("--keep", type=Path, help="folder to write the assets to")
+    parser.add_argument("--sheet", type=Path, help="picture of the kept assets to write")
     parser.add_argument("--table", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
+    if arguments.sheet and not arguments.keep:
+        parser.error("--sheet needs --keep: it draws the assets that are kept there")
     torch.set_num_threads(arguments.threads)
     return arguments
 
@@ -212,9 +219,34 @@ def measure_method(
     found: dict[str, Any] = {"seconds": time.process_time() - start, "gaussians": len(asset.gaussians)}
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-        asset.save(arguments.keep / f"{key['creature']}-{key['method']}-{key['size']}.safetensors")
+        asset.save(arguments.keep / asset_name(key["creature"], key["method"], key["size"]))
     lpips = load_lpips()
     return found | {part: measure(asset, truth[part], lpips) for part in PARTS}
+
+
+def asset_name(creature: str, method: str, size: int) -> str:
+    """Give the name of a kept asset."""
+    return f"{creature}-{method}-{size}.safetensors"
+
+
+def draw_sheet(arguments: argparse.Namespace) -> None:
+    """Draw truth, asset and depth from two sides at two times it has not seen, a creature in each row."""
+    rows = []
+    for creature in TUNING if arguments.tuning else CREATURES:
+        path = arguments.keep / asset_name(creature.name, arguments.methods[-1], arguments.size)
+        if (arguments.only and creature.name not in arguments.only) or not path.exists():
+            continue
+        asset, truth, tiles = Asset4D.load(path), render_truth(creature, arguments)["both"], []
+        for view, frame in ((0, 0), (truth.views // 2, truth.frames // 2)):
+            drawn = render(asset, truth.cameras[view], float(truth.times[frame]))
+            depth = drawn.depth[0] / drawn.alpha[0].clamp(min=0.05)
+            depth = torch.where(drawn.alpha[0] > 0.5, (depth - 1.5).clamp(0, 1), 1.0).expand(-1, -1, 3)
+            theirs = truth.images[view, frame].permute(1, 2, 0)
+            tiles += [theirs, drawn.rgb[0].clamp(0, 1), depth]
+        edge = arguments.size // 10
+        rows.append(torch.cat([tile[edge:-edge] for tile in tiles], dim=1))
+    pixels = torch.cat(rows).mul(255).round().to(torch.uint8)
+    Image.fromarray(pixels.numpy()).save(arguments.sheet, optimize=True)
 
 
 def lose_texture(matrix: ImageMatrix, most: float) -> ImageMatrix:

@@ -117,7 +117,7 @@ class ReconstructionSettings:
     """Chance that a joint iteration looks at a frame from the reference view; for views that disagree."""
     gaussians_rate: float = 5.0
     """Learning rate of the Gaussians, in multiples of those of 3D Gaussian splatting."""
-    canonical_rate: float = 0.2
+    canonical_rate: float = 0.5
     """Share of that rate with which the Gaussians follow once they move."""
     weight_floor: float = 0.1
     """Weight of the pictures furthest from the references for the Gaussians (not their motion); 1: none."""
@@ -275,6 +275,7 @@ _FULL_RECONSTRUCTION = ReconstructionSettings(
     warmup_iterations=3000,
     joint_iterations=2000,
     gaussians=30_000,
+    times_per_step=2,
     gaussians_rate=1.0,
     deformation_rate=8e-4,
     last_deformation_rate=1.6e-6,

@@ -34,7 +34,7 @@ _LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 class MeshSettings:
     """How a mesh is made of an asset."""
 
-    resolution: int = 96
+    resolution: int = 144
     """Cells of the grid in which the surface is found, along the object's longest side."""
     smoothing: int = 3
     """Rounds of smoothing."""

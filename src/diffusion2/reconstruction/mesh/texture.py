@@ -18,7 +18,7 @@ _FINEST = 8
 _LOWEST = 0.2
 """Cosine of the angle between surface and line of sight under which pixels mix too much of the surface."""
 
-_DOUBT = 0.05
+_DOUBT = 0.5
 """A texel follows pictures fully if what saw it counts far more than this share of the best picture."""
 
 
