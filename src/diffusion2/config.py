@@ -63,6 +63,8 @@ class SamplingSettings:
     offload: bool = False
     """Keep on a GPU only the network that works (or --offload); without, both that denoise stay there if they
     fit."""
+    compile: bool = False
+    """Let torch.compile make faster code of the networks: minutes at the start, for long runs on a GPU."""
     batch_size: int = 2
     """Rows or columns that a network sees at once, at most; fewer where memory is short. 0: up to four."""
     threads: int = 0

@@ -9,6 +9,7 @@ from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, turn_t
 from diffusion2.matrix_files import read_pictures, to_8_bit, write_matrix, write_pictures
 from diffusion2.priors.devices import choose_device, choose_dtype
 from diffusion2.priors.mini import load_pair
+from diffusion2.priors.network import NetworkPrior
 from diffusion2.priors.prior import PriorPair
 from diffusion2.run_folder import RunFolder
 from diffusion2.sampling import decode_matrix, sample_matrix, sample_references
@@ -55,6 +56,10 @@ class Stage1:
                 device=device,
                 offload=sampling.offload,
             )
+        if sampling.compile:
+            for prior in (pair.video, pair.multiview):
+                assert isinstance(prior, NetworkPrior)
+                prior.compile()
         if settings.size % pair.codec.factor:
             raise InputError(f"size must be a multiple of {pair.codec.factor}, not {settings.size}")
         return cls(pair, device)

@@ -1,6 +1,7 @@
 """Network priors: guidance, conditions and the codec, with random weights."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from diffusion2.cameras import orbit
+from diffusion2.errors import BackendUnavailable, InputError
 from diffusion2.priors.embeddings import orbit_vector
 from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.mini import load_pair
@@ -113,3 +115,44 @@ def test_decoding_does_not_depend_on_the_batch(pair: PriorPair, pictures: Tensor
     assert whole.shape == pictures.shape
     assert whole.min() >= 0
     assert whole.max() <= 1
+
+
+def test_a_compiler_that_fails_is_an_error_that_says_what_to_do(
+    pair: PriorPair, pictures: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(Exception):
+        """Stands for the errors of torch's compiler, which share nothing but their home."""
+
+    Failing.__module__ = "torch._inductor.exc"
+
+    def fail(*inputs: object) -> Tensor:
+        raise Failing("RuntimeError: Failed to find C++ compiler.\nYou can set ...")
+
+    monkeypatch.setattr(torch, "compile", lambda network: fail)
+    pair.video.compile()
+    with pytest.raises(BackendUnavailable, match=r"Failed to find C\+\+ compiler.: leave out"):
+        pair.video.denoise(torch.randn(3, 4, 4, 8, 8), 2.0, pair.video.prepare(pictures, guided(1)))
+
+
+def test_other_errors_of_a_compiled_network_pass(
+    pair: PriorPair, pictures: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*inputs: object) -> Tensor:
+        raise InputError("no such thing")
+
+    monkeypatch.setattr(torch, "compile", lambda network: fail)
+    pair.video.compile()
+    with pytest.raises(InputError, match="no such thing"):
+        pair.video.denoise(torch.randn(3, 4, 4, 8, 8), 2.0, pair.video.prepare(pictures, guided(1)))
+
+
+@pytest.mark.slow
+def test_the_compiler_sees_the_whole_network_as_one_graph(
+    pair: PriorPair, pictures: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latents, condition = torch.randn(3, 4, 4, 8, 8), pair.video.prepare(pictures, guided(2))
+    expected = pair.video.denoise(latents, 2.0, condition)
+    # the code that is then made of the graph takes minutes to compile on a CPU: here it is run as it is
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
+    pair.video.compile()
+    assert torch.equal(pair.video.denoise(latents, 2.0, condition), expected)

@@ -1,5 +1,6 @@
 """Priors made of a network: SVD and SV3D, at full size or small."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion2.cameras import Cameras
+from diffusion2.errors import BackendUnavailable
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.edm import scalings
 from diffusion2.priors.embeddings import orbit_vector, video_vector
@@ -82,9 +84,28 @@ class NetworkPrior:
         self.network = network.eval().requires_grad_(False)
         self.dtype = dtype
         self.place = place or Place(network.device)
+        self._forward: Callable[..., Tensor] = self.network
         for module in self.network.modules():
             if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d) and module.weight.dtype != dtype:
                 module.to(dtype)
+
+    def compile(self) -> None:
+        """Let torch.compile make faster code of the network, at its first call for each shape."""
+        compiled = torch.compile(self.network)
+
+        def forward(*inputs: object) -> Tensor:
+            try:
+                return compiled(*inputs)
+            except Exception as error:
+                # torch's errors of this kind have no common base; what they have is where they come from
+                if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                    raise
+                reason = str(error).strip().split("\n")[0]
+                raise BackendUnavailable(
+                    f"torch.compile does not work here: {reason}: leave out --sampling.compile"
+                ) from error
+
+        self._forward = forward
 
     @torch.no_grad()
     def denoise(self, latents: Tensor, sigma: float, condition: SequenceCondition) -> Tensor:
@@ -131,7 +152,7 @@ class NetworkPrior:
         c_skip, c_out, c_in, c_noise = scalings(torch.tensor(sigma, dtype=torch.float32))
         pictures = pictures[:, None].expand(-1, latents.shape[1], -1, -1, -1)
         with torch.autocast(latents.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            raw = self.network(
+            raw = self._forward(
                 torch.cat([latents * c_in, pictures], dim=2),
                 c_noise.to(latents.device).expand(len(latents)),
                 context,
