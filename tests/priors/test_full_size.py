@@ -213,10 +213,11 @@ def test_damage_is_named(place: Path, tmp_path: Path, damage, said: str) -> None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
-def test_a_gpu_gives_what_the_cpu_gives(place: Path) -> None:
+@pytest.mark.parametrize("offload", [False, True])
+def test_a_gpu_gives_what_the_cpu_gives(place: Path, offload: bool) -> None:
     outputs = []
     for device in ("cpu", "cuda"):
-        pair = load_full_size(place / "svd_xt", place / "sv3d_p.safetensors", device=device)
+        pair = load_full_size(place / "svd_xt", place / "sv3d_p.safetensors", device=device, offload=offload)
         pictures = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
         condition = pair.multiview.prepare(pictures, orbit(4, 10.0), Guidance(constant_scale(4, 2.5)))
         latents = torch.randn(2, 4, 4, 16, 16, generator=torch.Generator().manual_seed(1))
