@@ -1,10 +1,10 @@
 """Which sampling settings suit the mini pair? Vary the preset one setting at a time, against ground truth.
 
     .venv/bin/python benchmarks/presets.py ASSETS OUT [--task completion] [--creatures Koi Wolf]
-        [--only steps_12 plain] [--base steps=12 rollback_steps=0] [--seeds 0]
+        [--only base steps_12] [--base steps=12 rollback_steps=0] [--seeds 0]
 
-Prints a Markdown table: means over creatures and seeds, views and times that were not given. `--base` sets what
-all rows start from, where that is not the preset. Results are kept in OUT and not made again.
+Prints a Markdown table: means over creatures and seeds, views and times that were not given. `--base` sets
+what all rows start from, where that is not the preset. Results are kept in OUT and not made again.
 """
 
 import argparse
