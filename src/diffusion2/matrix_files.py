@@ -26,9 +26,10 @@ MAX_PIXELS = 8192 * 8192
 def to_8_bit(images: Tensor) -> Tensor:
     """Round images in [0, 1] to the values that an 8-bit file can hold, still as float32.
 
-    Stages pass such images on, so that a stage that reads the files continues identically.
+    Stages pass such images on, so that a stage that reads the files continues identically: to the last bit,
+    so their layout in memory, on which the order of sums depends, is that of images read from files, too.
     """
-    return torch.round(images.float().clamp(0, 1) * 255) / 255
+    return (torch.round(images.float().clamp(0, 1) * 255) / 255).contiguous()
 
 
 def write_picture(path: Path, image: Tensor, alpha: Tensor | None = None) -> None:

@@ -226,7 +226,7 @@ def places(value, place=()):
 def test_a_file_without_its_json_is_refused_in_words(tmp_path, data):
     path = tmp_path / "no.glb"
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"has no JSON|JSON is no object|JSON is damaged"):
+    with pytest.raises(InputError, match=r"JSON is missing|JSON is no object|JSON is damaged"):
         load_model(path)
 
 

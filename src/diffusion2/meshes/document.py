@@ -209,7 +209,7 @@ def _read_chunks(path: Path) -> tuple[dict[str, Any], bytes]:
         raise InputError(f"{path} can't be read ({error.strerror})") from error
     chunks = dict(_glb_chunks(data)) if data[:4] == b"glTF" else {JSON_CHUNK: data}
     if JSON_CHUNK not in chunks:
-        raise InputError(f"{path} is cut off or damaged: it has no JSON")
+        raise InputError(f"{path} can't be read as glTF: it is cut off or damaged, its JSON is missing")
     try:
         content = json.loads(chunks[JSON_CHUNK])
     except (ValueError, RecursionError) as error:
