@@ -39,6 +39,8 @@ class SamplingSettings:
     """Guidance scale of a video's first frame; 1 is none."""
     last_video_guidance: float = 1.75
     """Guidance scale of its last frame; linear between."""
+    reference_video_guidance: float | None = None
+    """Guidance scale while the reference video is made, which has to find its motion; None: as above."""
     views_guidance: float = 1.75
     """Guidance scale of an orbit's views."""
     views_guidance_shape: Literal["constant", "triangle"] = "constant"
@@ -85,6 +87,7 @@ class SamplingSettings:
             ("last_multiview_weight", 0, 1),
             ("video_guidance", 0, 100),
             ("last_video_guidance", 0, 100),
+            ("reference_video_guidance", 0, 100),
             ("views_guidance", 0, 100),
             ("guidance_sigma_low", 0, self.guidance_sigma_high),
             ("fps_id", 0, 1000),
@@ -312,6 +315,7 @@ PRESETS: dict[str, GenerateSettings] = {
             rollback_steps=2,
             video_guidance=5.0,
             last_video_guidance=5.0,
+            reference_video_guidance=1.75,
             views_guidance=5.0,
             guidance_sigma_low=0.3,
             fps_id=12.0,

@@ -10,6 +10,7 @@ from diffusion2.config import GenerateSettings, SamplingSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Event, StageFinished, StageProgress, StageStarted
 from diffusion2.image_matrix import Conditions
+from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling import decode_matrix, sample_matrix, sample_references
 
@@ -129,3 +130,25 @@ def test_incomplete_conditions_are_refused(
 def test_references_of_another_size_are_refused(gaussian_pair: PriorPair, conditions: Conditions) -> None:
     with pytest.raises(InputError, match="differ from the reference picture in shape"):
         sample_matrix(gaussian_pair, replace(conditions, views=torch.zeros(4, 3, 8, 8)), SETTINGS)
+
+
+def test_the_reference_video_may_have_a_guidance_of_its_own(
+    gaussian_pair: PriorPair, picture: Tensor, conditions: Conditions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scales = []
+    prepare = type(gaussian_pair.video).prepare
+
+    def listen(prior, *arguments, **options):
+        scales.extend(a.scales.tolist() for a in arguments if isinstance(a, Guidance))
+        return prepare(prior, *arguments, **options)
+
+    monkeypatch.setattr(type(gaussian_pair.video), "prepare", listen)
+    sampling = replace(SETTINGS.sampling, video_guidance=3.0, last_video_guidance=4.0, views_guidance=2.0)
+    for own, video in ((None, [3.0, 3.25, 3.5, 3.75, 4.0]), (1.5, [1.5] * 5)):
+        scales.clear()
+        settings = replace(SETTINGS, sampling=replace(sampling, reference_video_guidance=own))
+        sample_references(gaussian_pair, Conditions(picture), settings)
+        assert scales == [video, [2.0] * 4]
+        scales.clear()
+        sample_matrix(gaussian_pair, conditions, settings)
+        assert scales == [[3.0, 3.25, 3.5, 3.75, 4.0], [2.0] * 4]

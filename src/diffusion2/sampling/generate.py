@@ -47,7 +47,8 @@ def sample_references(
     jobs: dict[str, _Reference] = {}
     if conditions.video is None:
         noise = _noise(pair, (1, settings.frames), picture, settings.seed, REFERENCE_VIDEO)
-        jobs["video"] = _Reference(video_sequences(pair, picture[None], settings), None, noise)
+        rows = video_sequences(pair, picture[None], _for_reference_video(settings))
+        jobs["video"] = _Reference(rows, None, noise)
     if conditions.views is None:
         noise = _noise(pair, (settings.views, 1), picture, settings.seed, REFERENCE_VIEWS)
         jobs["views"] = _Reference(None, view_sequences(pair, picture[None], settings), noise)
@@ -175,6 +176,14 @@ def view_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings
         seed=settings.seed,
     )
     return Sequences(pair.multiview, condition)
+
+
+def _for_reference_video(settings: GenerateSettings) -> GenerateSettings:
+    scale = settings.sampling.reference_video_guidance
+    if scale is None:
+        return settings
+    sampling = replace(settings.sampling, video_guidance=scale, last_video_guidance=scale)
+    return replace(settings, sampling=sampling)
 
 
 def _guidance(scales: Tensor, sampling: SamplingSettings) -> Guidance:
