@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, as the command line does
+from diffusion2.cli import WAITING
+
+os.environ.update(WAITING | os.environ)  # before torch, as the command line does
 
 import torch
 

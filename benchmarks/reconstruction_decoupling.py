@@ -19,7 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, as the command line does
+from diffusion2.cli import WAITING
+
+os.environ.update(WAITING | os.environ)  # before torch, as the command line does
 
 import torch
 from torch import Tensor

@@ -33,7 +33,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, as the command line does
+from diffusion2.cli import WAITING
+
+os.environ.update(WAITING | os.environ)  # before torch, as the command line does
 
 import numpy as np
 import torch

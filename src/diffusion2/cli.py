@@ -22,6 +22,11 @@ from diffusion2.errors import Diffusion2Error, InputError
 
 INTERRUPTED = 130
 
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
+"""How OpenMP's threads wait, as torch reads it when it is imported: they sleep after a few microseconds.
+Spinning ones would take the cores from the rasteriser's threads and from other programs. But small operations
+follow each other closely, and waking a thread for each made stage 2 a quarter slower."""
+
 DESCRIPTION = """Turn a picture, a video, words or a 3D model into a moving 3D asset.
 Any command takes --debug, which shows tracebacks.
 
@@ -41,8 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may have any bytes
     for library in ("DIFFUSERS", "TRANSFORMERS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
-    # Waiting threads sleep: spinning ones take the cores from the rasteriser's and from other programs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.update(WAITING | os.environ)
     try:
         with warnings.catch_warnings(), _termination_interrupts():
             if not debug and not sys.warnoptions:

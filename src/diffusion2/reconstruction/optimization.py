@@ -174,4 +174,4 @@ def _losses(
 
 
 def _are_finite(tensors: Iterable[Tensor]) -> bool:
-    return math.isfinite(sum(float(tensor.detach().sum()) for tensor in tensors))
+    return math.isfinite(float(torch.stack([tensor.detach().sum() for tensor in tensors]).sum()))

@@ -4,12 +4,15 @@ Kernels are compiled with `nogil` and take `(queues, worker, scratch, *args)`: t
 with `take` until none is left. Every thread starts on its own stretch of the tasks, so that it finds
 in its cache what it wrote there before, and then helps the others. This does without Numba's own
 threading layers, of which one may not be forked, another not be entered from two threads, and each
-keeps its own pool beside torch's.
+keeps its own pool beside torch's; and without the futures of the standard library, whose bookkeeping
+takes as long as a small kernel.
 """
 
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from queue import SimpleQueue
 
 import numpy as np
 import torch
@@ -21,7 +24,9 @@ from diffusion2.gaussians.rasterize.compile import inline, intrinsic
 _QUEUE_SIZE = 16
 """int64s per queue, of which the first two are used (next task and end): one cache line and its pair."""
 
-_pool: ThreadPoolExecutor | None = None
+_helpers: list[threading.Thread] = []
+_starting = threading.Lock()
+_waiting: "SimpleQueue[_Share]" = SimpleQueue()
 
 
 @intrinsic
@@ -48,6 +53,32 @@ def take(queues, worker):
     return -1
 
 
+class _Share:
+    """One helping thread's share of a call: run by the helper, or called off if it comes too late."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self._unclaimed, self._running = threading.Lock(), threading.Lock()
+        self._error: BaseException | None = None
+        self._running.acquire()
+
+    def run(self) -> None:
+        """Run it, unless it was called off."""
+        if self._unclaimed.acquire(blocking=False):
+            try:
+                self._call()
+            except BaseException as error:  # raised again where it is waited for
+                self._error = error
+            self._running.release()
+
+    def finish(self) -> None:
+        """Wait until it is done, or call it off where it hasn't begun."""
+        if not self._unclaimed.acquire(blocking=False):
+            self._running.acquire()
+            if self._error is not None:
+                raise self._error
+
+
 def run_tasks(kernel: Callable[..., None], count: int, *args: object, scratch: int = 0) -> None:
     """Run tasks 0 … count - 1 of a kernel on as many threads as torch uses, this one among them.
 
@@ -58,26 +89,35 @@ def run_tasks(kernel: Callable[..., None], count: int, *args: object, scratch: i
     for k in range(workers):
         queues[k, :2] = count * k // workers, count * (k + 1) // workers
     own = torch.empty(workers, -(-scratch // 16) * 16).numpy()
-    futures = [_get_pool().submit(kernel, queues, k, own[k], *args) for k in range(1, workers)]
+    shares = [_Share(partial(kernel, queues, k, own[k], *args)) for k in range(1, workers)]
+    if shares:
+        _start_helpers()
+    for share in shares:
+        _waiting.put(share)
     kernel(queues, 0, own[0], *args)
-    for future in futures:
-        if not future.cancel():
-            future.result()
+    for share in shares:
+        share.finish()
 
 
-def _get_pool() -> ThreadPoolExecutor:
-    global _pool
-    if _pool is None:
-        _pool = ThreadPoolExecutor(
-            max_workers=max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="rasterize"
-        )
-    return _pool
+def _start_helpers() -> None:
+    """Start the helping threads where there are none yet, in this process."""
+    with _starting:
+        while len(_helpers) < max(1, (os.cpu_count() or 1) - 1):
+            helper = threading.Thread(target=_help, name=f"rasterize {len(_helpers)}", daemon=True)
+            helper.start()
+            _helpers.append(helper)
 
 
-def _forget_pool() -> None:
-    global _pool
-    _pool = None
+def _help() -> None:
+    while True:
+        _waiting.get().run()
+
+
+def _forget_helpers() -> None:
+    global _waiting, _starting
+    _helpers.clear()
+    _waiting, _starting = SimpleQueue(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_helpers)
