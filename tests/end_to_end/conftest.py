@@ -5,6 +5,8 @@ import json
 import pytest
 from PIL import Image, ImageDraw
 
+from ..tiny_networks import UNET
+
 SIZE = 32
 SETTINGS = [
     *("--size", str(SIZE), "--views", "4", "--frames", "3", "--sampling.steps", "4"),
@@ -37,18 +39,9 @@ def mini_weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     networks = {"vae": vae}
     for name, width in (("video", 48), ("multiview", 80)):
-        networks[name] = SpatioTemporalUNet(
-            in_channels=16,
-            out_channels=8,
-            down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-            up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
-            block_out_channels=(32, 32),
-            layers_per_block=1,
-            cross_attention_dim=128,
-            addition_time_embed_dim=16,
-            projection_class_embeddings_input_dim=width,
-            num_attention_heads=(1, 1),
-        )
+        config = {**UNET, "in_channels": 16, "out_channels": 8, "block_out_channels": (32, 32)}
+        config |= {"cross_attention_dim": 128, "num_attention_heads": (1, 1)}
+        networks[name] = SpatioTemporalUNet(**config, projection_class_embeddings_input_dim=width)
     for name, network in networks.items():
         (folder / name).mkdir()
         config = {key: value for key, value in network.config.items() if not key.startswith("_")}

@@ -4,7 +4,7 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -16,14 +16,7 @@ from torch import Tensor
 from diffusion2.priors.checkpoint_keys import unet_sources
 from diffusion2.priors.unet import SpatioTemporalUNet
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks: several threads would mostly wait for each other, and tests run side by side."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from ..one_thread import one_thread as one_thread
 
 
 class ParityCase:

@@ -15,7 +15,7 @@ from diffusion2.priors.network import NetworkPrior, SequenceCondition
 from diffusion2.priors.place import USED, Place
 from diffusion2.priors.unet import SpatioTemporalUNet
 
-from .conftest import UNET, VAE
+from ..tiny_networks import UNET, VAE
 
 COUNTER = Path(__file__).parents[2] / "benchmarks" / "memory.py"
 

@@ -12,15 +12,11 @@ from diffusion2.priors.unet import (
     set_res_block_eps,
 )
 
+from ..tiny_networks import UNET
+
 TINY = {
-    "in_channels": 8,
-    "out_channels": 4,
-    "down_block_types": ("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-    "up_block_types": ("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
-    "block_out_channels": (32, 64),
-    "layers_per_block": 1,
+    **UNET,
     "cross_attention_dim": 24,
-    "addition_time_embed_dim": 16,
     "projection_class_embeddings_input_dim": 48,
     "num_attention_heads": (2, 4),
 }

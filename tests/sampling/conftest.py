@@ -1,6 +1,5 @@
 """A pair of Gaussian priors in closed form, behind the same face as networks."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -12,14 +11,7 @@ from diffusion2.priors.gaussian import GaussianPrior
 from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.prior import PriorPair
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Several threads would mostly wait for each other on arrays this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from ..one_thread import one_thread as one_thread
 
 
 class PictureGaussianPrior(GaussianPrior):

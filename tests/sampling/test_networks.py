@@ -11,22 +11,22 @@ from diffusion2.sampling.noise import CellNoise
 from diffusion2.sampling.parallel import Sequences, Workers
 from diffusion2.sampling.schedule import karras_sigmas
 
+from ..tiny_networks import UNET
+
 VIEWS, FRAMES = 3, 4
+NETWORK = {
+    **UNET,
+    "in_channels": 4,
+    "out_channels": 2,
+    "block_out_channels": (32, 32),
+    "cross_attention_dim": 8,
+    "projection_class_embeddings_input_dim": 6,
+}
 
 
 def network_sequences(count: int, length: int, dtype: torch.dtype, seed: int) -> Sequences:
     torch.manual_seed(seed)
-    network = SpatioTemporalUNet(
-        in_channels=4,
-        out_channels=2,
-        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
-        block_out_channels=(32, 32),
-        layers_per_block=1,
-        cross_attention_dim=8,
-        projection_class_embeddings_input_dim=6,
-        num_attention_heads=2,
-    )
+    network = SpatioTemporalUNet(**NETWORK)
     condition = SequenceCondition(
         torch.randn(count, 2, 8, 8),
         torch.randn(count, 1, 8),

@@ -21,22 +21,8 @@ from diffusion2.evaluation.benchmark.methods import (
     unseen,
     vary,
 )
-from diffusion2.priors.prior import PriorPair
 
-from .tiny_bench import FRAMES, SETTINGS, SIZE, VIEWS, disc_truth, tiny_pair
-
-
-@pytest.fixture(scope="module")
-def pair() -> PriorPair:
-    return tiny_pair()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from .tiny_bench import FRAMES, SETTINGS, SIZE, VIEWS, disc_truth
 
 
 def test_a_task_gives_no_more_than_its_name_says():

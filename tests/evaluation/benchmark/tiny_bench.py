@@ -15,6 +15,8 @@ from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.prior import PriorPair
 from diffusion2.priors.unet import SpatioTemporalUNet
 
+from ...tiny_networks import UNET, VAE
+
 VIEWS, FRAMES, SIZE = 3, 10, 32
 
 SETTINGS = replace(
@@ -31,30 +33,10 @@ SETTINGS = replace(
 
 def tiny_pair(settings: GenerateSettings = SETTINGS) -> PriorPair:
     torch.manual_seed(0)
-    vae = AutoencoderKL(
-        in_channels=12,
-        out_channels=12,
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(8, 8),
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=4,
-        scaling_factor=0.5,
-    )
-    codec, encoder = LatentCodec(vae, 2), PooledLatentEncoder()
+    codec, encoder = LatentCodec(AutoencoderKL(**VAE), 2), PooledLatentEncoder()
     video, multiview = (
         SpatioTemporalUNet(
-            in_channels=8,
-            out_channels=4,
-            down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-            up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
-            block_out_channels=(32, 32),
-            layers_per_block=1,
-            cross_attention_dim=64,
-            addition_time_embed_dim=16,
-            num_attention_heads=2,
-            projection_class_embeddings_input_dim=width,
+            **{**UNET, "block_out_channels": (32, 32), "projection_class_embeddings_input_dim": width}
         )
         for width in (48, 80)
     )
