@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from diffusion2.config import PRESETS, SamplingSettings
-from diffusion2.evaluation.benchmark.runner import BenchmarkSettings, Results, run_benchmark
+from diffusion2.evaluation.benchmark.runner import Results, run_benchmark
+from diffusion2.evaluation.benchmark.settings import BenchmarkSettings
 
 VARIATIONS: dict[str, dict[str, Any]] = {
     "base": {},

@@ -11,7 +11,7 @@ from diffusion2.errors import InputError
 from diffusion2.terminal import Terminal
 
 if TYPE_CHECKING:
-    from diffusion2.evaluation.benchmark.runner import BenchmarkSettings
+    from diffusion2.evaluation.benchmark.settings import BenchmarkSettings
 
 Task = Literal["image", "video", "completion"]
 Metric = Literal["lpips_alex", "lpips_vgg", "clip", "i3d"]
@@ -42,7 +42,7 @@ class _Compared:
 
     def _settings(self, tasks: tuple[Task, ...], methods: tuple[str, ...]) -> "BenchmarkSettings":
         """Give the benchmark's settings; refuse what would fail late."""
-        from diffusion2.evaluation.benchmark.runner import BenchmarkSettings
+        from diffusion2.evaluation.benchmark.settings import BenchmarkSettings
 
         if self.processes < 0:
             raise InputError(f"processes must be 0 or more, not {self.processes}")

@@ -16,7 +16,7 @@ from diffusion2.evaluation.benchmark.cells import (
     matrix_digest,
     read_scores,
 )
-from diffusion2.evaluation.benchmark.summary import fill_page
+from diffusion2.evaluation.benchmark.pages import fill_page
 from diffusion2.evaluation.metrics.measure import Score
 from diffusion2.image_matrix import Conditions
 

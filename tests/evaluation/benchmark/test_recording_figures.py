@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from diffusion2.evaluation.benchmark import figures as figures_module
+from diffusion2.evaluation.benchmark.bench import Bench
 from diffusion2.evaluation.benchmark.cells import Unit
 from diffusion2.evaluation.benchmark.figures import (
     figure_numbers,
@@ -16,7 +17,7 @@ from diffusion2.evaluation.benchmark.figures import (
 )
 from diffusion2.evaluation.benchmark.methods import METHODS, known, vary
 from diffusion2.evaluation.benchmark.recording import expected_noise_left, record
-from diffusion2.evaluation.benchmark.runner import Bench, BenchmarkSettings
+from diffusion2.evaluation.benchmark.settings import BenchmarkSettings
 from diffusion2.evaluation.benchmark.strips import spread_cells, write_strips
 from diffusion2.evaluation.metrics.networks import Networks
 from diffusion2.events import Warned
@@ -25,20 +26,7 @@ from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling import sample_matrix
 from diffusion2.sampling.schedule import karras_sigmas
 
-from .tiny_bench import FRAMES, SETTINGS, SIZE, VIEWS, disc_truth, tiny_pair
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def pair():
-    return tiny_pair()
+from .tiny_bench import FRAMES, SETTINGS, SIZE, VIEWS, disc_truth
 
 
 class PicturePrior(GaussianPrior):

@@ -7,15 +7,18 @@ import pytest
 import torch
 
 from diffusion2.errors import InputError, NumericalError
-from diffusion2.evaluation.benchmark import runner
+from diffusion2.evaluation.benchmark import bench as bench_module
+from diffusion2.evaluation.benchmark.bench import Bench
 from diffusion2.evaluation.benchmark.cells import TRUTH, Unit, read_scores
 from diffusion2.evaluation.benchmark.methods import BASELINES
-from diffusion2.evaluation.benchmark.runner import Bench, BenchmarkSettings, collect
-from diffusion2.evaluation.benchmark.summary import rows, task_text, write_report
+from diffusion2.evaluation.benchmark.runner import collect
+from diffusion2.evaluation.benchmark.settings import BenchmarkSettings
+from diffusion2.evaluation.benchmark.summary import rows
+from diffusion2.evaluation.benchmark.tables import task_text, write_report
 from diffusion2.evaluation.metrics.networks import Networks
 from diffusion2.matrix_files import read_matrix
 
-from .tiny_bench import SETTINGS, disc_truth, mean_difference, three_numbers, tiny_pair
+from .tiny_bench import SETTINGS, disc_truth, mean_difference, three_numbers
 
 NETWORKS = Networks({"lpips_alex": mean_difference, "i3d": three_numbers})
 CREATURES = ("Koi", "Frog")
@@ -29,19 +32,6 @@ def make_settings(**changes) -> BenchmarkSettings:
         "generate": SETTINGS,
     }
     return BenchmarkSettings(**{**defaults, **changes})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def pair():
-    return tiny_pair()
 
 
 def fill(out, settings, pair, networks=NETWORKS):
@@ -62,7 +52,7 @@ def no_sampling(monkeypatch):
         raise AssertionError("sampled again")
 
     for name in ("sample", "rebuild", "references", "encode_and_decode"):
-        monkeypatch.setattr(runner, name, refuse)
+        monkeypatch.setattr(bench_module, name, refuse)
 
 
 def test_every_unit_has_every_method_and_the_baselines_stand_once(filled):
@@ -89,7 +79,7 @@ def test_another_run_gives_the_same_scores_to_the_bit(filled, tmp_path, pair):
 def test_what_is_there_is_used_again(filled, monkeypatch, pair):
     out, results = filled
     no_sampling(monkeypatch)
-    monkeypatch.setattr(runner, "measure", None)
+    monkeypatch.setattr(bench_module, "measure", None)
     again = fill(out, make_settings(seeds=(1,)), pair)
     assert all(cell.overall == results.cells[key].overall for key, cell in again.cells.items())
 
@@ -127,7 +117,7 @@ def test_an_interrupted_result_is_made_anew_and_the_others_stay(tmp_path, pair, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "measure", interrupt)
+        patch.setattr(bench_module, "measure", interrupt)
         with pytest.raises(KeyboardInterrupt):
             bench.fill(unit)
     (unit.folder(tmp_path) / "preset" / "cameras.json").unlink()
@@ -142,8 +132,8 @@ def test_a_result_that_left_the_finite_numbers_is_a_line_of_its_own(tmp_path, pa
             raise NumericalError("sampling", 2, 0.5)
         return real(method, *rest)
 
-    real = runner.sample
-    monkeypatch.setattr(runner, "sample", diverge)
+    real = bench_module.sample
+    monkeypatch.setattr(bench_module, "sample", diverge)
     results = fill(tmp_path, make_settings(seeds=(0,)), pair)
     table = rows(results, "completion")
     broken = next(row for row in table if row.method == "multiview-blend")

@@ -3,18 +3,15 @@
 from pathlib import Path
 
 from diffusion2.errors import InputError
+from diffusion2.evaluation.benchmark.bench import open_bench
 from diffusion2.evaluation.benchmark.cells import Unit
 from diffusion2.evaluation.benchmark.figures import make_recordings, noise_table, write_figures
 from diffusion2.evaluation.benchmark.methods import BASELINES
-from diffusion2.evaluation.benchmark.runner import BenchmarkSettings, Truths, open_bench, run_benchmark
-from diffusion2.evaluation.benchmark.summary import (
-    check_page,
-    fill_page,
-    rows,
-    task_text,
-    write_report,
-    write_text,
-)
+from diffusion2.evaluation.benchmark.pages import check_page, fill_page, write_text
+from diffusion2.evaluation.benchmark.runner import run_benchmark
+from diffusion2.evaluation.benchmark.settings import BenchmarkSettings, Truths
+from diffusion2.evaluation.benchmark.summary import rows
+from diffusion2.evaluation.benchmark.tables import task_text, write_report
 from diffusion2.events import Report, ResultWritten, ignore
 from diffusion2.sampling.parallel import available_cores
 

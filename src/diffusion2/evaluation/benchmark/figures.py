@@ -10,10 +10,10 @@ from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path, write_json
 from diffusion2.errors import BackendUnavailable, InputError, NumericalError
+from diffusion2.evaluation.benchmark.bench import Bench
 from diffusion2.evaluation.benchmark.cells import Unit
 from diffusion2.evaluation.benchmark.methods import METHODS, Sampled, vary
 from diffusion2.evaluation.benchmark.recording import Evaluation, expected_noise_left, record
-from diffusion2.evaluation.benchmark.runner import Bench
 from diffusion2.evaluation.benchmark.strips import spread_cells, write_strips
 from diffusion2.events import Report, Warned, ignore
 from diffusion2.image_matrix import ImageMatrix

@@ -7,16 +7,12 @@ from torch import Tensor
 
 from diffusion2.evaluation.benchmark.cells import TRUTH, Unit
 from diffusion2.evaluation.benchmark.methods import BASELINES, METHODS, TASKS
-from diffusion2.evaluation.benchmark.runner import BenchmarkSettings, Results, Truths, run_benchmark
+from diffusion2.evaluation.benchmark.pages import check_page, fill_page, write_text
+from diffusion2.evaluation.benchmark.runner import Results, run_benchmark
+from diffusion2.evaluation.benchmark.settings import BenchmarkSettings, Truths
 from diffusion2.evaluation.benchmark.strips import spread_cells, write_strips
-from diffusion2.evaluation.benchmark.summary import (
-    check_page,
-    fill_page,
-    rows,
-    task_text,
-    write_report,
-    write_text,
-)
+from diffusion2.evaluation.benchmark.summary import rows
+from diffusion2.evaluation.benchmark.tables import task_text, write_report
 from diffusion2.events import Report, ResultWritten, ignore
 from diffusion2.matrix_files import read_matrix
 
