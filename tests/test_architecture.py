@@ -40,7 +40,7 @@ INNER_LAYERS = {
 HOMES = {
     "diffusers": {"priors", "inputs.text"},
     "transformers": {"priors", "evaluation.metrics.clip", "inputs.text"},
-    "matplotlib": {"evaluation.benchmark.figures", "evaluation.theorem.write"},
+    "matplotlib": {"evaluation.benchmark.figures", "evaluation.theorem.plots"},
     "huggingface_hub": {"weights_hub", "evaluation.metrics.clip", "inputs.text"},
     "numba": {"gaussians.rasterize"},
     "gsplat": {"gaussians.rasterize"},

@@ -12,7 +12,7 @@ from diffusion2.evaluation.theorem.analytic_sampling import (
     sample,
 )
 from diffusion2.evaluation.theorem.covariances import additive, correlation, separable
-from diffusion2.evaluation.theorem.tables import draw_known, statistics
+from diffusion2.evaluation.theorem.sampling_tables import draw_known, statistics
 from diffusion2.priors.gaussian import GaussianMatrix
 from diffusion2.sampling.joint import JointSchedule
 from diffusion2.sampling.schedule import karras_sigmas

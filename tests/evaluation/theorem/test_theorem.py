@@ -23,23 +23,17 @@ from diffusion2.evaluation.theorem.covariances import (
     patchwork,
     separable,
 )
-from diffusion2.evaluation.theorem.tables import TheoremSettings, statistics
+from diffusion2.evaluation.theorem.sampling_tables import statistics
+from diffusion2.evaluation.theorem.tables import TheoremSettings
 from diffusion2.evaluation.theorem.write import measure_theorem, write_theorem
 from diffusion2.priors.gaussian import GaussianMatrix
+
+from ...one_thread import one_thread as one_thread
 
 EXACT = 1e-10  # relative; what is left is the rounding of inverting covariances in float64
 SIGMAS = (0.03, 0.3, 1.0, 3.0, 30.0)
 VIEW, TIME = correlation(4, 1.5), correlation(5, 4.0)
 Kind = Callable[[Tensor, Tensor], Tensor]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Several threads would mostly wait for each other on matrices this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def rows_only(view: Tensor, time: Tensor) -> Tensor:
