@@ -102,10 +102,8 @@ def sample_joint(
     """
     _check_priors(rows, columns, schedule)
     sigmas = [float(sigma) for sigma in schedule.sigmas]
-    if start is None:
-        first, latents, earlier = 0, noise(0) * (1 + sigmas[0] ** 2) ** 0.5, None
-    else:
-        first, latents, earlier = start[0], start[1]["latents"], start[1].get("estimate")
+    first, state = start or (0, {"latents": noise(0) * (1 + sigmas[0] ** 2) ** 0.5})
+    latents, earlier = state["latents"], state.get("estimate")
     done, total = schedule.evaluations() - schedule.evaluations(first), schedule.evaluations()
     progress(done, total, "")
     for i in range(first, schedule.steps):
@@ -116,8 +114,7 @@ def sample_joint(
             if not torch.isfinite(denoised).all():
                 raise NumericalError("sampling", i, sigmas[i], "a prior's estimate overflowed")
             target = denoised if earlier is None else extrapolate(earlier, denoised, sigmas[i - 1 : i + 2])
-            slope = (latents - target) / sigmas[i]
-            latents = latents + (sigmas[i + 1] - sigmas[i]) * slope
+            latents = _step(latents, target, sigmas[i], sigmas[i + 1])
             if schedule.solver == "dpmpp-2m":
                 earlier = denoised
             done += 1
@@ -162,6 +159,12 @@ def compose(
         return estimates[0].transpose(0, 1)
     weight = weights.to(latents)[:, None, None, None, None]
     return (1 - weight) * estimates[0] + weight * estimates[1].transpose(0, 1)
+
+
+def _step(latents: Tensor, target: Tensor, sigma: float, below: float) -> Tensor:
+    """Take an Euler step from a noise level to the next one below it, towards a clean matrix."""
+    slope = (latents - target) / sigma
+    return latents + (below - sigma) * slope
 
 
 def _check_priors(rows: Sequences | None, columns: Sequences | None, schedule: JointSchedule) -> None:

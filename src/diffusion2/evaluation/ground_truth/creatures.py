@@ -98,18 +98,10 @@ def creature_truth(
         raise InputError(
             f"{model_file} does not exist: the assets must be the folder that has {creature.file}"
         )
-    definition = {
-        "creature": asdict(creature),
-        "views": views,
-        "frames": frames,
-        "size": size,
-        "elevation_deg": elevation_deg,
-        "object_size": object_size,
-        "model": hashlib.sha256(model_file.read_bytes()).hexdigest(),
-        "renderer": _renderer_digest(),
-    }
-    digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
-    folder = cache / f"{creature.name}-{digest[:16]}"
+    shown: dict[str, float] = {"views": views, "frames": frames, "size": size}
+    shown |= {"elevation_deg": elevation_deg, "object_size": object_size}
+    definition = _define(creature, model_file, shown)
+    folder = cache / f"{creature.name}-{_digest(definition)[:16]}"
     try:
         return read_matrix(folder)
     except AssetFormatError:
@@ -125,6 +117,16 @@ def creature_truth(
         write_matrix(temporary, matrix)
         remove(folder)  # another process may have been as fast
     return read_matrix(folder)
+
+
+def _define(creature: Creature, model_file: Path, shown: dict[str, float]) -> dict[str, object]:
+    """Say all that decides what the pictures look like."""
+    model = hashlib.sha256(model_file.read_bytes()).hexdigest()
+    return {"creature": asdict(creature), **shown, "model": model, "renderer": _renderer_digest()}
+
+
+def _digest(definition: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
 
 
 def _renderer_digest() -> str:

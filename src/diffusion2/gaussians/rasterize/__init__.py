@@ -66,26 +66,31 @@ def rasterize(
     gaussians = GaussianTensors(means, quats, scales, opacities, colors)
     views = Views(viewmats, Ks, int(width), int(height), backgrounds, float(near_plane), antialiased)
     _check_shapes(gaussians, views)
+    return _draw(gaussians, views, backend)
+
+
+def _draw(gaussians: GaussianTensors, views: Views, backend: str) -> Rendering:
+    """Draw with the chosen back end; each is imported at its first use only."""
+    device = gaussians.means.device
+    if backend == "auto":
+        backend = "gsplat" if device.type == "cuda" else "cpu"
     if backend == "reference":
         _check_values(gaussians)
         from diffusion2.gaussians.rasterize.reference import rasterize_reference
 
         return rasterize_reference(gaussians, views)
-    device = means.device.type
-    if backend == "auto":
-        backend = "gsplat" if device == "cuda" else "cpu"
     if backend == "gsplat":
-        if device != "cuda":
+        if device.type != "cuda":
             raise BackendUnavailable(
-                f"rasterize: gsplat needs tensors on a CUDA device, got {means.device}: use .cuda()"
+                f"rasterize: gsplat needs tensors on a CUDA device, got {device}: use .cuda()"
             )
         _check_values(gaussians)
         from diffusion2.gaussians.rasterize.gsplat import rasterize_gsplat
 
         return rasterize_gsplat(gaussians, views)
-    if device != "cpu":
+    if device.type != "cpu":
         raise BackendUnavailable(
-            f"rasterize: the cpu back end needs tensors on the cpu, got {means.device}; move them with .cpu()"
+            f"rasterize: the cpu back end needs tensors on the cpu, got {device}; move them with .cpu()"
         )
     from diffusion2.gaussians.rasterize.cpu import rasterize_cpu
 
