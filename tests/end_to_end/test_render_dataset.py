@@ -1,6 +1,5 @@
 """`diffusion2 render-dataset` as a user calls it."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,9 @@ import torch
 from diffusion2.cli import main
 from diffusion2.matrix_files import read_matrix
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation" / "ground_truth"))
-from animated_models import GltfBuilder, cube, need_opengl, sliding_cube
+from ..evaluation.ground_truth.animated_models import cube, sliding_cube
+from ..meshes.make_gltf import GltfBuilder
+from ..meshes.opengl import need_opengl
 
 SMALL = ["--views", "3", "--frames", "4", "--size", "32"]
 

@@ -10,6 +10,8 @@ from diffusion2.config import GenerateSettings
 from diffusion2.inputs import read_conditions
 from diffusion2.source import InputSettings, Source
 
+from ..meshes.opengl import need_opengl
+
 
 def disc(x=32, y=32, radius=12, size=(64, 64), colour=(200, 40, 30), ground=(255, 255, 255)):
     """A disc on a ground; RGBA where the ground is None."""
@@ -78,12 +80,5 @@ def needs_renderer():
 
 
 def require_renderer():
-    pytest.importorskip("moderngl", reason="needs moderngl: pip install 'diffusion2[models]'")
     pytest.importorskip("trimesh", reason="needs trimesh: pip install 'diffusion2[models]'")
-    from diffusion2.errors import BackendUnavailable
-    from diffusion2.meshes import MeshRenderer
-
-    try:
-        MeshRenderer._shared_context()
-    except BackendUnavailable as error:
-        pytest.skip(str(error))
+    need_opengl()

@@ -1,19 +1,8 @@
-"""Rendering needs OpenGL without a screen."""
-
-import importlib.util
-
 import pytest
 
-from diffusion2.errors import BackendUnavailable
-from diffusion2.meshes import MeshRenderer
+from .opengl import need_opengl
 
 
 @pytest.fixture(scope="session")
 def opengl():
-    """Skip where there is no off-screen OpenGL."""
-    if importlib.util.find_spec("moderngl") is None:
-        pytest.skip("needs moderngl: pip install 'diffusion2[models]'")
-    try:
-        MeshRenderer._shared_context()
-    except BackendUnavailable as error:
-        pytest.skip(f"needs off-screen OpenGL: {error}")
+    need_opengl()

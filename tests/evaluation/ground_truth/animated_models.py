@@ -1,17 +1,10 @@
 """Animated models whose pictures are known: a cube with a colour on each side, and things that slide."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from diffusion2.errors import BackendUnavailable
-from diffusion2.meshes import MeshRenderer
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "meshes"))
-from make_gltf import GltfBuilder
+from ...meshes.make_gltf import GltfBuilder
 
 # Where glTF's axes point: +z is the front, +x is to the right as seen from the front, +y is up.
 SIDES = {
@@ -23,16 +16,6 @@ SIDES = {
     "bottom": ([0, -1, 0], (255, 0, 255)),
 }
 COLORS = {name: color for name, (_, color) in SIDES.items()}
-
-
-def need_opengl():
-    """Skip the test where there is no off-screen OpenGL."""
-    if importlib.util.find_spec("moderngl") is None:
-        pytest.skip("needs moderngl: pip install 'diffusion2[models]'")
-    try:
-        MeshRenderer._shared_context()
-    except BackendUnavailable as error:
-        pytest.skip(f"needs off-screen OpenGL: {error}")
 
 
 def unlit(builder: GltfBuilder, color) -> int:

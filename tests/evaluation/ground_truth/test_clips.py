@@ -1,8 +1,6 @@
 """Ground truth: what is where in it, against shapes and motions known in closed form."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +18,9 @@ from diffusion2.evaluation.ground_truth.clips import (
 from diffusion2.matrix_files import read_matrix
 from diffusion2.meshes import load_model
 
-sys.path.insert(0, str(Path(__file__).parent))
-from animated_models import COLORS, GltfBuilder, cube, need_opengl, sliding_cube, unlit
+from ...meshes.make_gltf import GltfBuilder
+from ...meshes.opengl import need_opengl
+from .animated_models import COLORS, cube, sliding_cube, unlit
 
 SIZE = 64
 

@@ -1,6 +1,5 @@
 """The benchmark's eight creatures and the cache of their true pictures."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,8 @@ from diffusion2.errors import InputError
 from diffusion2.evaluation.ground_truth import creatures
 from diffusion2.evaluation.ground_truth.creatures import CREATURES, Creature, creature_truth
 
-sys.path.insert(0, str(Path(__file__).parent))
-from animated_models import need_opengl, sliding_cube
+from ...meshes.opengl import need_opengl
+from .animated_models import sliding_cube
 
 ASSETS = Path(__file__).parents[4] / "shared" / "assets"
 needs_assets = pytest.mark.skipif(not ASSETS.is_dir(), reason="needs the optional folder ../shared/assets")
