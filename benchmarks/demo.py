@@ -7,6 +7,7 @@ The PSNR is of the asset, rendered from the reference view at every frame's time
 reference video (conditions/video), which the asset has never seen itself: it saw the matrix.
 """
 
+import argparse
 import json
 import resource
 import subprocess
@@ -26,11 +27,13 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "creature.png"
 
 def main() -> None:
     """Run once and print."""
-    arguments = sys.argv[1:]
-    picture = arguments[0] if arguments else str(EXAMPLE)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("picture", nargs="?", default=str(EXAMPLE), help="default: examples/creature.png")
+    parser.add_argument("out", nargs="?", type=Path, help="folder of the run; default: a temporary one")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(arguments[1]) if len(arguments) > 1 else Path(folder) / "run"
-        print_times(picture, out)
+        out = options.out or Path(folder) / "run"
+        print_times(options.picture, out)
         print_psnr(out)
 
 

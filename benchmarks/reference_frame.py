@@ -7,6 +7,7 @@ For every creature of the benchmark its true row is the input video, as it is. S
 Options after `--` are those of `sample`, e.g. `--sampling.steps 8`. Runs are kept in OUT and not made again.
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -20,19 +21,17 @@ SCORES = ("psnr_foreground", "ssim_foreground", "lpips_alex", "motion_ratio", "m
 
 def main() -> None:
     """Run and print."""
-    arguments = [*sys.argv[1:], "--"]
-    end = arguments.index("--")
-    (assets, out, *names), options = arguments[:end], [a for a in arguments[end:] if a != "--"]
+    assets, out, names, options = parse_arguments()
     networks = load_networks({"lpips_alex"})
     print(f"{'creature':14} {'frame':6}" + "".join(f"{name:>23}" for name in SCORES))
     sums = {frame: [0.0] * len(SCORES) for frame in ("first", "last")}
     chosen = [creature for creature in CREATURES if not names or creature.name in names]
     for creature in chosen:
-        truth = creature_truth(creature, Path(assets), Path(out) / "truth")
-        row = Path(out) / creature.name / "row"
+        truth = creature_truth(creature, assets, out / "truth")
+        row = out / creature.name / "row"
         write_pictures(row, truth.images[-1], "frame")
         for frame, totals in sums.items():
-            run = Path(out) / creature.name / frame
+            run = out / creature.name / frame
             sample(row, run, ["--reference-frame", frame, *options])
             scores = measure(read_matrix(run), truth, networks, views=range(truth.views - 1)).overall
             values = [scores[name].value if name in scores else None for name in SCORES]
@@ -42,6 +41,18 @@ def main() -> None:
                 totals[index] += float("nan") if value is None else value
     for frame, totals in sums.items():
         print(f"{'mean':14} {frame:6}" + "".join(f"{t / len(chosen):23.4f}" for t in totals))
+
+
+def parse_arguments() -> tuple[Path, Path, list[str], list[str]]:
+    """Give assets, output, names of creatures, and the options of `sample`."""
+    arguments = [*sys.argv[1:], "--"]
+    end = arguments.index("--")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("assets", type=Path, help="folder with the creatures' models")
+    parser.add_argument("out", type=Path, help="folder of the runs")
+    parser.add_argument("creatures", nargs="*", default=[], help="their names; default: all")
+    known = parser.parse_args(arguments[:end])
+    return known.assets, known.out, known.creatures, [a for a in arguments[end:] if a != "--"]
 
 
 def sample(row: Path, run: Path, options: list[str]) -> None:
