@@ -164,25 +164,28 @@ def test_batches_and_threads_change_nothing(batch_size: int, threads: int, matri
     assert torch.get_num_threads() == torch_threads
 
 
-def test_noise_put_back_is_the_papers() -> None:
-    """With an estimate of 0 each step scales by s'/s: the result is that of the formula by hand."""
+class Zero:
+    def denoise(self, latents: Tensor, sigma: float, condition: Tensor) -> Tensor:
+        return torch.zeros_like(latents)
 
-    class Zero:
-        def denoise(self, latents: Tensor, sigma: float, condition: Tensor) -> Tensor:
-            return torch.zeros_like(latents)
 
-    rows = Sequences(Zero(), torch.zeros(1, 1))
-    schedule = JointSchedule(torch.tensor([4.0, 1.0, 0.5, 0.0]), torch.zeros(3, 1), rollback_steps=2)
-    draws = [torch.full((1, 1, 1, 1, 1), value) for value in (1.0, 10.0, 100.0)]
+def follow_zero(schedule: JointSchedule, draws: list[float]) -> list[tuple[int, float]]:
+    """Sample one cell whose estimate is always 0: each step scales by s'/s. Give its state after each."""
     seen: list[tuple[int, float]] = []
     sample_joint(
-        rows,
+        Sequences(Zero(), torch.zeros(1, 1)),
         None,
-        draws.__getitem__,
+        lambda draw: torch.full((1, 1, 1, 1, 1), draws[draw]),
         schedule,
         Workers(),
         on_step=lambda i, x: seen.append((i, float(x["latents"]))),
     )
+    return seen
+
+
+def test_noise_put_back_is_the_papers() -> None:
+    schedule = JointSchedule(torch.tensor([4.0, 1.0, 0.5, 0.0]), torch.zeros(3, 1), rollback_steps=2)
+    seen = follow_zero(schedule, [1.0, 10.0, 100.0])
     first = (math.sqrt(17) / 4 + 3 * 10) / 4
     second = (first / 2 + 0.5 * 100) / 2
     assert [step for step, _ in seen] == [1, 2, 3]
@@ -190,26 +193,10 @@ def test_noise_put_back_is_the_papers() -> None:
 
 
 def test_noise_that_preserves_the_level_restores_it() -> None:
-    """With an estimate of 0 each step scales by s'/s: the result is that of the formula by hand."""
-
-    class Zero:
-        def denoise(self, latents: Tensor, sigma: float, condition: Tensor) -> Tensor:
-            return torch.zeros_like(latents)
-
     weights = torch.zeros(2, 1)
     schedule = JointSchedule(torch.tensor([4.0, 1.0, 0.0]), weights, 1, rollback_noise="preserving")
-    draws = [torch.full((1, 1, 1, 1, 1), value) for value in (1.0, 10.0)]
-    seen: list[float] = []
-    rows = Sequences(Zero(), torch.zeros(1, 1))
-    sample_joint(
-        rows,
-        None,
-        draws.__getitem__,
-        schedule,
-        Workers(),
-        on_step=lambda i, x: seen.append(float(x["latents"])),
-    )
-    assert seen[0] == pytest.approx((math.sqrt(17) / 4 + math.sqrt(15) * 10) / 4)
+    seen = follow_zero(schedule, [1.0, 10.0])
+    assert seen[0][1] == pytest.approx((math.sqrt(17) / 4 + math.sqrt(15) * 10) / 4)
 
 
 @pytest.mark.parametrize("solver", ["euler", "dpmpp-2m"])
