@@ -42,7 +42,7 @@ number, and not that of the threads, on which the order of sums must not depend.
 
 
 class _Drawing(NamedTuple):
-    """The views as arrays, and where to leave the gradients of the projected means."""
+    """The views as arrays."""
 
     viewmats: np.ndarray
     Ks: np.ndarray
@@ -51,7 +51,6 @@ class _Drawing(NamedTuple):
     near_plane: float
     antialiased: bool
     backgrounds: np.ndarray
-    means2d_grad: torch.Tensor
 
     @property
     def band_rows(self) -> int:
@@ -80,7 +79,6 @@ def rasterize_cpu(gaussians: GaussianTensors, views: Views) -> Rendering:
         views.near_plane,
         views.antialiased,
         np.zeros((cameras, 3), np.float32) if backgrounds is None else _as_array(backgrounds, torch.float32),
-        torch.zeros(cameras, gaussians.means.shape[-2], 2),
     )
     inputs = [t.to(torch.float32).contiguous() for t in gaussians]
     rgb, alpha, depth = _Rasterize.apply(drawing, *inputs)  # pyright: ignore[reportGeneralTypeIssues]
@@ -88,7 +86,7 @@ def rasterize_cpu(gaussians: GaussianTensors, views: Views) -> Rendering:
         # The value is in the picture already; this adds 0 and the gradient.
         change = backgrounds.to(torch.float32) - torch.from_numpy(drawing.backgrounds)
         rgb = rgb + (1 - alpha.detach()) * change[:, None, None, :]
-    return Rendering(rgb, alpha, depth, drawing.means2d_grad)
+    return Rendering(rgb, alpha, depth)
 
 
 def _as_array(tensor: torch.Tensor, dtype: torch.dtype) -> np.ndarray:
@@ -165,8 +163,7 @@ class _Rasterize(torch.autograd.Function):
         run_tasks(
             project_backward, -(-ctx.count // projection.CHUNK), ctx.count, *_rows(gaussians[:4]),
             ctx.per_camera, drawing.viewmats, drawing.Ks, drawing.width, drawing.height,
-            drawing.antialiased, bins.spans,
-            pair_grads, *_rows(results), drawing.means2d_grad.numpy(), scratch=16,
+            drawing.antialiased, bins.spans, pair_grads, *_rows(results), scratch=16,
         )  # fmt: skip
         return None, *results
 

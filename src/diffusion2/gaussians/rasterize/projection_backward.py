@@ -87,7 +87,6 @@ def _turn_back(view, x, y, z):
 def project_backward(
     queues, worker, scratch, count, means, quats, scales, opacities, per_camera, viewmats, Ks, width, height,
     antialiased, spans, pair_grads, grad_means, grad_quats, grad_scales, grad_opacities, grad_colors,
-    grad_means2d,
 ):  # fmt: skip
     """Add up the gradients of each Gaussian's pairs and carry them back to the inputs.
 
@@ -113,7 +112,6 @@ def project_backward(
         grad_scales: as above.
         grad_opacities: as above.
         grad_colors: as above.
-        grad_means2d: (C, N, 2), all zero, written.
     """
     total = scratch[:16]
     while True:
@@ -133,7 +131,6 @@ def project_backward(
                 _project_one_backward(
                     means[i_mean], quats[i_quat], scales[i_scale], viewmats[c], Ks[c], width, height,
                     antialiased, total, grad_means[i_mean], grad_quats[i_quat], grad_scales[i_scale],
-                    grad_means2d[c, n],
                 )  # fmt: skip
 
 
@@ -153,7 +150,6 @@ def _add_pairs(spans, n, pair_grads, total):
 @inline
 def _project_one_backward(
     mean, quat, scale, view, K, width, height, antialiased, total, grad_mean, grad_quat, grad_scale,
-    grad_mean2d,
 ):  # fmt: skip
     """Carry `total`, a Gaussian's gradients in one picture, back to its mean, rotation and scales."""
     x, y, z = to_camera(mean, view)
@@ -170,7 +166,6 @@ def _project_one_backward(
 
     grad_u = conic[0] * total[1] + conic[1] * total[3]
     grad_v = conic[1] * total[1] + conic[2] * total[3]
-    grad_mean2d[0], grad_mean2d[1] = grad_u, grad_v
     da, db = _to_axes(a, b, conic, (total[2], total[4], total[5]))
     if antialiased:
         da, db = _add_to_axes(a, b, conic, area, np.float64(total[0]), da, db)

@@ -58,12 +58,8 @@ class Rendering:
         alpha: (C, H, W, 1) in [0, 1], the opacity of the foreground.
         depth: (C, H, W, 1) accumulated depth: the sum over Gaussians of blending weight times
             camera z, in world units. The expected depth is `depth / alpha`.
-        means2d_grad: (C, N, 2) gradients of the loss with respect to the projected means, in
-            pixels; zero until `backward` has run. For densification. None from back ends that
-            do not keep it.
     """
 
     rgb: torch.Tensor
     alpha: torch.Tensor
     depth: torch.Tensor
-    means2d_grad: torch.Tensor | None = None
