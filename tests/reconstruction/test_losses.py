@@ -3,7 +3,22 @@ import math
 import pytest
 import torch
 
-from diffusion2.reconstruction.losses import alpha_loss, dense_photometric_loss, photometric_loss
+from diffusion2.config import ReconstructionSettings
+from diffusion2.errors import WeightsError
+from diffusion2.gaussians.rasterize import Rendering
+from diffusion2.packaged_weights import FOLDER_VARIABLE
+from diffusion2.reconstruction import losses
+from diffusion2.reconstruction.losses import (
+    PictureLoss,
+    alpha_loss,
+    dense_photometric_loss,
+    photometric_loss,
+)
+from diffusion2.reconstruction.targets import Pictures
+
+from ..tiny_lpips import tiny_lpips
+
+CPU = torch.device("cpu")
 
 
 def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -93,3 +108,43 @@ def test_alpha_loss_ignores_what_is_not_known():
     alpha, target, known = torch.ones(1, 4, 4, 1), torch.zeros(1, 4, 4, 1), torch.zeros(1, 4, 4, 1)
     known[0, 0, 0] = 1
     assert float(alpha_loss(alpha, target, known)) == 1 / 16
+
+
+def drawn_and_wanted(height: int, width: int) -> tuple[Rendering, Pictures]:
+    generator = torch.Generator().manual_seed(0)
+    rgb, wanted = torch.rand(2, 2, height, width, 3, generator=generator)
+    alpha, alphas = torch.rand(2, 2, height, width, 1, generator=generator)
+    return Rendering(rgb, alpha, alpha), Pictures(wanted, alphas, torch.ones_like(alphas))
+
+
+def test_parts_of_the_loss_add_up_with_their_weights(monkeypatch):
+    network = tiny_lpips()
+    monkeypatch.setattr(losses, "load_lpips", lambda: network)
+    drawn, wanted = drawn_and_wanted(40, 48)
+    settings = ReconstructionSettings(ssim_weight=0.3, alpha_weight=0.7, lpips_weight=0.4)
+    expected = photometric_loss(drawn.rgb, wanted.images, 0.3)
+    expected = expected + 0.7 * alpha_loss(drawn.alpha, wanted.alphas, wanted.known)
+    expected = expected + 0.4 * network(drawn.rgb.permute(0, 3, 1, 2), wanted.images.permute(0, 3, 1, 2))
+    torch.testing.assert_close(PictureLoss(settings, CPU)(drawn, wanted), expected)
+
+
+def test_lpips_pulls_small_pictures_towards_the_target(monkeypatch):
+    monkeypatch.setattr(losses, "load_lpips", tiny_lpips)
+    drawn, wanted = drawn_and_wanted(20, 24)  # smaller than the network takes
+    loss = PictureLoss(ReconstructionSettings(ssim_weight=0.0, alpha_weight=0.0, lpips_weight=1.0), CPU)
+    rgb = drawn.rgb.clone().requires_grad_()
+    before = loss(Rendering(rgb, drawn.alpha, drawn.depth), wanted)
+    before.sum().backward()
+    assert rgb.grad is not None
+    assert torch.isfinite(rgb.grad).all()
+    stepped = rgb.detach() - 0.1 * rgb.grad / rgb.grad.abs().max()
+    after = loss(Rendering(stepped, drawn.alpha, drawn.depth), wanted)
+    assert (after < before.detach()).all()
+
+
+def test_lpips_with_a_foreign_weight_file_is_an_error_at_once(monkeypatch, tmp_path):
+    (tmp_path / "alexnet.ckpt").write_bytes(b"something else")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    PictureLoss(ReconstructionSettings(), CPU)
+    with pytest.raises(WeightsError, match="sha256"):
+        PictureLoss(ReconstructionSettings(lpips_weight=0.1), CPU)

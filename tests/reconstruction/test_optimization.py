@@ -13,6 +13,7 @@ from diffusion2.reconstruction import optimization
 from diffusion2.reconstruction.canonical import Canonical
 from diffusion2.reconstruction.cells import Cells, draw_moving, draw_static
 from diffusion2.reconstruction.density import Growth, add
+from diffusion2.reconstruction.losses import PictureLoss
 from diffusion2.reconstruction.motion import Motion
 from diffusion2.reconstruction.optimization import Best, _losses, train_dynamics, warm_up
 from diffusion2.reconstruction.targets import prepare_targets
@@ -27,6 +28,7 @@ SMALL = replace(
     deformation_depth=2,
     deformation_width=8,
 )
+LOSS = PictureLoss(SMALL, torch.device("cpu"))
 
 
 def ignore_progress(done: int, total: int, detail: str = "") -> None:
@@ -57,7 +59,7 @@ def test_weights_hold_for_the_gaussians_and_not_for_their_motion(targets):
         gaussians = Gaussians(**parameters)
         motion = Motion(gaussians, SMALL, torch.Generator().manual_seed(0))
         torch.nn.init.normal_(motion.field.head.weight, std=0.05, generator=torch.Generator().manual_seed(1))
-        losses = _losses(gaussians, motion, targets, cells, SMALL, given)
+        losses = _losses(gaussians, motion, targets, cells, LOSS, given)
         (loss_weights * losses).sum().backward()
         return [v.grad for v in parameters.values()], [p.grad for p in motion.field.parameters()]
 
@@ -199,9 +201,9 @@ def test_divergence_at_the_beginning_is_reported_with_its_step(targets, monkeypa
     diverging_after(0, targets, monkeypatch)
     generator = torch.Generator().manual_seed(0)
     with pytest.raises(NumericalError, match="reconstruction gave values that are not finite at step 0"):
-        warm_up(some_gaussians(), targets, SMALL, generator, ignore_progress, pytest.fail)
+        warm_up(some_gaussians(), targets, LOSS, SMALL, generator, ignore_progress, pytest.fail)
     with pytest.raises(NumericalError, match="not finite at step 4"):
-        train_dynamics(some_gaussians(), targets, SMALL, generator, ignore_progress, pytest.fail)
+        train_dynamics(some_gaussians(), targets, LOSS, SMALL, generator, ignore_progress, pytest.fail)
 
 
 @pytest.mark.parametrize("phase", [warm_up, train_dynamics])
@@ -209,9 +211,8 @@ def test_divergence_later_keeps_the_best_state_and_warns(targets, monkeypatch, p
     diverging_after(60, targets, monkeypatch)
     longer = replace(SMALL, warmup_iterations=100, joint_iterations=100)
     warnings = []
-    found = phase(
-        some_gaussians(), targets, longer, torch.Generator().manual_seed(0), ignore_progress, warnings.append
-    )
+    generator = torch.Generator().manual_seed(0)
+    found = phase(some_gaussians(), targets, LOSS, longer, generator, ignore_progress, warnings.append)
     gaussians = found if phase is warm_up else found[0]
     assert all(bool(torch.isfinite(tensor).all()) for tensor in gaussians.tensors().values())
     assert len(warnings) == 1

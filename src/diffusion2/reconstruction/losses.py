@@ -7,7 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from diffusion2.config import ReconstructionSettings
+from diffusion2.gaussians.rasterize import Rendering
 from diffusion2.gaussians.rasterize.threads import run_tasks
+from diffusion2.lpips import LPIPS, SMALLEST, load_lpips
 from diffusion2.reconstruction.photometric_kernels import (
     BAND,
     RADIUS,
@@ -16,8 +19,38 @@ from diffusion2.reconstruction.photometric_kernels import (
     differentiate,
     scratch_size,
 )
+from diffusion2.reconstruction.targets import Pictures
 
 _C1, _C2 = 0.01**2, 0.03**2
+
+
+class PictureLoss:
+    """How far pictures are from the matrix: L1 and SSIM, LPIPS where it is asked for, and alpha.
+
+    Args:
+        settings: the weights of the parts.
+        device: where the pictures are.
+
+    Raises:
+        WeightsError: LPIPS is asked for, and its network's weights are not here.
+    """
+
+    def __init__(self, settings: ReconstructionSettings, device: torch.device) -> None:
+        self._settings = settings
+        self._lpips = load_lpips().to(device) if settings.lpips_weight else None
+
+    def __call__(self, rendering: Rendering, target: Pictures) -> Tensor:
+        """Give the loss of each of B pictures, (B,); no gradients flow to the target."""
+        settings = self._settings
+        losses = photometric_loss(rendering.rgb, target.images, settings.ssim_weight)
+        if self._lpips is not None:
+            losses = losses + settings.lpips_weight * _perceptual_loss(
+                self._lpips, rendering.rgb, target.images
+            )
+        if settings.alpha_weight:
+            alphas = alpha_loss(rendering.alpha, target.alphas, target.known)
+            losses = losses + settings.alpha_weight * alphas
+        return losses
 
 
 def photometric_loss(rgb: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
@@ -83,6 +116,14 @@ def dense_photometric_loss(rgb: Tensor, target: Tensor, ssim_weight: float) -> T
 def alpha_loss(alpha: Tensor, target: Tensor, known: Tensor) -> Tensor:
     """Give the mean absolute error of each of (B, H, W, 1) alphas where they are known, (B,)."""
     return ((alpha - target).abs() * known).mean(dim=(1, 2, 3))
+
+
+def _perceptual_loss(lpips: LPIPS, rgb: Tensor, target: Tensor) -> Tensor:
+    """Give the LPIPS of each of (B, H, W, 3) pictures on white, (B,); small ones get a white border."""
+    height, width = rgb.shape[1:3]
+    border = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
+    a, b = (F.pad(x.permute(0, 3, 1, 2), border, value=1.0) for x in (rgb, target))
+    return lpips(a, b)
 
 
 def _blur(pictures: Tensor) -> Tensor:

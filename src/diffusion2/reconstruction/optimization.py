@@ -14,7 +14,7 @@ from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.reconstruction.canonical import Canonical, without_dead
 from diffusion2.reconstruction.cells import Cells, draw_moving, draw_static
 from diffusion2.reconstruction.density import Growth
-from diffusion2.reconstruction.losses import alpha_loss, photometric_loss
+from diffusion2.reconstruction.losses import PictureLoss
 from diffusion2.reconstruction.motion import Motion
 from diffusion2.reconstruction.targets import Targets
 
@@ -52,6 +52,7 @@ class Best:
 def warm_up(
     gaussians: Gaussians,
     targets: Targets,
+    loss: PictureLoss,
     settings: ReconstructionSettings,
     generator: torch.Generator,
     progress: Counter,
@@ -68,7 +69,7 @@ def warm_up(
     best = Best()
     for step in range(steps):
         cells = draw_static(targets, settings, generator)
-        losses = _losses(canonical.gaussians, None, targets, cells, settings)
+        losses = _losses(canonical.gaussians, None, targets, cells, loss)
         losses.mean().backward()
         losses = losses.detach()
         best.offer(float(losses.mean()), canonical.parameters)
@@ -87,6 +88,7 @@ def warm_up(
 def train_dynamics(
     gaussians: Gaussians,
     targets: Targets,
+    loss: PictureLoss,
     settings: ReconstructionSettings,
     generator: torch.Generator,
     progress: Counter,
@@ -104,12 +106,12 @@ def train_dynamics(
     for step in range(steps):
         cells = draw_moving(targets, settings, generator)
         weights = targets.weights[cells.views, cells.frames[cells.of_picture]]
-        losses = _losses(canonical.gaussians, motion, targets, cells, settings, weights)
-        loss = (weights * losses).mean()
+        losses = _losses(canonical.gaussians, motion, targets, cells, loss, weights)
+        total = (weights * losses).mean()
         if settings.smooth_weight:
             frame = 1 / (targets.frames - 1)
-            loss = loss + settings.smooth_weight * motion.unevenness(canonical.gaussians, frame, generator)
-        loss.backward()
+            total = total + settings.smooth_weight * motion.unevenness(canonical.gaussians, frame, generator)
+        total.backward()
         losses = losses.detach()
         best.offer(float(losses.mean()), canonical.parameters, motion.field.state_dict())
         canonical.step()
@@ -140,7 +142,7 @@ def _losses(
     motion: Motion | None,
     targets: Targets,
     cells: Cells,
-    settings: ReconstructionSettings,
+    loss: PictureLoss,
     weights: Tensor | None = None,
 ) -> Tensor:
     """Give the loss of every picture of a step, (B,).
@@ -167,10 +169,7 @@ def _losses(
         targets.size[0],
         backgrounds=torch.ones(len(cells.views), 3, device=means.device),
     )
-    losses = photometric_loss(rendering.rgb, target.images, settings.ssim_weight)
-    if settings.alpha_weight:
-        losses = losses + settings.alpha_weight * alpha_loss(rendering.alpha, target.alphas, target.known)
-    return losses
+    return loss(rendering, target)
 
 
 def _are_finite(tensors: Iterable[Tensor]) -> bool:

@@ -8,6 +8,7 @@ from diffusion2.events import Report, Warned, ignore, stage
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.rasterize.gsplat import INSTALL, has_gsplat
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.reconstruction.losses import PictureLoss
 from diffusion2.reconstruction.optimization import train_dynamics, warm_up
 from diffusion2.reconstruction.targets import doubts, prepare_targets, reference_column
 from diffusion2.reconstruction.visual_hull import carve, scatter_gaussians
@@ -39,6 +40,7 @@ def reconstruct(
     Raises:
         BackendUnavailable: when it shall run on a GPU and can't.
         InputError: when there is no object in the pictures, or they and the cameras contradict each other.
+        WeightsError: LPIPS is part of the loss, and its network's weights are not here.
         NumericalError: when the optimisation leaves the finite numbers at its very beginning; later the best
             state until then is kept, with a warning.
     """
@@ -49,6 +51,8 @@ def reconstruct(
 
     generator = torch.Generator().manual_seed(seed)
     with stage(report, STAGE) as progress:
+        device = choose_device(settings.device)
+        loss = PictureLoss(settings, device)
         progress(0, settings.warmup_iterations + settings.joint_iterations, "visual hull")
         targets = prepare_targets(matrix, settings.weight_floor)
         for doubt in doubts(matrix, targets):
@@ -62,12 +66,11 @@ def reconstruct(
             )
         count = max(1, round(settings.first_gaussians * settings.gaussians))
         gaussians = scatter_gaussians(hull, images, matrix.cameras, count, generator)
-        device = choose_device(settings.device)
         gaussians, targets = gaussians.to(device), targets.to(device)
-        gaussians = warm_up(gaussians, targets, settings, generator, progress, warn)
+        gaussians = warm_up(gaussians, targets, loss, settings, generator, progress, warn)
         field = None
         if matrix.frames > 1 and settings.joint_iterations:
-            gaussians, field = train_dynamics(gaussians, targets, settings, generator, progress, warn)
+            gaussians, field = train_dynamics(gaussians, targets, loss, settings, generator, progress, warn)
     return Asset4D(gaussians.to("cpu"), field and field.cpu(), _metadata(matrix))
 
 

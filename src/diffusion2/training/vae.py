@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffusion2.evaluation.metrics.lpips import load_lpips
+from diffusion2.lpips import load_lpips
 from diffusion2.priors.mini import PIXEL_UNSHUFFLE, build_autoencoder
 from diffusion2.training.data import SIZE
 

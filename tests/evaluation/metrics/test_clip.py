@@ -15,7 +15,7 @@ from transformers import CLIPConfig, CLIPModel
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.evaluation.metrics import clip
 from diffusion2.evaluation.metrics.clip import FOLDER_NAME, load_clip, prepare_pictures
-from diffusion2.evaluation.metrics.packaged_weights import FOLDER_VARIABLE
+from diffusion2.packaged_weights import FOLDER_VARIABLE
 
 SIZE = 64
 

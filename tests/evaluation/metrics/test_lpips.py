@@ -8,9 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+from diffusion2 import lpips
 from diffusion2.errors import InputError, WeightsError
-from diffusion2.evaluation.metrics import lpips
-from diffusion2.evaluation.metrics.lpips import BACKBONES, LPIPS, load_lpips
+from diffusion2.lpips import BACKBONES, LPIPS, load_lpips
+
+from ...tiny_lpips import tiny_lpips
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -22,12 +24,7 @@ def picture(name: str) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def network() -> LPIPS:
-    """AlexNet with random weights."""
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(64, 3, 11, 11), (192, 64, 5, 5), (384, 192, 3, 3), (256, 384, 3, 3), (256, 256, 3, 3)]
-    kernels = [torch.randn(shape, generator=generator) / 30 for shape in shapes]
-    heads = [torch.rand(shape[0], 1, 1, generator=generator) for shape in shapes]
-    return LPIPS(BACKBONES["alex"].layers, kernels, [torch.zeros(shape[0]) for shape in shapes], heads)
+    return tiny_lpips()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from diffusion2.errors import InputError, WeightsError
-from diffusion2.evaluation.metrics.packaged_weights import FOLDER_VARIABLE, weights_folder
+from diffusion2.packaged_weights import FOLDER_VARIABLE, weights_folder
 
 HUB_NAME = "openai/clip-vit-base-patch32"
 FOLDER_NAME = "clip-vit-base-patch32"

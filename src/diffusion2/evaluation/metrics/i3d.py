@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion2.errors import InputError
-from diffusion2.evaluation.metrics.packaged_weights import PackagedFile, read_packaged_file
+from diffusion2.packaged_weights import PackagedFile, read_packaged_file
 
 FILE = PackagedFile(
     "FVD (I3D)",

@@ -16,13 +16,13 @@ from diffusion2.evaluation.metrics.consistency import (
 )
 from diffusion2.evaluation.metrics.fvd import Fvd, fvd_of_logits, paired_fvd_of_logits
 from diffusion2.evaluation.metrics.i3d import MIN_FRAMES
-from diffusion2.evaluation.metrics.lpips import SMALLEST
 from diffusion2.evaluation.metrics.networks import Networks, load_networks
 from diffusion2.evaluation.metrics.pixels import WINDOW, psnr, ssim_map, ssim_of_map
 from diffusion2.evaluation.metrics.resampling import SAME_AZIMUTH_DEG, azimuths_apart, resize
 from diffusion2.evaluation.metrics.scores import HIGHER_IS_BETTER, Evaluation, Score
 from diffusion2.events import Report, ignore, stage
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.lpips import SMALLEST
 from diffusion2.reconstruction.masks import estimate_alphas
 
 __all__ = ["Evaluation", "Networks", "Score", "load_networks", "measure", "object_masks"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diffusion2.errors import InputError, WeightsError
-from diffusion2.evaluation.metrics.packaged_weights import find_packaged_file
+from diffusion2.packaged_weights import find_packaged_file
 
 NETWORKS = ("lpips_alex", "lpips_vgg", "clip", "i3d")
 NOT_ASKED = "not asked for"
@@ -65,7 +65,7 @@ def find_network(name: str) -> str:
 
         return find_clip()
     from diffusion2.evaluation.metrics.i3d import FILE
-    from diffusion2.evaluation.metrics.lpips import BACKBONES
+    from diffusion2.lpips import BACKBONES
 
     files = {"i3d": FILE, "lpips_alex": BACKBONES["alex"].file, "lpips_vgg": BACKBONES["vgg"].file}
     return str(find_packaged_file(files[name]))
@@ -80,6 +80,6 @@ def _load(name: str, clip: str | None) -> Any:
         from diffusion2.evaluation.metrics.i3d import load_i3d
 
         return load_i3d()
-    from diffusion2.evaluation.metrics.lpips import load_lpips
+    from diffusion2.lpips import load_lpips
 
     return load_lpips("vgg" if name == "lpips_vgg" else "alex")

