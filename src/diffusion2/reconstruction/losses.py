@@ -25,7 +25,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 
 class PictureLoss:
-    """How far pictures are from the matrix: L1 and SSIM, LPIPS where it is asked for, and alpha.
+    """How far pictures are from the matrix: L1 and SSIM, alpha, and LPIPS where it is asked for.
 
     Args:
         settings: the weights of the parts.
@@ -38,19 +38,29 @@ class PictureLoss:
     def __init__(self, settings: ReconstructionSettings, device: torch.device) -> None:
         self._settings = settings
         self._lpips = load_lpips().to(device) if settings.lpips_weight else None
+        self._calls = 0
 
     def __call__(self, rendering: Rendering, target: Pictures) -> Tensor:
         """Give the loss of each of B pictures, (B,); no gradients flow to the target."""
         settings = self._settings
         losses = photometric_loss(rendering.rgb, target.images, settings.ssim_weight)
         if self._lpips is not None:
-            losses = losses + settings.lpips_weight * _perceptual_loss(
-                self._lpips, rendering.rgb, target.images
-            )
+            losses = losses + settings.lpips_weight * self._perceptual(rendering.rgb, target.images)
         if settings.alpha_weight:
             alphas = alpha_loss(rendering.alpha, target.alphas, target.known)
             losses = losses + settings.alpha_weight * alphas
         return losses
+
+    def _perceptual(self, rgb: Tensor, target: Tensor) -> Tensor:
+        """Give B times the LPIPS of one of B pictures, and 0 for the others, (B,).
+
+        They take turns from call to call: on average this is the LPIPS of all, at a share of the cost.
+        """
+        assert self._lpips is not None
+        count, turn = len(rgb), self._calls % len(rgb)
+        self._calls += 1
+        chosen = [x[turn : turn + 1] for x in (rgb, target)]
+        return F.pad(count * _lpips_on_white(self._lpips, *chosen), (turn, count - turn - 1))
 
 
 def photometric_loss(rgb: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
@@ -118,7 +128,7 @@ def alpha_loss(alpha: Tensor, target: Tensor, known: Tensor) -> Tensor:
     return ((alpha - target).abs() * known).mean(dim=(1, 2, 3))
 
 
-def _perceptual_loss(lpips: LPIPS, rgb: Tensor, target: Tensor) -> Tensor:
+def _lpips_on_white(lpips: LPIPS, rgb: Tensor, target: Tensor) -> Tensor:
     """Give the LPIPS of each of (B, H, W, 3) pictures on white, (B,); small ones get a white border."""
     height, width = rgb.shape[1:3]
     border = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
