@@ -27,11 +27,12 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "second_order_8": {"solver": "dpmpp-2m", "steps": 8, "rollback_steps": 1},
     "second_order_12": {"solver": "dpmpp-2m", "steps": 12, "rollback_steps": 1},
     "second_order_16": {"solver": "dpmpp-2m", "steps": 16, "rollback_steps": 2},
-    "second_order_16_guidance_from_1": {
+    "as_fast": {
         "solver": "dpmpp-2m",
-        "steps": 16,
+        "steps": 14,
         "rollback_steps": 2,
-        "guidance_sigma_low": 1.0,
+        "sigma_max": 700.0,
+        "sigma_min": 0.002,
     },
     "no_rollbacks": {"rollback_steps": 0},
     "one_rollback": {"rollback_steps": 1},
