@@ -27,7 +27,8 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "second_order_8": {"solver": "dpmpp-2m", "steps": 8, "rollback_steps": 1},
     "second_order_12": {"solver": "dpmpp-2m", "steps": 12, "rollback_steps": 1},
     "second_order_16": {"solver": "dpmpp-2m", "steps": 16, "rollback_steps": 2},
-    "as_fast": {
+    "as_fast": {"steps": 14, "rollback_steps": 2, "sigma_max": 700.0, "sigma_min": 0.002},  # the preset
+    "as_fast_second_order": {
         "solver": "dpmpp-2m",
         "steps": 14,
         "rollback_steps": 2,

@@ -36,7 +36,9 @@ def weights(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("preset", "command"), [("paper", "generate"), ("released", "sample")])
+@pytest.mark.parametrize(
+    ("preset", "command"), [("paper", "generate"), ("released", "sample"), ("fast", "sample")]
+)
 def test_a_preset_makes_a_run(weights, picture, tmp_path, preset, command, capsys):
     call = [command, str(picture), "--out", str(tmp_path / "run"), "--preset", preset]
     assert main([*call, "--weights", str(weights), *SETTINGS]) == 0

@@ -13,7 +13,7 @@ from diffusion2.terminal import Terminal
 if TYPE_CHECKING:
     from diffusion2.run_folder import RunFolder
 
-PresetName = Literal["mini", "paper", "released"]
+PresetName = Literal["mini", "paper", "released", "fast"]
 SHORT = {
     "--elevation": ("--elevation-deg",),
     "--azimuths": ("--azimuths-deg",),
