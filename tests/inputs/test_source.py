@@ -71,3 +71,8 @@ def test_short_spellings_are_spelled_out(written, meant):
     assert spell_out(["generate", *written.split()]) == ["generate", *meant.split()]
     assert spell_out(["sample", *written.split()]) == ["sample", *meant.split()]
     assert spell_out(["render", *written.split()]) == ["render", *written.split()]
+
+
+def test_reconstruct_takes_its_options_as_generate_spells_them():
+    written = ["reconstruct", "run", "--reconstruction.lpips-weight", "0.2", "--overwrite"]
+    assert spell_out(written) == ["reconstruct", "run", "--lpips-weight", "0.2", "--overwrite"]

@@ -1,5 +1,6 @@
 """Commands that make a run: both stages, or one of them."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -25,7 +26,11 @@ SHORT = {
 
 
 def spell_out(arguments: list[str]) -> list[str]:
-    """Replace the short spellings in the arguments of a command that makes a run."""
+    """Replace short spellings in the arguments of a command that makes a run, and long ones of `reconstruct`."""
+    if arguments[:1] == [
+        "reconstruct"
+    ]:  # its options are those of `generate`, and need not say whose they are
+        return [re.sub(r"^--reconstruction\.", "--", argument) for argument in arguments]
     if arguments[:1] not in (["generate"], ["sample"]):
         return arguments
     written = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
