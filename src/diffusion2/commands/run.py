@@ -26,10 +26,8 @@ SHORT = {
 
 
 def spell_out(arguments: list[str]) -> list[str]:
-    """Replace short spellings in the arguments of a command that makes a run, and long ones of `reconstruct`."""
-    if arguments[:1] == [
-        "reconstruct"
-    ]:  # its options are those of `generate`, and need not say whose they are
+    """Replace short spellings in the arguments of `generate` and `sample`, and long ones of `reconstruct`."""
+    if arguments[:1] == ["reconstruct"]:  # its options are those of `generate` without the prefix
         return [re.sub(r"^--reconstruction\.", "--", argument) for argument in arguments]
     if arguments[:1] not in (["generate"], ["sample"]):
         return arguments
