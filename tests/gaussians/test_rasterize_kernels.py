@@ -1,5 +1,7 @@
 """The CPU rasteriser's parts: vectors, work queues and the cache of compiled kernels."""
 
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -11,7 +13,7 @@ from diffusion2.cameras import orbit
 from diffusion2.gaussians.rasterize import pictures, rasterize, simd
 from diffusion2.gaussians.rasterize.blending import blend, blend_backward
 from diffusion2.gaussians.rasterize.compile import inline, stamp_of
-from diffusion2.gaussians.rasterize.threads import run_tasks, take
+from diffusion2.gaussians.rasterize.threads import _Share, _waiting, run_tasks, take
 
 
 @inline
@@ -68,6 +70,43 @@ def count_tasks(queues, worker, scratch, seen):
         if task < 0:
             break
         seen[task] += 1
+
+
+@pytest.fixture
+def two_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_in_a_helping_thread_is_raised_where_it_is_waited_for():
+    helping = threading.Event()
+
+    def fail_while_helping(queues, worker, scratch):
+        if worker:
+            helping.set()
+            raise ArithmeticError("in a helper")
+        assert helping.wait(10)
+
+    with pytest.raises(ArithmeticError, match="in a helper"):
+        run_tasks(fail_while_helping, 2)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_call_does_not_wait_for_helpers_that_are_busy():
+    done, workers = threading.Event(), []
+    busy = [_Share(done.wait) for _ in range(max(1, (os.cpu_count() or 1) - 1))]
+    for share in busy:
+        _waiting.put(share)
+    try:
+        run_tasks(lambda queues, worker, scratch: workers.append(worker), 2)
+    finally:
+        done.set()
+    for share in busy:
+        share.finish()
+    assert workers == [0]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 10_000])

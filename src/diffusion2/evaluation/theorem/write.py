@@ -109,7 +109,7 @@ def measure_theorem(settings: TheoremSettings, report: Report = ignore) -> Theor
         for name, matrix in kinds:
             job = partial(sampled, name, matrix, composition, rollback, sampling, seed)
             jobs.append((numbers.sampling, job))
-        for preset in ("mini", "paper", "released"):
+        for preset in ("mini", "paper", "released"):  # one panel each
             jobs.append((numbers.variance, partial(variance_curve, preset, separable, composition, rollback)))
     with stage(report, "theorem") as progress:
         progress(0, len(jobs))
