@@ -18,6 +18,9 @@ from diffusion2.config import PRESETS, SamplingSettings
 from diffusion2.evaluation.benchmark.runner import Results, run_benchmark
 from diffusion2.evaluation.benchmark.settings import BenchmarkSettings
 
+AS_FAST = {"steps": 14, "rollback_steps": 2, "sigma_max": 700.0, "sigma_min": 0.002}
+"""The schedule of the preset `fast`."""
+
 VARIATIONS: dict[str, dict[str, Any]] = {
     "base": {},
     "steps_8": {"steps": 8},
@@ -27,14 +30,11 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "second_order_8": {"solver": "dpmpp-2m", "steps": 8, "rollback_steps": 1},
     "second_order_12": {"solver": "dpmpp-2m", "steps": 12, "rollback_steps": 1},
     "second_order_16": {"solver": "dpmpp-2m", "steps": 16, "rollback_steps": 2},
-    "as_fast": {"steps": 14, "rollback_steps": 2, "sigma_max": 700.0, "sigma_min": 0.002},  # the preset
-    "as_fast_second_order": {
-        "solver": "dpmpp-2m",
-        "steps": 14,
-        "rollback_steps": 2,
-        "sigma_max": 700.0,
-        "sigma_min": 0.002,
-    },
+    "as_fast": AS_FAST,
+    "as_fast_second_order": {**AS_FAST, "solver": "dpmpp-2m"},
+    "as_fast_reuse_2": {**AS_FAST, "feature_reuse": 2},
+    "as_fast_reuse_3": {**AS_FAST, "feature_reuse": 3},
+    "reuse_2": {"feature_reuse": 2},
     "no_rollbacks": {"rollback_steps": 0},
     "one_rollback": {"rollback_steps": 1},
     "five_rollbacks": {"rollback_steps": 5},

@@ -49,6 +49,9 @@ class SamplingSettings:
     """Guidance acts at noise levels from here ..."""
     guidance_sigma_high: float = 1e9
     """... to here; outside it is left out, which saves half of the time."""
+    feature_reuse: int = 1
+    """The networks' deep features are computed in every so many-th step and used again in those between; 1:
+    in every step. After the rollbacks only."""
     fps_id: float = 24.0
     """Frames per second that the video prior is told."""
     motion_bucket_id: float = 127.0
@@ -90,6 +93,7 @@ class SamplingSettings:
             ("reference_video_guidance", 0, 100),
             ("views_guidance", 0, 100),
             ("guidance_sigma_low", 0, self.guidance_sigma_high),
+            ("feature_reuse", 1, 100),
             ("fps_id", 0, 1000),
             ("motion_bucket_id", 0, 255),
             ("video_cond_aug", 0, 10),

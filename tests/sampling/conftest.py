@@ -17,6 +17,9 @@ from ..one_thread import one_thread as one_thread
 class PictureGaussianPrior(GaussianPrior):
     """Sequences whose mean is their condition picture, everywhere."""
 
+    def reusing_features(self, fresh: frozenset[float]) -> "PictureGaussianPrior":
+        return self  # it keeps nothing
+
     def prepare(
         self, pictures: Tensor, *where: Guidance | Cameras, cond_aug: float, seed: int, **told: float
     ) -> Tensor:

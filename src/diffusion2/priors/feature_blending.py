@@ -44,6 +44,12 @@ class BlendedMultiviewPrior:
         self._prior = copy.copy(plain)
         self._prior.blend = self._blend
 
+    def reusing_features(self, fresh: frozenset[float]) -> "BlendedMultiviewPrior":
+        """Give this prior with deep features kept between noise levels; see `ConditionedPrior`."""
+        prior = copy.copy(self)
+        prior._prior = self._prior.reusing_features(fresh)
+        return prior
+
     def prepare(
         self, pictures: Tensor, cameras: Cameras, guidance: Guidance, *, cond_aug: float, seed: int
     ) -> SequenceCondition:

@@ -1,7 +1,9 @@
 """Priors made of a network: SVD and SV3D, at full size or small."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -12,10 +14,11 @@ from diffusion2.errors import BackendUnavailable
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.edm import scalings
 from diffusion2.priors.embeddings import orbit_vector, video_vector
+from diffusion2.priors.feature_reuse import FeatureReuse
 from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.image_encoder import ImageEncoder
 from diffusion2.priors.place import Place
-from diffusion2.priors.unet import SpatioTemporalUNet
+from diffusion2.priors.unet import DeepFeatures, SpatioTemporalUNet
 from diffusion2.priors.unet_blocks import Blend
 
 PEAK = 20
@@ -32,12 +35,14 @@ class SequenceCondition:
         context: (N, 1, D), their embeddings.
         vector: (N, T, A), or (N, 1, A) where all images of a sequence share one.
         guidance: how strongly they act.
+        features: what the network keeps of the sequences between noise levels; None: nothing.
     """
 
     latents: Tensor
     context: Tensor
     vector: Tensor
     guidance: Guidance
+    features: FeatureReuse | None = None
 
     def __len__(self) -> int:
         """Give the number of sequences."""
@@ -50,6 +55,7 @@ class SequenceCondition:
             latents=self.latents[sequences],
             context=self.context[sequences],
             vector=self.vector[sequences],
+            features=self.features and self.features[sequences],
         )
 
     def to(self, device: torch.device) -> "SequenceCondition":
@@ -74,6 +80,8 @@ class NetworkPrior:
 
     blend: Blend | None = None
     """How images share keys and values; see `feature_blending`."""
+    fresh: frozenset[float] | None = None
+    """The noise levels at which all is computed, see `FeatureReuse`; None: every one."""
 
     def __init__(
         self,
@@ -107,6 +115,12 @@ class NetworkPrior:
 
         self._forward = forward
 
+    def reusing_features(self, fresh: frozenset[float]) -> Self:
+        """Give this prior with deep features kept between noise levels; see `ConditionedPrior`."""
+        prior = copy.copy(self)
+        prior.fresh = fresh
+        return prior
+
     @torch.no_grad()
     def denoise(self, latents: Tensor, sigma: float, condition: SequenceCondition) -> Tensor:
         """Estimate the clean latents with guidance; see `Prior.denoise`.
@@ -136,29 +150,35 @@ class NetworkPrior:
         latents, condition = latents.to(self.place.device), condition.to(self.place.device)
         guidance = condition.guidance
         if not guidance.acts_at(sigma):
-            return self._estimate(latents, sigma, condition.latents, condition.context, condition.vector)
+            return self._estimate(latents, sigma, condition)
         both = self._estimate(
             latents.repeat(2, 1, 1, 1, 1),
             sigma,
-            torch.cat([condition.latents, torch.zeros_like(condition.latents)]),
-            torch.cat([condition.context, torch.zeros_like(condition.context)]),
-            condition.vector.repeat(2, 1, 1),
+            replace(
+                condition,
+                latents=torch.cat([condition.latents, torch.zeros_like(condition.latents)]),
+                context=torch.cat([condition.context, torch.zeros_like(condition.context)]),
+                vector=condition.vector.repeat(2, 1, 1),
+            ),
         )
         return guidance.combine(*both.chunk(2))
 
-    def _estimate(
-        self, latents: Tensor, sigma: float, pictures: Tensor, context: Tensor, vector: Tensor
-    ) -> Tensor:
+    def _estimate(self, latents: Tensor, sigma: float, condition: SequenceCondition) -> Tensor:
         c_skip, c_out, c_in, c_noise = scalings(torch.tensor(sigma, dtype=torch.float32))
-        pictures = pictures[:, None].expand(-1, latents.shape[1], -1, -1, -1)
+        pictures = condition.latents[:, None].expand(-1, latents.shape[1], -1, -1, -1)
+        reuse = condition.features
+        deep = None if reuse is None else DeepFeatures(reuse.recall(sigma, len(latents)))
         with torch.autocast(latents.device.type, self.dtype, enabled=self.dtype != torch.float32):
             raw = self._forward(
                 torch.cat([latents * c_in, pictures], dim=2),
                 c_noise.to(latents.device).expand(len(latents)),
-                context,
-                vector,
+                condition.context,
+                condition.vector,
                 self.blend,
+                deep,
             )
+        if reuse is not None and deep is not None and deep.features is not None:
+            reuse.keep(deep.features, len(latents))
         return c_skip * latents + c_out * raw.float()
 
 
@@ -195,6 +215,7 @@ class _PicturePrior(NetworkPrior):
             context=self.encoder(pictures, latents).float(),
             vector=vector.expand(len(pictures), -1, -1),
             guidance=guidance,
+            features=None if self.fresh is None else FeatureReuse(self.fresh, range(len(pictures))),
         )
 
     @property

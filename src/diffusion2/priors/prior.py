@@ -1,7 +1,7 @@
 """What the sampler knows of priors: protocols that networks and closed forms fulfil."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 from torch import Tensor
 
@@ -38,7 +38,18 @@ class Prior(Protocol):
         ...
 
 
-class VideoPrior(Prior, Protocol):
+class ConditionedPrior(Prior, Protocol):
+    """A prior that prepares its own conditions."""
+
+    def reusing_features(self, fresh: frozenset[float]) -> Self:
+        """Give a prior that, at other noise levels than these, may use what it computed at the last of them.
+
+        What it keeps belongs to the conditions that it prepares. One that keeps nothing gives itself.
+        """
+        ...
+
+
+class VideoPrior(ConditionedPrior, Protocol):
     """A prior of videos that start from a picture."""
 
     def prepare(
@@ -64,7 +75,7 @@ class VideoPrior(Prior, Protocol):
         ...
 
 
-class MultiviewPrior(Prior, Protocol):
+class MultiviewPrior(ConditionedPrior, Protocol):
     """A prior of orbits that end at a picture."""
 
     def prepare(
@@ -115,3 +126,8 @@ class PriorPair:
     video: VideoPrior
     multiview: MultiviewPrior
     codec: Codec
+
+    def reusing_features(self, fresh: frozenset[float]) -> "PriorPair":
+        """Give the pair with both priors as `ConditionedPrior.reusing_features` gives them."""
+        video, multiview = self.video.reusing_features(fresh), self.multiview.reusing_features(fresh)
+        return replace(self, video=video, multiview=multiview)

@@ -1,7 +1,8 @@
 """The network of SVD, SV3D and the mini pair: one class, three configurations."""
 
 import functools
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,28 @@ from diffusion2.priors.unet_blocks import Blend, norm_silu, res_block, transform
 
 RES_BLOCK_EPS = 1e-5
 """Epsilon of the residual blocks' group norms in the released networks (attention keeps 1e-6)."""
+
+
+@dataclass
+class DeepFeatures:
+    """What the levels below the first made of a batch, before the last upsampling; None: nothing yet.
+
+    It changes less from one noise level to the next than the first level does.
+
+    Attributes:
+        features: (N*T, C', h', w').
+    """
+
+    features: Tensor | None = None
+
+
+class _Shared(NamedTuple):
+    """What every block of a call is given."""
+
+    emb: Tensor
+    context: Tensor
+    frames: int
+    blend: Blend | None
 
 
 class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
@@ -39,7 +62,13 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
         set_res_block_eps(self)
 
     def forward(
-        self, sample: Tensor, c_noise: Tensor, context: Tensor, vector: Tensor, blend: Blend | None = None
+        self,
+        sample: Tensor,
+        c_noise: Tensor,
+        context: Tensor,
+        vector: Tensor,
+        blend: Blend | None = None,
+        deep: DeepFeatures | None = None,
     ) -> Tensor:
         """Give the network's raw output, before preconditioning.
 
@@ -49,6 +78,7 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
             context: (N, 1, D), the image embedding of each sequence.
             vector: (N, T, A), the added vector of each image; (N, 1, A) where all images share one.
             blend: see `transformer`.
+            deep: gets the features of the levels below the first; where it has some, these are taken instead.
 
         Returns:
             (N, T, C_out, h, w)
@@ -57,33 +87,39 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
             InputError: the shapes do not fit each other or the network.
         """
         sequences, frames, _, height, width = self._check(sample, c_noise, context, vector)
-        emb = self._embed(c_noise, vector)
+        shared = _Shared(self._embed(c_noise, vector), context, frames, blend)
 
         x = self.conv_in(sample.flatten(0, 1))
         skips = [x]
-        for block in self.down_blocks:
-            for i, resnet in enumerate(block.resnets):
-                x = _attend(block, i, res_block(resnet, x, emb, frames), context, frames, blend)
-                skips.append(x)
-            for downsampler in block.downsamplers or ():
-                x = downsampler(x)
-                skips.append(x)
-
-        x = res_block(self.mid_block.resnets[0], x, emb, frames)
-        for i, resnet in enumerate(self.mid_block.resnets[1:]):
-            x = res_block(resnet, _attend(self.mid_block, i, x, context, frames, blend), emb, frames)
-
-        for block in self.up_blocks:
-            for i, resnet in enumerate(block.resnets):
-                # without a name the joined images are gone when attention, which takes most memory, begins
-                x = res_block(resnet, torch.cat([x, skips.pop()], dim=1), emb, frames)
-                x = _attend(block, i, x, context, frames, blend)
-            for upsampler in block.upsamplers or ():
-                x = F.interpolate(x, size=skips[-1].shape[-2:], mode="nearest")
-                x = upsampler.conv(x)
-
+        x = _descend(self.down_blocks[0], x, skips, shared)
+        if deep is None:
+            x = self._lower_levels(x, skips, shared)
+        else:
+            if deep.features is None:
+                deep.features = self._lower_levels(x, skips, shared)
+            x = deep.features
+        if len(self.up_blocks) > 1:
+            x = _upsample(self.up_blocks[-2], x, skips)
+        x = _ascend(self.up_blocks[-1], x, skips, shared)
         x = self.conv_out(norm_silu(self.conv_norm_out, x))
         return x.reshape(sequences, frames, -1, height, width)
+
+    def _lower_levels(self, x: Tensor, skips: list[Tensor], shared: _Shared) -> Tensor:
+        """Apply all levels but the first, up to the last upsampling; `skips` is the same afterwards."""
+        x = _downsample(self.down_blocks[0], x, skips)
+        for block in self.down_blocks[1:]:
+            x = _descend(block, x, skips, shared)
+            x = _downsample(block, x, skips)
+
+        x = res_block(self.mid_block.resnets[0], x, shared.emb, shared.frames)
+        for i, resnet in enumerate(self.mid_block.resnets[1:]):
+            x = res_block(resnet, _attend(self.mid_block, i, x, shared), shared.emb, shared.frames)
+
+        for i, block in enumerate(self.up_blocks[:-1]):
+            if i > 0:
+                x = _upsample(self.up_blocks[i - 1], x, skips)
+            x = _ascend(block, x, skips, shared)
+        return x
 
     def _embed(self, c_noise: Tensor, vector: Tensor) -> Tensor:
         """Give the (N, T or 1, E) embedding, after the SiLU with which every block begins."""
@@ -111,12 +147,44 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
         return sample.shape
 
 
-def _attend(
-    block: nn.Module, index: int, x: Tensor, context: Tensor, frames: int, blend: Blend | None
-) -> Tensor:
+def _descend(block: Any, x: Tensor, skips: list[Tensor], shared: _Shared) -> Tensor:
+    """Apply a level's blocks on the way down; their results are added to `skips`."""
+    for i, resnet in enumerate(block.resnets):
+        x = _attend(block, i, res_block(resnet, x, shared.emb, shared.frames), shared)
+        skips.append(x)
+    return x
+
+
+def _downsample(block: Any, x: Tensor, skips: list[Tensor]) -> Tensor:
+    """Go to the next smaller level, where the block does; the result is added to `skips`."""
+    for downsampler in block.downsamplers or ():
+        x = downsampler(x)
+        skips.append(x)
+    return x
+
+
+def _ascend(block: Any, x: Tensor, skips: list[Tensor], shared: _Shared) -> Tensor:
+    """Apply a level's blocks on the way up; each takes the last of `skips`."""
+    for i, resnet in enumerate(block.resnets):
+        # without a name the joined images are gone when attention, which takes most memory, begins
+        x = res_block(resnet, torch.cat([x, skips.pop()], dim=1), shared.emb, shared.frames)
+        x = _attend(block, i, x, shared)
+    return x
+
+
+def _upsample(block: Any, x: Tensor, skips: list[Tensor]) -> Tensor:
+    """Go to the size of the last of `skips`, where the block does."""
+    for upsampler in block.upsamplers or ():
+        x = upsampler.conv(F.interpolate(x, size=skips[-1].shape[-2:], mode="nearest"))
+    return x
+
+
+def _attend(block: nn.Module, index: int, x: Tensor, shared: _Shared) -> Tensor:
     """Apply the block's transformer at this index, where the block has any."""
     attentions = getattr(block, "attentions", None)
-    return x if attentions is None else transformer(attentions[index], x, context, frames, blend)
+    if attentions is None:
+        return x
+    return transformer(attentions[index], x, shared.context, shared.frames, shared.blend)
 
 
 def set_res_block_eps(network: nn.Module, eps: float = RES_BLOCK_EPS) -> int:

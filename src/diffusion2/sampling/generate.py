@@ -84,7 +84,8 @@ def sample_matrix(
         conditions: with video and views.
         settings: V, F, the elevation, the seed and how to sample.
         report: hears of the stage "matrix", whose units are evaluations of the matrix.
-        on_checkpoint: called with (steps done, state) every `checkpoint_every` steps.
+        on_checkpoint: called with (steps done, state) every `checkpoint_every` steps, or soon after, when the
+            next step needs no features of earlier ones.
         start: what `on_checkpoint` got, to go on from; the result is the same to the bit.
 
     Returns:
@@ -97,8 +98,6 @@ def sample_matrix(
     _check(conditions, settings)
     assert conditions.video is not None
     assert conditions.views is not None
-    rows = video_sequences(pair, conditions.views, settings)
-    columns = view_sequences(pair, conditions.video, settings)
     sampling = settings.sampling
     schedule = JointSchedule(
         _sigmas(sampling),
@@ -106,11 +105,20 @@ def sample_matrix(
         sampling.rollback_steps,
         sampling.rollback_noise,
         sampling.solver,
+        sampling.feature_reuse,
     )
+    if sampling.feature_reuse > 1:
+        pair = pair.reusing_features(schedule.fresh_sigmas)
+    rows = video_sequences(pair, conditions.views, settings)
+    columns = view_sequences(pair, conditions.video, settings)
+    saved = start[0] if start else 0
 
     def on_step(step: int, state: State) -> None:
-        if on_checkpoint and step % sampling.checkpoint_every == 0 and step < schedule.steps:
+        nonlocal saved
+        is_due = step - saved >= sampling.checkpoint_every and step < schedule.steps
+        if on_checkpoint and is_due and schedule.is_fresh(step):
             on_checkpoint(step, dict(state))
+            saved = step
 
     with stage(report, "matrix") as progress, _workers(settings) as workers:
         return sample_joint(

@@ -30,6 +30,8 @@ class JointSchedule:
         rollback_noise: how much: "reduced", `sigma_i - sigma_{i+1}`, as Algorithm 1 has it; or "preserving",
             `sqrt(sigma_i² - sigma_{i+1}²)`, which restores the noise level sigma_i.
         solver: "euler", as in the paper; or "dpmpp-2m", which corrects each step by the estimate before it.
+        feature_reuse: after the rollbacks, priors compute all in every so many-th step and may use what they
+            kept in the others.
     """
 
     sigmas: Tensor
@@ -37,6 +39,7 @@ class JointSchedule:
     rollback_steps: int = 0
     rollback_noise: Literal["reduced", "preserving"] = "reduced"
     solver: Literal["euler", "dpmpp-2m"] = "euler"
+    feature_reuse: int = 1
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""
@@ -55,6 +58,15 @@ class JointSchedule:
         """Give the standard deviation of the noise that is put back in a step."""
         sigma, below = float(self.sigmas[step]), float(self.sigmas[step + 1])
         return sigma - below if self.rollback_noise == "reduced" else (sigma**2 - below**2) ** 0.5
+
+    def is_fresh(self, step: int) -> bool:
+        """Say whether a step uses nothing that priors kept of earlier ones, so that a run can go on there."""
+        return step < self.rollback_steps or (step - self.rollback_steps) % self.feature_reuse == 0
+
+    @property
+    def fresh_sigmas(self) -> frozenset[float]:
+        """Give the noise levels of the steps that are fresh."""
+        return frozenset(float(self.sigmas[step]) for step in range(self.steps) if self.is_fresh(step))
 
     def evaluations(self, start: int = 0) -> int:
         """Give the number of evaluations of the matrix from a step on."""

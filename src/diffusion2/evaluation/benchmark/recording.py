@@ -8,7 +8,7 @@ from torch import Tensor
 from diffusion2.config import GenerateSettings
 from diffusion2.events import Report, ignore
 from diffusion2.image_matrix import Conditions
-from diffusion2.priors.prior import Prior, PriorPair
+from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling import sample_matrix
 from diffusion2.sampling.composition import multiview_weights
 
@@ -65,9 +65,14 @@ class _Listener:
     """Passes calls on to a prior and keeps what it was given and what it said."""
 
     def __init__(self, prior: Any) -> None:
-        self._prior: Prior = prior
+        self._prior: Any = prior
         self.prepare = prior.prepare
         self.heard: list[tuple[float, Tensor, Tensor]] = []
+
+    def reusing_features(self, fresh: frozenset[float]) -> "_Listener":
+        self._prior = self._prior.reusing_features(fresh)
+        self.prepare = self._prior.prepare
+        return self
 
     def denoise(self, latents: Tensor, sigma: float, condition: Any) -> Tensor:
         estimate = self._prior.denoise(latents, sigma, condition)
