@@ -31,7 +31,7 @@ from diffusion2.priors.mini import load_pair
 from diffusion2.priors.network import NetworkPrior, SequenceCondition
 from diffusion2.priors.place import Place
 from diffusion2.priors.tensor_files import build_empty
-from diffusion2.priors.unet import SpatioTemporalUNet
+from diffusion2.priors.unet import DeepFeatures, SpatioTemporalUNet
 from diffusion2.sampling.composition import multiview_weights
 from diffusion2.sampling.joint import JointSchedule, sample_joint
 from diffusion2.sampling.noise import CellNoise
@@ -60,11 +60,12 @@ def main() -> None:
     print(f"{device}, {str(dtype)[6:]}: matrix products {peak / 1e12:.3g} TFLOP/s on {torch_threads()}")
 
     priors = load_priors(options.pair, device, dtype, options.offload)
-    small, whole = (flops(priors, s) for s in (settings, preset))
+    small, whole = (2 * flops(priors, s) for s in (settings, preset))
+    shallow = 2 * flops(priors, preset, shallow=True)
     print(
         f"one evaluation of {settings.views} x {settings.frames} at {settings.size} pixels with guidance: "
         f"{small / 1e12:.4g} TFLOP; of the preset's {preset.views} x {preset.frames} at {preset.size}: "
-        f"{whole / 1e12:.4g}"
+        f"{whole / 1e12:.4g}, {shallow / whole:.1%} of it where deep features are reused"
     )
     seconds, inside = measure(
         priors, settings, options.evaluations, Workers(options.batch_size, threads), clock
@@ -74,7 +75,10 @@ def main() -> None:
     if inside is not None:
         print(f"outside the networks: {1 - inside:.2%} of the time")
     count = schedule_of(preset, preset.sampling.steps).evaluations()
-    print(f"a whole run, {count} evaluations, at this rate: {count * whole / rate / 60:.1f} minutes")
+    run = run_flops(preset, whole, shallow)
+    print(
+        f"a whole run, {count} evaluations, {run / 1e15:.4g} PFLOP: {run / rate / 60:.1f} minutes at this rate"
+    )
 
 
 def parse() -> argparse.Namespace:
@@ -128,7 +132,12 @@ def schedule_of(settings: GenerateSettings, steps: int) -> JointSchedule:
         settings.sampling, steps=steps, rollback_steps=min(steps, settings.sampling.rollback_steps)
     )
     sigmas = karras_sigmas(steps, sampling.sigma_min, sampling.sigma_max, sampling.rho)
-    return JointSchedule(sigmas, multiview_weights(sampling, settings.views), sampling.rollback_steps)
+    return JointSchedule(
+        sigmas,
+        multiview_weights(sampling, settings.views),
+        sampling.rollback_steps,
+        feature_reuse=sampling.feature_reuse,
+    )
 
 
 def latent_shape(
@@ -151,27 +160,53 @@ def condition(prior: NetworkPrior, count: int, length: int, shape: tuple[int, ..
     )
 
 
-def flops(priors: dict[str, NetworkPrior], settings: GenerateSettings) -> float:
-    """Count the arithmetic of one evaluation of the matrix: two operations per multiplication and sum."""
-    views, frames, _, side, _ = latent_shape(priors, settings)
-    total = 0.0
-    for name, count, length in (("rows", views, frames), ("columns", frames, views)):
-        # fused attention on a CPU is not counted by torch, plain products are
-        config = priors[name].network.config
-        network = build_empty(SpatioTemporalUNet, config, "the network")
-        explicit = patch.object(unet_blocks, "_is_explicit_faster", lambda q: True)
-        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), explicit:
-            state = {key: torch.empty(t.shape) for key, t in network.state_dict().items()}
-            network.load_state_dict(state, assign=True)
-            with FlopCounterMode(display=False) as counter:
-                network(
-                    torch.empty(1, length, config["in_channels"], side, side),
-                    torch.empty(1),
-                    torch.empty(1, 1, config["cross_attention_dim"]),
-                    torch.empty(1, 1, config["projection_class_embeddings_input_dim"]),
-                )
-        total += 2 * count * counter.get_total_flops()
+def run_flops(preset: GenerateSettings, whole: float, shallow: float) -> float:
+    """Give the arithmetic of a run, from that of an evaluation with guidance, deep or shallow."""
+    sampling, total = preset.sampling, 0.0
+    schedule = schedule_of(preset, sampling.steps)
+    guidance = Guidance(
+        constant_scale(1, sampling.views_guidance), sampling.guidance_sigma_low, sampling.guidance_sigma_high
+    )
+    for step in range(schedule.steps):
+        evaluation = whole if schedule.is_fresh(step) else shallow
+        halves = 2 if guidance.acts_at(float(schedule.sigmas[step])) else 1
+        total += evaluation * halves / 2 * (2 if step < schedule.rollback_steps else 1)
     return total
+
+
+def flops(priors: dict[str, NetworkPrior], settings: GenerateSettings, *, shallow: bool = False) -> float:
+    """Count the arithmetic of one evaluation of the matrix: two operations per multiplication and sum.
+
+    Args:
+        priors: the networks.
+        settings: the matrix.
+        shallow: the levels below the first are left out, as where their features are reused.
+    """
+    views, frames, _, side, _ = latent_shape(priors, settings)
+    rows = sequence_flops(priors["rows"].network.config, frames, side, shallow)
+    return views * rows + frames * sequence_flops(priors["columns"].network.config, views, side, shallow)
+
+
+def sequence_flops(config: Any, length: int, side: int, shallow: bool) -> float:
+    """Count the arithmetic of one call of a network for one sequence."""
+    network = build_empty(SpatioTemporalUNet, config, "the network")
+    # fused attention on a CPU is not counted by torch, plain products are
+    explicit = patch.object(unet_blocks, "_is_explicit_faster", lambda q: True)
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), explicit:
+        state = {key: torch.empty(t.shape) for key, t in network.state_dict().items()}
+        network.load_state_dict(state, assign=True)
+        inputs = (
+            torch.empty(1, length, config["in_channels"], side, side),
+            torch.empty(1),
+            torch.empty(1, 1, config["cross_attention_dim"]),
+            torch.empty(1, 1, config["projection_class_embeddings_input_dim"]),
+        )
+        deep = DeepFeatures()
+        if shallow:
+            network(*inputs, None, deep)
+        with FlopCounterMode(display=False) as counter:
+            network(*inputs, None, deep)
+    return counter.get_total_flops()
 
 
 def measure(

@@ -160,7 +160,7 @@ def test_a_run_goes_on_from_checkpoints_that_need_nothing_kept(
 ) -> None:
     kept: dict[int, dict[str, Tensor]] = {}
     whole = sample_matrix(pair, conditions, settings(threads=1), on_checkpoint=kept.__setitem__)
-    # the step with a rollback, and each third one from the second on: 0, 0 again, 1, 4; two calls for three rows
+    # steps 0, 0 again after its rollback, 1 and 4 of 0 to 6; two calls for three rows
     assert calls == {"lowest": 2 * 4, "first": 2 * 8}
     assert sorted(kept) == [4]
     for start in kept.items():
