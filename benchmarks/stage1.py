@@ -76,9 +76,7 @@ def main() -> None:
         print(f"outside the networks: {1 - inside:.2%} of the time")
     count = schedule_of(preset, preset.sampling.steps).evaluations()
     run = run_flops(preset, whole, shallow)
-    print(
-        f"a whole run, {count} evaluations, {run / 1e15:.4g} PFLOP: {run / rate / 60:.1f} minutes at this rate"
-    )
+    print(f"a whole run, {count} evaluations, {run / 1e15:.4g} PFLOP: {run / rate / 60:.1f} min at this rate")
 
 
 def parse() -> argparse.Namespace:
