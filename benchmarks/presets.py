@@ -9,6 +9,7 @@ what all rows start from, where that is not the preset. Results are kept in OUT 
 
 import argparse
 import json
+import signal
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,7 @@ SCORES = {
 
 def main() -> None:
     """Run what is missing and print the table."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the worker processes, too
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("assets", type=Path)
     parser.add_argument("out", type=Path)
