@@ -13,6 +13,7 @@ pictures from azimuths halfway between the views, at times halfway between the f
     no-weights  ours without the weights that fall away from the references
     full-rate   ours with the full learning rate of the canonical Gaussians in the joint phase
     per-mean    ours with the deformation evaluated at every Gaussian, without nodes
+    growing     ours with Gaussians that change their sizes, too
     ours        the defaults
 
 With --blur, the matrix loses texture away from the references as a generated one does: every picture is
@@ -60,6 +61,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "no-weights": {"weight_floor": 1.0},
     "full-rate": {"canonical_rate": 1.0},
     "per-mean": {"deformation_nodes": 0},
+    "growing": {"deformation_scales": True},
     "ours": {},
     "with-lpips": {"lpips_weight": 0.2},
 }

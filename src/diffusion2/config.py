@@ -146,6 +146,8 @@ class ReconstructionSettings:
     """Its hidden layer, from 0, at which the time enters; late is faster, early smoother between frames."""
     deformation_nodes: int = 256
     """Places at which it is evaluated, for Gaussians to interpolate between; 0: at every Gaussian."""
+    deformation_scales: bool = False
+    """Let Gaussians change their sizes over time, too."""
     ssim_weight: float = 0.2
     """Share of 1 - SSIM in the photometric loss; the rest is L1."""
     lpips_weight: float = 0.0

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from diffusion2.cameras import orbit
 from diffusion2.errors import AssetFormatError, ExportError, InputError
-from diffusion2.gaussians import Asset4D, DeformationField, DeformationSettings, Gaussians
+from diffusion2.gaussians import Asset4D, DeformationField, DeformationSettings, Gaussians, render
 from diffusion2.gaussians.gaussians import multiply_quats, rgb_to_sh0, sh0_to_rgb
+from diffusion2.viewer.scene import splats_at, splats_over
 
 METADATA = {"fps": 8.0, "frames": 12, "radius": 2.0, "fov_deg": 33.8, "elevation_deg": 10.0}
 
@@ -24,11 +26,11 @@ def make_gaussians(count: int = 5, seed: int = 0) -> Gaussians:
     )
 
 
-def make_asset(moving: bool = True) -> Asset4D:
+def make_asset(moving: bool = True, scales: bool = False) -> Asset4D:
     if not moving:
         return Asset4D(make_gaussians(), None, dict(METADATA))
     field = DeformationField(
-        DeformationSettings(depth=6, width=8, position_frequencies=2, time_frequencies=2)
+        DeformationSettings(depth=6, width=8, position_frequencies=2, time_frequencies=2, scales=scales)
     )
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -41,9 +43,9 @@ def header_of(path):
     return json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
 
 
-@pytest.mark.parametrize("moving", [True, False])
-def test_asset_survives_its_file(tmp_path, moving):
-    asset = make_asset(moving)
+@pytest.mark.parametrize(("moving", "scales"), [(True, False), (True, True), (False, False)])
+def test_asset_survives_its_file(tmp_path, moving, scales):
+    asset = make_asset(moving, scales)
     asset.save(tmp_path / "asset.safetensors")
     loaded = Asset4D.load(tmp_path / "asset.safetensors")
     assert loaded.metadata == METADATA
@@ -63,6 +65,20 @@ def test_asset_moves_with_its_deformation():
     asset = make_asset()
     assert not torch.equal(asset.at(0.0).means, asset.at(1.0).means)
     assert torch.equal(asset.at(0.0).opacities, asset.at(1.0).opacities)
+
+
+def test_gaussians_may_grow_and_are_drawn_so():
+    asset = make_asset(scales=True)
+    assert not torch.equal(asset.at(0.0).log_scales, asset.at(1.0).log_scales)
+    assert torch.equal(make_asset().at(0.0).log_scales, make_asset().at(1.0).log_scales)
+    cameras = orbit(2, height=24)
+    at_once = render(asset, cameras, [0.2, 0.9])
+    for view, time in enumerate((0.2, 0.9)):
+        still = render(Asset4D(asset.at(time)), cameras)
+        torch.testing.assert_close(at_once.rgb[view], still.rgb[view], atol=1e-5, rtol=0)
+        (splats,) = splats_over(asset, torch.tensor([time]))
+        frozen = splats_at(Asset4D(asset.at(time)), 0.0)
+        torch.testing.assert_close(splats.covariances, frozen.covariances)
 
 
 @pytest.mark.parametrize("time", [-0.1, 1.5, float("nan")])

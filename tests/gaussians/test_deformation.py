@@ -133,3 +133,18 @@ def test_nodes_are_spread_over_all_points():
 def test_places_that_are_not_as_many_as_the_nodes_are_refused():
     with pytest.raises(InputError, match=r"4 nodes got places of shape \(3, 3\)"):
         DeformationField(replace(SMALL, nodes=4), torch.zeros(3, 3))
+
+
+def test_a_field_may_let_gaussians_grow():
+    field = DeformationField(replace(SMALL, scales=True))
+    means, times = torch.randn(7, 3), torch.tensor([0.2, 0.8])
+    assert torch.equal(field(means, times).growths, torch.zeros(2, 7, 3))
+    disturb(field)
+    out = field.outputs(means, times)
+    torch.testing.assert_close(field(means, times).growths, out[..., 6:])
+    assert DeformationField(SMALL)(means, times).growths is None
+
+
+def test_whether_gaussians_grow_is_true_or_false():
+    with pytest.raises(InputError, match="scales is true or false, not 1"):
+        replace(SMALL, scales=1)

@@ -23,6 +23,7 @@ def differentiate(function, outputs, means, quats, *others):
     posed = function(*inputs, *others)
     generator = torch.Generator().manual_seed(1)
     loss = torch.zeros((), dtype=torch.float64)
+    posed = [part for part in posed if part is not None]
     for part in posed:
         weights = torch.randn(part.shape, generator=generator, dtype=torch.float64)
         loss = loss + (part.double() * weights).sum()
@@ -64,7 +65,7 @@ def test_gains_hold_for_the_motion_alone():
 def test_equal_outputs_at_all_nodes_are_one_rigid_motion():
     _, means, quats, blend, _ = make_case(1, 12, 30, 1)
     outputs = torch.tensor([0.1, 0.2, 0.3, 0.0, 0.0, 1.0]).expand(1, 12, 6)  # a quarter turn about z
-    moved, turned = pose(outputs, means, quats, blend)
+    moved, turned, _ = pose(outputs, means, quats, blend)
     wanted = torch.stack([-means[:, 1], means[:, 0], means[:, 2]], dim=1) + torch.tensor([0.1, 0.2, 0.3])
     torch.testing.assert_close(moved[0], wanted, atol=1e-6, rtol=0)
     torch.testing.assert_close(turned[0].norm(dim=1), quats.norm(dim=1))
@@ -92,6 +93,33 @@ def test_weights_have_no_jumps():
 
 def test_following_nodes_of_its_own_is_no_interpolation():
     outputs, means, quats, _, _ = make_case(2, 9, 9, 2)
-    moved, _ = pose(outputs, means, quats, follow_own(9, means.device))
-    alone, _ = pose(outputs[:, 4:5], means[4:5], quats[4:5], follow_own(1, means.device))
+    moved = pose(outputs, means, quats, follow_own(9, means.device)).means
+    alone = pose(outputs[:, 4:5], means[4:5], quats[4:5], follow_own(1, means.device)).means
     assert torch.equal(moved[:, 4], alone[:, 0])
+
+
+def test_gaussians_grow_as_the_nodes_that_they_follow_say():
+    outputs, means, quats, blend, of_picture = make_case(3, 8, 20, 4)
+    growths = torch.randn(3, 8, 3, generator=torch.Generator().manual_seed(1))
+    rigid = pose(outputs, means, quats, blend, of_picture)
+    posed = pose(torch.cat([outputs, growths], dim=2), means, quats, blend, of_picture)
+    assert torch.equal(posed.means, rigid.means)
+    assert torch.equal(posed.quats, rigid.quats)
+    assert rigid.growths is None
+    for n in (0, 7, 19):
+        nodes, weights = blend.index[n].long(), blend.weights[n]
+        wanted = torch.stack([(growths[t, nodes] * weights[:, None]).sum(0) for t in of_picture])
+        torch.testing.assert_close(posed.growths[:, n], wanted)
+    log_scales = torch.randn(20, 3)
+    assert torch.equal(rigid.scales(log_scales), log_scales.exp())
+    torch.testing.assert_close(posed.scales(log_scales), log_scales.exp() * posed.growths.exp())
+    assert torch.equal(posed.pick(2).growths, posed.growths[2])
+
+
+def test_gains_hold_for_growths_too():
+    outputs, means, quats, blend, _ = make_case(1, 5, 20, 1)
+    outputs = torch.cat([outputs, torch.randn(1, 5, 3)], dim=2)
+    _, (plain, *_) = differentiate(pose, outputs, means, quats, blend)
+    _, (tripled, *_) = differentiate(pose, outputs, means, quats, blend, None, torch.tensor([3.0]))
+    torch.testing.assert_close(tripled, 3 * plain)
+    assert plain[..., 6:].abs().min() > 0

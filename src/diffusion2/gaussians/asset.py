@@ -13,6 +13,7 @@ from diffusion2.atomic_files import atomic_path
 from diffusion2.errors import AssetFormatError, ExportError, InputError
 from diffusion2.gaussians.deformation import DeformationField, DeformationSettings
 from diffusion2.gaussians.gaussians import Gaussians, multiply_quats, shapes_of
+from diffusion2.gaussians.posing import Posed
 
 FORMAT = "diffusion2 asset"
 FORMAT_VERSION = 1
@@ -41,12 +42,13 @@ class Asset4D:
             InputError: when the time lies outside [0, 1].
         """
         with torch.no_grad():
-            means, quats = self.move([time])
+            posed = self.move([time]).pick(0)
         still = self.gaussians
-        return replace(still, means=means[0], quats=quats[0])
+        log_scales = still.log_scales if posed.growths is None else still.log_scales + posed.growths
+        return replace(still, means=posed.means, quats=posed.quats, log_scales=log_scales)
 
-    def move(self, times: Tensor | list[float]) -> tuple[Tensor, Tensor]:
-        """Give means (T, N, 3) and quats (T, N, 4) at T times in [0, 1]; differentiable.
+    def move(self, times: Tensor | list[float]) -> Posed:
+        """Pose the Gaussians at T times in [0, 1]; differentiable.
 
         Raises:
             InputError: when a time lies outside [0, 1].
@@ -96,15 +98,14 @@ class Asset4D:
             raise AssetFormatError(f"{path}: not an asset this version can read: {reason}") from error
 
 
-def deform(
-    gaussians: Gaussians, deformation: DeformationField | None, times: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Give means (T, N, 3) and quats (T, N, 4) of the Gaussians at (T,) times; differentiable."""
+def deform(gaussians: Gaussians, deformation: DeformationField | None, times: Tensor) -> Posed:
+    """Pose the Gaussians at (T,) times; differentiable."""
     if deformation is None:
         count = len(times)
-        return gaussians.means.expand(count, -1, -1), gaussians.quats.expand(count, -1, -1)
+        return Posed(gaussians.means.expand(count, -1, -1), gaussians.quats.expand(count, -1, -1))
     motion = deformation(gaussians.means, times)
-    return gaussians.means + motion.translations, multiply_quats(motion.rotations, gaussians.quats)
+    quats = multiply_quats(motion.rotations, gaussians.quats)
+    return Posed(gaussians.means + motion.translations, quats, motion.growths)
 
 
 def _flatten(asset: Asset4D) -> dict[str, Tensor]:

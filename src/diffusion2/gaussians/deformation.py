@@ -20,10 +20,12 @@ class DeformationOutput(NamedTuple):
     Attributes:
         translations: (T, N, 3) in world units, added to the means; what the rotations move is included.
         rotations: (T, N, 4) unit quaternions wxyz, applied after the Gaussians' own rotations.
+        growths: (T, N, 3), added to the logarithms of the scales; None: they stay.
     """
 
     translations: Tensor
     rotations: Tensor
+    growths: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class DeformationSettings:
         nodes: places at which the network is evaluated; Gaussians interpolate its outputs between the
             nearest of them, at a cost that hardly depends on their number. 0, as in the paper, evaluates it
             at every Gaussian.
+        scales: whether Gaussians change their sizes, too, for what is stretched or hides itself.
     """
 
     depth: int = 8
@@ -50,6 +53,7 @@ class DeformationSettings:
     time_frequencies: int = 6
     time_layer: int = 0
     nodes: int = 0
+    scales: bool = False
 
     def __post_init__(self) -> None:
         """Refuse sizes that no one means."""
@@ -65,6 +69,8 @@ class DeformationSettings:
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
                 raise InputError(f"deformation {name} is a whole number in {low}..{high}, not {value!r}")
+        if not isinstance(self.scales, bool):
+            raise InputError(f"deformation scales is true or false, not {self.scales!r}")
 
     @property
     def position_layers(self) -> tuple[int, ...]:
@@ -83,12 +89,13 @@ class DeformationSettings:
 
 
 class DeformationField(nn.Module):
-    """Multilayer perceptron (mean, time) -> 6 degrees of freedom; the identity at initialisation.
+    """Multilayer perceptron (mean, time) -> 6 degrees of freedom, or 9; the identity at initialisation.
 
     Section 3.4 of the paper. The encodings of position and time enter through separate matrices, which
-    is the same network as one matrix on their concatenation. Three of its six outputs are a shift, three
+    is the same network as one matrix on their concatenation. Three of its outputs are a shift, three
     a rotation, see `posing`. The rotation turns both the Gaussian and, about the origin, its mean: a
-    swinging limb is then one constant output, and its Gaussians turn with it.
+    swinging limb is then one constant output, and its Gaussians turn with it. With `scales`, three more are
+    added to the logarithms of the Gaussian's scales.
 
     With nodes, the network sees their places instead of the means. That differs from the paper, and is the
     sparse control of Huang et al. (2024), "SC-GS", with interpolated outputs instead of blended motions.
@@ -115,7 +122,7 @@ class DeformationField(nn.Module):
             {str(layer): nn.Linear(time_size, width, bias=False) for layer in settings.time_layers}
         )
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(settings.depth - 1))
-        self.head = nn.Linear(width, 6)
+        self.head = nn.Linear(width, 9 if settings.scales else 6)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         places = torch.zeros(settings.nodes, 3) if nodes is None else nodes.detach().clone()
@@ -134,15 +141,15 @@ class DeformationField(nn.Module):
         blend = self.follow(means)
         still = torch.zeros(len(means), 4).to(means)
         still[:, 0] = 1
-        posed, rotations = pose(self.outputs(means, times), means, still, blend)
-        return DeformationOutput(posed - means, rotations)
+        posed = pose(self.outputs(means, times), means, still, blend)
+        return DeformationOutput(posed.means - means, posed.quats, posed.growths)
 
     def outputs(self, means: Tensor, times: Tensor) -> Tensor:
-        """Evaluate the network at its nodes, or else at the means (N, 3): (T, K or N, 6)."""
+        """Evaluate the network at its nodes, or else at the means (N, 3): (T, K or N, 6 or 9)."""
         return self.evaluate(self.nodes if self.settings.nodes else means, times)
 
     def evaluate(self, points: Tensor, times: Tensor) -> Tensor:
-        """Evaluate the network: shift and turn (T, K, 6) at points (K, 3) and times (T,)."""
+        """Evaluate the network at points (K, 3) and times (T,): (T, K, 6), or 9 with growth."""
         positions = encode(points, self.settings.position_frequencies)
         moments = encode(times.reshape(-1, 1).to(points), self.settings.time_frequencies)
         x = torch.zeros(())

@@ -2,11 +2,12 @@
 
 The six numbers, a shift s and a turn r, are interpolated between nodes. With the quaternion
 (w, v) = (1, r) / |(1, r)|, smooth everywhere and under half a turn, a Gaussian's mean x goes to
-R(w, v) x + s, and its own rotation q to (w, v) q: every Gaussian moves rigidly.
+R(w, v) x + s, and its own rotation q to (w, v) q: every Gaussian moves rigidly. Where there are nine numbers,
+the last three, interpolated too, are added to the logarithms of its scales.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,6 +37,29 @@ class Blend:
     starts: Tensor
     members: Tensor
     member_weights: Tensor
+
+
+class Posed(NamedTuple):
+    """N Gaussians in B pictures.
+
+    Attributes:
+        means: (B, N, 3) centres.
+        quats: (B, N, 4) rotations, wxyz.
+        growths: (B, N, 3), added to the logarithms of the scales; None: they stay.
+    """
+
+    means: Tensor
+    quats: Tensor
+    growths: Tensor | None = None
+
+    def pick(self, pictures: int | Tensor) -> "Posed":
+        """Give what is in one picture, without the dimension B, or in several (C,)."""
+        growths = None if self.growths is None else self.growths[pictures]
+        return Posed(self.means[pictures], self.quats[pictures], growths)
+
+    def scales(self, log_scales: Tensor) -> Tensor:
+        """Give the standard deviations, (B, N, 3), or (N, 3) where they stay, from canonical (N, 3)."""
+        return (log_scales if self.growths is None else log_scales + self.growths).exp()
 
 
 def make_blend(index: Tensor, weights: Tensor, nodes: int) -> Blend:
@@ -79,11 +103,11 @@ def pose(
     blend: Blend,
     of_picture: Tensor | None = None,
     gains: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Give means (B, N, 3) and rotations (B, N, 4) of Gaussians in B pictures; differentiable.
+) -> Posed:
+    """Give means and rotations of Gaussians in B pictures, and how they grow; differentiable.
 
     Args:
-        outputs: (T, K, 6) shift and turn of every node at T times.
+        outputs: (T, K, 6) shift and turn of every node at T times, or (T, K, 9) with its growth.
         means: (N, 3) canonical centres.
         quats: (N, 4) canonical rotations, wxyz.
         blend: which nodes each Gaussian follows. No gradient.
@@ -94,20 +118,28 @@ def pose(
         of_picture = torch.arange(len(outputs), device=outputs.device)
     if gains is None:
         gains = torch.ones(len(of_picture), device=outputs.device)
+    rigid, growths = outputs[..., :6], None
+    if outputs.shape[-1] > 6:
+        growths = interpolate(outputs[..., 6:], blend, of_picture, gains)
     if means.device.type != "cpu" or means.dtype != torch.float32:
-        return dense_pose(outputs, means, quats, blend, of_picture, gains)
-    tensors = (t.contiguous() for t in (outputs, means, quats))
-    return _Pose.apply(blend, of_picture, gains, *tensors)  # pyright: ignore[reportReturnType]
+        return Posed(*dense_pose(rigid, means, quats, blend, of_picture, gains), growths)
+    tensors = (t.contiguous() for t in (rigid, means, quats))
+    out_means, out_quats = _Pose.apply(blend, of_picture, gains, *tensors)  # pyright: ignore
+    return Posed(out_means, out_quats, growths)
+
+
+def interpolate(outputs: Tensor, blend: Blend, of_picture: Tensor, gains: Tensor) -> Tensor:
+    """Interpolate some numbers of every node, (T, K, D), in every picture: (B, N, D); see `pose`."""
+    blended = (outputs[:, blend.index.long()] * blend.weights.to(outputs)[..., None]).sum(2)[of_picture]
+    still = blended.detach()
+    return still + gains[:, None, None].to(still) * (blended - still)
 
 
 def dense_pose(
     outputs: Tensor, means: Tensor, quats: Tensor, blend: Blend, of_picture: Tensor, gains: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Do what `pose` does in plain PyTorch, on any device and in any precision."""
-    blended = (outputs[:, blend.index.long()] * blend.weights.to(outputs)[..., None]).sum(2)[of_picture]
-    still = blended.detach()
-    blended = still + gains[:, None, None].to(still) * (blended - still)
-    shifts, r = blended.split(3, dim=-1)
+    """Move and turn as `pose` does in plain PyTorch, on any device and in any precision."""
+    shifts, r = interpolate(outputs, blend, of_picture, gains).split(3, dim=-1)
     w = torch.rsqrt(1 + r.square().sum(-1, keepdim=True))
     v = r * w
     x = means.expand_as(v)

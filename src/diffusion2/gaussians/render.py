@@ -51,16 +51,14 @@ def render(
     still = asset.gaussians
     with torch.no_grad():
         moments, of_camera = times.unique(return_inverse=True)
-        means, quats = asset.move(moments)
-        one = len(moments) == 1
-        means, quats = (part[0] if one else part[of_camera] for part in (means, quats))
+        posed = asset.move(moments).pick(0 if len(moments) == 1 else of_camera)
         viewmats = torch.as_tensor(cameras.viewmats, dtype=torch.float32)
         return rasterize(
-            means,
-            quats,
-            still.scales,
+            posed.means,
+            posed.quats,
+            posed.scales(still.log_scales),
             still.opacities,
-            still.colors_seen(means, viewmats),
+            still.colors_seen(posed.means, viewmats),
             viewmats,
             torch.as_tensor(cameras.Ks, dtype=torch.float32),
             cameras.width,

@@ -6,7 +6,7 @@ from torch import Tensor
 from diffusion2.config import ReconstructionSettings
 from diffusion2.gaussians import DeformationField, DeformationSettings, Gaussians
 from diffusion2.gaussians.deformation import spread_nodes
-from diffusion2.gaussians.posing import follow_own, pose
+from diffusion2.gaussians.posing import Posed, follow_own, pose
 from diffusion2.reconstruction.canonical import falling
 
 _FOLLOW_EVERY = 50
@@ -36,10 +36,8 @@ class Motion:
         self._own = follow_own(len(self.field.nodes) or len(means), means.device)
         self._steps = 0
 
-    def pose(
-        self, gaussians: Gaussians, times: Tensor, of_picture: Tensor, gains: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Give means (B, N, 3) and rotations (B, N, 4) in B pictures at T times; differentiable.
+    def pose(self, gaussians: Gaussians, times: Tensor, of_picture: Tensor, gains: Tensor | None) -> Posed:
+        """Pose the Gaussians in B pictures at T times; differentiable.
 
         Args:
             gaussians: the canonical ones.
@@ -67,7 +65,7 @@ class Motion:
         outputs = self.field.evaluate(points, times)
         still = torch.zeros(len(points), 4, device=points.device)
         still[:, 0] = 1
-        before, at, after = pose(outputs, points, still, self._own)[0]
+        before, at, after = pose(outputs, points, still, self._own).means
         return (before + after - 2 * at).norm(dim=-1).mean()
 
     def step(self) -> None:
@@ -89,6 +87,7 @@ def _make_field(
         settings.time_frequencies,
         min(settings.time_layer, settings.deformation_depth - 1),
         len(nodes),
+        settings.deformation_scales,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))

@@ -10,6 +10,7 @@ from torch import Tensor
 from diffusion2.config import ReconstructionSettings
 from diffusion2.errors import NumericalError
 from diffusion2.gaussians import DeformationField, Gaussians
+from diffusion2.gaussians.posing import Posed
 from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.reconstruction.canonical import Canonical, without_dead
 from diffusion2.reconstruction.cells import Cells, draw_moving, draw_static
@@ -151,23 +152,23 @@ def _losses(
     hold for the canonical Gaussians alone, the motion needs every picture alike.
     """
     frames = cells.frames[cells.of_picture]
-    means, quats = gaussians.means, gaussians.quats
+    posed = Posed(gaussians.means, gaussians.quats)
     if motion is not None:
         gains = None if weights is None else 1 / weights
-        means, quats = motion.pose(gaussians, targets.times[cells.frames], cells.of_picture, gains)
+        posed = motion.pose(gaussians, targets.times[cells.frames], cells.of_picture, gains)
     target = targets.pictures(cells.views, frames)
     viewmats = targets.viewmats[cells.views]
     rendering = rasterize(
-        means,
-        quats,
-        gaussians.scales,
+        posed.means,
+        posed.quats,
+        posed.scales(gaussians.log_scales),
         gaussians.opacities,
-        gaussians.colors_seen(means, viewmats),
+        gaussians.colors_seen(posed.means, viewmats),
         viewmats,
         targets.Ks[cells.views],
         targets.size[1],
         targets.size[0],
-        backgrounds=torch.ones(len(cells.views), 3, device=means.device),
+        backgrounds=torch.ones(len(cells.views), 3, device=viewmats.device),
     )
     return loss(rendering, target)
 

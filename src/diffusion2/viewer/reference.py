@@ -40,7 +40,7 @@ def is_loop(asset: Asset4D) -> bool:
         return False
     points = asset.gaussians.select(torch.arange(0, len(asset.gaussians), 1 + len(asset.gaussians) // 2000))
     with torch.no_grad():
-        means, _ = Asset4D(points, asset.deformation).move(frame_times(frames(asset)))
+        means = Asset4D(points, asset.deformation).move(frame_times(frames(asset))).means
     steps = (means - means.roll(1, dims=0)).norm(dim=-1).mean(dim=-1)
     return bool(steps[0] <= 2 * steps[1:].mean())
 

@@ -49,13 +49,14 @@ class Splats:
 def splats_over(asset: Asset4D, times: Tensor) -> Iterator[Splats]:
     """Give the splats at each of (T,) times in [0, 1]."""
     still = asset.gaussians
-    scales, colors, opacities = still.scales, still.colors, still.opacities[:, None]
+    colors, opacities = still.colors, still.opacities[:, None]
     for chunk in times.split(_CHUNK):
         with torch.no_grad():
-            moved = zip(*asset.move(chunk), strict=True)
-        for means, quats in moved:
+            posed = asset.move(chunk)
+            scales = posed.scales(still.log_scales).expand_as(posed.means)
+        for means, quats, sizes in zip(posed.means, posed.quats, scales, strict=True):
             rounded = (means / _MEAN_STEP).round() * _MEAN_STEP
-            yield Splats(rounded, covariances(quats, scales), colors, opacities)
+            yield Splats(rounded, covariances(quats, sizes), colors, opacities)
 
 
 def splats_at(asset: Asset4D, time: float) -> Splats:
