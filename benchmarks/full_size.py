@@ -1,6 +1,7 @@
 """Load the full-size pair with random weights through the preset `paper`, and evaluate a small matrix once.
 
     python benchmarks/full_size.py FOLDER [--size 128] [--views 2] [--frames 2] [--precision bfloat16]
+    python benchmarks/full_size.py FOLDER --preset fast --steps 2       the second step reuses features
 
 Writes 7.6 GB of weights of the real sizes into FOLDER, and removes them unless --keep is given: SVD-XT as a
 folder of diffusers in fp16, SV3D_p's network as a single file under the released names, also in fp16. Prints
@@ -82,6 +83,8 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=2)
     parser.add_argument("--frames", type=int, default=2)
     parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--preset", default="paper")
+    parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="keep the weights")
     options = parser.parse_args()
 
@@ -94,18 +97,10 @@ def main() -> None:
         print(f"weights written in {time.perf_counter() - began:.0f} s")
     draw_picture(options.folder / "picture.png")
     command = [sys.executable, "-m", "diffusion2", "sample", options.folder / "picture.png"]
-    command += [
-        "--out",
-        options.folder / "run",
-        "--overwrite",
-        "--preset",
-        "paper",
-        "--weights",
-        options.folder,
-    ]
-    for name in ("size", "views", "frames"):
+    command += ["--out", options.folder / "run", "--overwrite", "--weights", options.folder]
+    for name in ("preset", "size", "views", "frames"):
         command += [f"--{name}", getattr(options, name)]
-    command += ["--sampling.steps", 1, "--sampling.rollback-steps", 0]
+    command += ["--sampling.steps", options.steps, "--sampling.rollback-steps", 0]
     command += ["--sampling.precision", options.precision]
     began = time.perf_counter()
     _, status, used = os.wait4(subprocess.Popen([str(part) for part in command]).pid, 0)

@@ -147,12 +147,20 @@ def test_other_errors_of_a_compiled_network_pass(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("reusing", [False, True])
 def test_the_compiler_sees_the_whole_network_as_one_graph(
-    pair: PriorPair, pictures: Tensor, monkeypatch: pytest.MonkeyPatch
+    reusing: bool, pair: PriorPair, pictures: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    latents, condition = torch.randn(3, 4, 4, 8, 8), pair.video.prepare(pictures, guided(2))
-    expected = pair.video.denoise(latents, 2.0, condition)
+    prior = pair.reusing_features(frozenset({2.0})).video if reusing else pair.video
+    latents = torch.randn(3, 4, 4, 8, 8)
+
+    def estimates() -> list[Tensor]:
+        condition = prior.prepare(pictures, guided(2))
+        return [prior.denoise(latents, sigma, condition) for sigma in (2.0, 1.0)]
+
+    expected = estimates()
     # the code that is then made of the graph takes minutes to compile on a CPU: here it is run as it is
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
-    pair.video.compile()
-    assert torch.equal(pair.video.denoise(latents, 2.0, condition), expected)
+    prior.compile()
+    for got, wanted in zip(estimates(), expected, strict=True):
+        assert torch.equal(got, wanted)
