@@ -156,26 +156,6 @@ def test_a_rolled_orbit_keeps_its_angles_and_takes_another_reference():
     assert torch.equal(vector, orbit.sequence(0, roll=0)[2])
 
 
-def test_orbits_are_seen_from_the_front_first_and_mostly_show_what_moves():
-    items = [_item(fps=0.0, azimuth_deg=100.0)] + [_item(fps=0.0, clip=None, azimuth_deg=-47.0)] * 9
-    orbits = SequenceSet("multiview", np.zeros((10, LENGTH, 8, 1, 1), np.float16), items, np.zeros(10), 1.0)
-    # turned by r views, the last camera of an orbit is r times 30 degrees nearer to the front
-    assert orbits.front_rolls(0) == [1, 2, 3, 4, 5, 6]
-    assert orbits.front_rolls(1) == [0, 1, 8, 9, 10, 11]
-    rng = np.random.default_rng(0)
-    drawn = [orbits.draw(rng) for _ in range(2000)]
-    assert all(roll in orbits.front_rolls(index) for index, roll in drawn)
-    assert len(set(drawn)) == 60
-    assert 0.77 < np.mean([index == 0 for index, _ in drawn]) < 0.83
-
-
-def test_a_set_of_things_alone_is_drawn_from_as_it_is():
-    things = [_item(fps=0.0, clip=None)] * 3
-    orbits = SequenceSet("multiview", np.zeros((3, LENGTH, 8, 1, 1), np.float16), things, np.zeros(3), 1.0)
-    rng = np.random.default_rng(0)
-    assert {orbits.draw(rng)[0] for _ in range(100)} == {0, 1, 2}
-
-
 def test_a_clip_is_conditioned_on_its_first_image_and_never_rolled():
     latents = np.arange(LENGTH, dtype=np.float16).reshape(1, LENGTH, 1, 1, 1).repeat(8, 2)
     clip = SequenceSet("video", latents, [_item()], np.array([100.0]), 1.0)

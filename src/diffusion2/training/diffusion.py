@@ -6,7 +6,6 @@ network the clip that starts with it, the multi-view network the orbit that ends
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -46,10 +45,6 @@ BATCH = 4
 """Sequences that one step learns from, where nothing else is said."""
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.5, 1.6
 CONDITION_DROPOUT = 0.12
-CREATURES_SHARE = 0.8
-"""Share of the orbits learned from that show an animated model; in the set it is a third."""
-FRONT_DEG = 90.0
-"""How far from an object's front an orbit's reference view is, at most: people take pictures of the front."""
 HELD_OUT_SIGMAS = (0.1, 0.3, 1.0, 3.0, 8.0, 20.0)
 HELD_OUT_SEQUENCES = 32
 SHOWN_SEQUENCES, SHOWN_STEPS = 4, 12
@@ -72,27 +67,6 @@ class SequenceSet:
     items: list[Item]
     motion: np.ndarray
     scale: float
-
-    def draw(self, rng: np.random.Generator) -> tuple[int, int]:
-        """Draw an item and, for an orbit, by how many views it is turned; see `CREATURES_SHARE`."""
-        if self.kind == "video":
-            return int(rng.integers(len(self.items))), 0
-        shown = self._creatures if rng.random() < CREATURES_SHARE else self._things
-        index = int(rng.choice(shown if len(shown) else np.arange(len(self.items))))
-        return index, int(rng.choice(self.front_rolls(index)))
-
-    def front_rolls(self, index: int) -> list[int]:
-        """Give by how many views an orbit may be turned for its reference view to see the object's front."""
-        azimuths = self.items[index].azimuth_deg - 360 / LENGTH * np.arange(LENGTH)
-        return np.flatnonzero(np.abs((azimuths + 180) % 360 - 180) <= FRONT_DEG).tolist()
-
-    @cached_property
-    def _creatures(self) -> np.ndarray:
-        return np.flatnonzero([item.clip is not None for item in self.items])
-
-    @cached_property
-    def _things(self) -> np.ndarray:
-        return np.flatnonzero([item.clip is None for item in self.items])
 
     def sequence(self, index: int, roll: int) -> tuple[Tensor, Tensor, Tensor]:
         """Give clean scaled latents (T, C, h, w), the condition latent (C, h, w) and the added vectors.
@@ -152,7 +126,10 @@ class DiffusionTask:
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Give the mean squared error of the network's output over one batch of noisy sequences."""
-        picked = [self._train.sequence(*self._train.draw(rng)) for _ in range(self._batch)]
+        picked = [
+            self._train.sequence(int(rng.integers(len(self._train.items))), int(rng.integers(LENGTH)))
+            for _ in range(self._batch)
+        ]
         clean, condition, vector = self._stack(picked)
         sigma = torch.from_numpy(np.exp(rng.normal(LOG_SIGMA_MEAN, LOG_SIGMA_STD, self._batch))).float()
         keep = torch.from_numpy(rng.random(self._batch) >= CONDITION_DROPOUT).float()
@@ -211,9 +188,8 @@ class DiffusionTask:
 
     def _pick_held_out(self, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Give clean latents, conditions and added vectors of held-out sequences, each turned its own way."""
-        rolls = [self._held_out.front_rolls(int(i)) for i in indices]
-        turned = zip(indices, rolls, strict=True)
-        return self._stack([self._held_out.sequence(int(i), r[int(i) % len(r)]) for i, r in turned])
+        picked = [self._held_out.sequence(int(i), int(i) % LENGTH) for i in indices]
+        return self._stack(picked)
 
     def _stack(self, picked: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
         clean, condition, vector = (
