@@ -68,8 +68,9 @@ def main() -> None:
             matrix_folder = folder / f"seed_{arguments.seed}" / method
             if (arguments.creatures and folder.name not in arguments.creatures) or not matrix_folder.is_dir():
                 continue
-            (truth_folder,) = (arguments.cells / "truth").glob(f"{folder.name}-*")
-            truth = read_matrix(truth_folder)
+            # an older version's truth may lie there, too
+            found = (arguments.cells / "truth").glob(f"{folder.name}-*")
+            truth = read_matrix(max(found, key=lambda path: path.stat().st_mtime))
             for name, pictures in variants(read_matrix(matrix_folder), arguments.seed).items():
                 values = by_sector(pictures, truth)
                 rows.setdefault(name, []).append(values)
