@@ -35,7 +35,6 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "as_fast_second_order": {**AS_FAST, "solver": "dpmpp-2m"},
     "as_fast_reuse_2": {**AS_FAST, "feature_reuse": 2},
     "as_fast_reuse_3": {**AS_FAST, "feature_reuse": 3},
-    "reuse_2": {"feature_reuse": 2},
     "no_rollbacks": {"rollback_steps": 0},
     "one_rollback": {"rollback_steps": 1},
     "five_rollbacks": {"rollback_steps": 5},

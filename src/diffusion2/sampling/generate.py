@@ -99,14 +99,7 @@ def sample_matrix(
     assert conditions.video is not None
     assert conditions.views is not None
     sampling = settings.sampling
-    schedule = JointSchedule(
-        _sigmas(sampling),
-        multiview_weights(sampling, settings.views),
-        sampling.rollback_steps,
-        sampling.rollback_noise,
-        sampling.solver,
-        sampling.feature_reuse,
-    )
+    schedule = _matrix_schedule(settings)
     if sampling.feature_reuse > 1:
         pair = pair.reusing_features(schedule.fresh_sigmas)
     rows = video_sequences(pair, conditions.views, settings)
@@ -196,6 +189,18 @@ def _for_reference_video(settings: GenerateSettings) -> GenerateSettings:
 
 def _guidance(scales: Tensor, sampling: SamplingSettings) -> Guidance:
     return Guidance(scales, sampling.guidance_sigma_low, sampling.guidance_sigma_high)
+
+
+def _matrix_schedule(settings: GenerateSettings) -> JointSchedule:
+    sampling = settings.sampling
+    return JointSchedule(
+        _sigmas(sampling),
+        multiview_weights(sampling, settings.views),
+        sampling.rollback_steps,
+        sampling.rollback_noise,
+        sampling.solver,
+        sampling.feature_reuse,
+    )
 
 
 def _sigmas(sampling: SamplingSettings) -> Tensor:
