@@ -23,4 +23,8 @@ VAE = {
     "latent_channels": 4,
     "norm_num_groups": 4,
     "scaling_factor": 0.5,
+    "use_quant_conv": False,
+    "use_post_quant_conv": False,
 }
+RAY_CHANNELS = 2
+"""How many of the latents' channels a multi-view network sees along rays, if any."""

@@ -47,7 +47,7 @@ def sequences(parity, run: str, side: str, kind: str, guidance: Guidance) -> Seq
     # a row's vector is its own; the columns share one vector per view
     vector = vector[:, None] if side == "row" else vector.expand(len(latents), -1, -1)
     prior = NetworkPrior(parity.network(kind, "tiny"))
-    return Sequences(prior, SequenceCondition(latents, context, vector, guidance))
+    return Sequences(prior, SequenceCondition(latents[:, None], context, vector, guidance))
 
 
 def test_released_view_weights(parity) -> None:

@@ -85,7 +85,7 @@ def test_keys_and_values_are_blended_each_half_for_itself(scale: float, exact: N
     halves = [exact.denoise(columns(), 2.0, half) for half in (conditional, unconditional)]
     expected = Guidance(constant_scale(VIEWS, scale)).combine(*halves)
     assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()  # another order of float32 sums
-    assert (got - without).abs().max() > 1e-3  # and it does something
+    assert (got - without).abs().max() > 1e-4  # and it does something
 
 
 def test_a_frame_hears_of_a_neighbours_change_only_where_features_are_shared(

@@ -37,7 +37,7 @@ def make_network() -> SpatioTemporalUNet:
 def make_condition(count: int, length: int, scale: float, side: int) -> SequenceCondition:
     generator = torch.Generator().manual_seed(1)
     return SequenceCondition(
-        torch.randn(count, 4, side, side, generator=generator),
+        torch.randn(count, 1, 4, side, side, generator=generator),
         torch.randn(count, 1, 64, generator=generator),
         torch.randn(count, 1, 48, generator=generator),
         Guidance(constant_scale(length, scale)),

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from diffusion2.errors import WeightsError
+from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.devices import choose_dtype
 from diffusion2.priors.mini import WEIGHTS_FILE, load_pair
+from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 
 
 def test_a_pair_loads_as_it_was_written(pair_folder: Path) -> None:
@@ -111,3 +114,27 @@ def test_networks_of_another_latent_space_are_refused(pair_folder: Path) -> None
 def test_a_pair_that_is_not_here_is_refused() -> None:
     with pytest.raises(WeightsError, match="svd-sv3d"):
         load_pair("svd-sv3d")
+
+
+@pytest.mark.parametrize("part", ["video", "multiview"])
+def test_networks_that_are_shown_something_else_are_refused(pair_folder: Path, part: str) -> None:
+    config = json.loads((pair_folder / part / "config.json").read_text())
+    tensors = load_file(pair_folder / part / WEIGHTS_FILE)
+    config["in_channels"] += 1
+    tensors["conv_in.weight"] = F.pad(tensors["conv_in.weight"], (0, 0, 0, 0, 0, 1))
+    (pair_folder / part / "config.json").write_text(json.dumps(config))
+    save_file(tensors, pair_folder / part / WEIGHTS_FILE)
+    with pytest.raises(WeightsError, match=f"{part} is of another pair: it takes"):
+        load_pair("mini", pair_folder)
+
+
+def test_the_configuration_says_which_autoencoder_it_is(pair_folder: Path) -> None:
+    codec = load_pair("mini", pair_folder).codec
+    assert isinstance(codec, LatentCodec)
+    assert isinstance(codec.vae, PatchAutoencoder)
+    path = pair_folder / "vae" / "config.json"
+    config = json.loads(path.read_text())
+    for name, said in (("AutoencoderKL", "encoder"), ("AsymmetricAutoencoderKL", "Asymmetric.*, not one of")):
+        path.write_text(json.dumps({**config, "_class_name": name}))
+        with pytest.raises(WeightsError, match=said):
+            load_pair("mini", pair_folder)

@@ -32,8 +32,8 @@ def guided(scale: float, length: int = 4) -> Guidance:
 
 def test_video_condition_is_the_mode_of_the_picture_unscaled(pair: PriorPair, pictures: Tensor) -> None:
     condition = pair.video.prepare(pictures, guided(1), cond_aug=0.0)
-    assert torch.equal(condition.latents, pair.codec.encode_mode(pictures))
-    assert torch.allclose(pair.codec.encode_scaled(pictures), condition.latents * 0.5)
+    assert torch.equal(condition.latents, pair.codec.encode_mode(pictures)[:, None])
+    assert torch.allclose(pair.codec.encode_scaled(pictures)[:, None], condition.latents * 0.5)
     assert condition.context.shape == (3, 1, 64)
     assert condition.vector.shape == (3, 1, 48)
     assert len(condition) == 3

@@ -133,12 +133,17 @@ def test_trains_under_bfloat16_autocast() -> None:
 
 def test_multiview_network_starts_from_the_video_network() -> None:
     video = tiny_unet()
-    network = multiview_from_video(video, 80)
+    network = multiview_from_video(video, 80, 11)
     assert network.config.projection_class_embeddings_input_dim == 80
+    assert network.config.in_channels == 11
     assert video.config.projection_class_embeddings_input_dim == 48
     for name, tensor in network.state_dict().items():
         if name == "add_embedding.linear_1.weight":
             assert tensor.shape[1] == 80
+        elif name == "conv_in.weight":
+            assert torch.equal(tensor[:, :8], video.state_dict()[name])
+            assert tensor.shape[1] == 11
+            assert not tensor[:, 8:].any()
         else:
             assert torch.equal(tensor, video.state_dict()[name])
     with torch.no_grad():

@@ -28,7 +28,7 @@ def network_sequences(count: int, length: int, dtype: torch.dtype, seed: int) ->
     torch.manual_seed(seed)
     network = SpatioTemporalUNet(**NETWORK)
     condition = SequenceCondition(
-        torch.randn(count, 2, 8, 8),
+        torch.randn(count, 1, 2, 8, 8),
         torch.randn(count, 1, 8),
         torch.randn(count, length, 6),
         Guidance(constant_scale(length, 1.75), sigma_low=0.1),

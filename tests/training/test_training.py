@@ -11,12 +11,27 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from diffusion2.cameras import orbit
 from diffusion2.errors import InputError, NumericalError, WeightsError
-from diffusion2.training.data import LENGTH, Item, plan_orbits, plan_videos, random_recolor, read_split
-from diffusion2.training.diffusion import DiffusionTask, SequenceSet
+from diffusion2.priors.codec import LatentCodec
+from diffusion2.priors.guidance import Guidance, constant_scale
+from diffusion2.priors.image_encoder import PooledLatentEncoder
+from diffusion2.priors.mini import PIXEL_UNSHUFFLE
+from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
+from diffusion2.priors.patch_autoencoder import PatchAutoencoder
+from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
+from diffusion2.training.data import LENGTH, SIZE, Item, plan_orbits, plan_videos, random_recolor, read_split
+from diffusion2.training.diffusion import (
+    MULTIVIEW_CHANNELS,
+    UNET_CONFIG,
+    VECTOR_WIDTHS,
+    DiffusionTask,
+    SequenceSet,
+)
 from diffusion2.training.latents import encode_set
 from diffusion2.training.loop import LoopSettings, Trainer, averaged
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage, orthogonalize
+from diffusion2.training.vae import VAE_CONFIG, fit_components, to_float
 
 ASSETS = Path(__file__).parents[3] / "shared" / "assets"
 
@@ -148,20 +163,49 @@ def _item(**changes):
 
 
 def test_a_rolled_orbit_keeps_its_angles_and_takes_another_reference():
-    latents = np.arange(LENGTH, dtype=np.float16).reshape(1, LENGTH, 1, 1, 1).repeat(8, 2)
-    orbit = SequenceSet("multiview", latents, [_item(fps=0.0)], np.zeros(1), 2.0)
-    clean, condition, vector = orbit.sequence(0, roll=5)
-    assert clean[:, 0, 0, 0].tolist() == [2.0 * ((k - 5) % LENGTH) for k in range(LENGTH)]
-    assert float(condition[0, 0, 0]) * 2 == float(clean[-1, 0, 0, 0])
-    assert torch.equal(vector, orbit.sequence(0, roll=0)[2])
+    latents = np.arange(LENGTH, dtype=np.float16).reshape(1, LENGTH, 1, 1, 1).repeat(24, 2)
+    views = SequenceSet("multiview", latents, [_item(fps=0.0)], np.zeros(1))
+    clean, condition, vector = views.sequence(0, roll=5)
+    assert clean[:, 0, 0, 0].tolist() == [(k - 5) % LENGTH for k in range(LENGTH)]
+    assert condition.shape == (LENGTH, MULTIVIEW_CHANNELS - 24, 1, 1)
+    assert (condition[:, :24] == clean[-1]).all()
+    assert torch.equal(vector, views.sequence(0, roll=0)[2])
+
+
+def test_training_and_sampling_show_the_network_the_same():
+    pictures = torch.rand(2, LENGTH, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    vae = PatchAutoencoder(**VAE_CONFIG)
+    codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
+    video = SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
+    multiview = multiview_from_video(video, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
+    latents = np.stack([codec.encode_mode(sequence).half().numpy() for sequence in pictures])
+    items = [_item(elevation_deg=20.0), _item(elevation_deg=-5.0)]
+    guidance = Guidance(constant_scale(LENGTH, 1.0))
+
+    orbits = SequenceSet("multiview", latents, items, np.zeros(2))
+    prior = NetworkMultiviewPrior(multiview, codec, PooledLatentEncoder())
+    for k, item in enumerate(items):
+        cameras = orbit(LENGTH, item.elevation_deg, height=SIZE)
+        prepared = prior.prepare(pictures[k, -1:], cameras, guidance, cond_aug=0.0)
+        _, condition, vector = orbits.sequence(k, roll=0)
+        assert torch.allclose(prepared.latents[0], condition, atol=2e-2)
+        assert torch.allclose(prepared.vector[0], vector, atol=1e-5)
+
+    clips = SequenceSet("video", latents, items, np.full(2, 100.0))
+    prior = NetworkVideoPrior(video, codec, PooledLatentEncoder())
+    prepared = prior.prepare(pictures[:, 0], guidance, fps_id=12, motion_bucket_id=100, cond_aug=0.0)
+    _, condition, vector = clips.sequence(1, roll=0)
+    assert torch.allclose(prepared.latents[1], condition, atol=2e-2)
+    assert torch.allclose(prepared.vector[1].expand(LENGTH, -1), vector, atol=1e-5)
 
 
 def test_a_clip_is_conditioned_on_its_first_image_and_never_rolled():
     latents = np.arange(LENGTH, dtype=np.float16).reshape(1, LENGTH, 1, 1, 1).repeat(8, 2)
-    clip = SequenceSet("video", latents, [_item()], np.array([100.0]), 1.0)
+    clip = SequenceSet("video", latents, [_item()], np.array([100.0]))
     clean, condition, _ = clip.sequence(0, roll=5)
     assert clean[:, 0, 0, 0].tolist() == list(range(LENGTH))
-    assert float(condition[0, 0, 0]) == 0
+    assert condition.shape == (1, 8, 1, 1)
+    assert not condition.any()
 
 
 class _Zero(nn.Module):
@@ -172,7 +216,7 @@ class _Zero(nn.Module):
 def test_the_loss_of_a_network_that_gives_nothing_is_the_variance_of_its_target():
     rng = np.random.default_rng(0)
     latents = rng.standard_normal((4, LENGTH, 8, 16, 16)).astype(np.float16)
-    sequences = SequenceSet("video", latents, [_item()] * 4, np.full(4, 100.0), 1.0)
+    sequences = SequenceSet("video", latents, [_item()] * 4, np.full(4, 100.0))
     task = DiffusionTask(_Zero(), sequences, sequences, lambda latents: latents[:, :3])
     losses = [float(task.loss(rng)) for _ in range(20)]
     # unit data and unit noise: the v-target has variance 1 at every noise level
@@ -181,14 +225,13 @@ def test_the_loss_of_a_network_that_gives_nothing_is_the_variance_of_its_target(
 
 def test_the_sheet_shows_each_sample_under_its_truth():
     latents = np.random.default_rng(0).uniform(size=(9, LENGTH, 8, 16, 16)).astype(np.float16)
-    sequences = SequenceSet("video", latents, [_item()] * 9, np.full(9, 100.0), 2.0)
+    sequences = SequenceSet("video", latents, [_item()] * 9, np.full(9, 100.0))
     task = DiffusionTask(_Zero(), sequences, sequences, lambda row: row[:, :3])
     shown = task.show()
     assert shown.shape == (8, LENGTH, 3, 16, 16)
-    # shown unscaled: what is decoded is what was encoded
     assert torch.equal(shown[0], torch.from_numpy(latents[1, :, :3]).float())
     # a network that gives nothing makes noise of a unit Gaussian's size, as c_skip shrinks it
-    assert 0.05 < float(shown[1].std()) * 2 < 1.5
+    assert 0.05 < float(shown[1].std()) < 1.5
 
 
 def test_training_leaves_a_log_and_a_sheet(tmp_path):
@@ -198,26 +241,31 @@ def test_training_leaves_a_log_and_a_sheet(tmp_path):
     assert len((tmp_path / "line.log.jsonl").read_text().splitlines()) == 1
 
 
-def test_latents_are_encoded_anew_when_the_pictures_or_the_autoencoder_change(tmp_path):
+def test_latents_are_encoded_anew_when_the_pictures_or_the_encoder_change(tmp_path):
     class Encoder:
-        calls = 0
+        calls, factor = 0, 1.0
 
         def encode(self, images, return_dict):
-            Encoder.calls += 1
-            return (SimpleNamespace(mode=lambda: images[:, :2]),)
+            self.calls += 1
+            return (SimpleNamespace(mode=lambda: self.factor * images[:, :2]),)
 
-    images, weights = tmp_path / "set.npy", tmp_path / "vae.safetensors"
-    np.save(images, np.zeros((1, LENGTH, 16, 16, 3), np.uint8))
-    weights.touch()
-    arguments = (Encoder(), images, tmp_path / "set.latents.npy", lambda event: None)
-    for changed, calls in ((None, 1), (None, 1), (weights, 2), (images, 3)):
-        if changed is not None:
-            later = (tmp_path / "set.latents.npy").stat().st_mtime + 1
-            os.utime(changed, (later, later))
-        target = encode_set(*arguments, weights=weights)
-        assert Encoder.calls == calls
-        newest = max(path.stat().st_mtime for path in (images, weights)) + 1
-        os.utime(target, (newest, newest))
+    encoder, images, target = Encoder(), tmp_path / "set.npy", tmp_path / "set.latents.npy"
+    np.save(images, np.full((3, LENGTH, 16, 16, 3), 200, np.uint8))
+
+    def calls() -> int:
+        encoder.calls = 0
+        encode_set(encoder, images, target, lambda event: None)
+        return encoder.calls
+
+    assert calls() == 3
+    os.utime(images, (0, 0))
+    assert calls() == 1  # the first sequence, to compare
+    encoder.factor = 2.0
+    assert calls() == 4
+    assert float(np.load(target)[2, 0, 0, 0, 0]) == pytest.approx(2 * (400 / 255 - 1), abs=1e-3)
+    later = target.stat().st_mtime + 1
+    os.utime(images, (later, later))
+    assert calls() == 3
 
 
 def test_recolouring_turns_grey_into_grey():
@@ -249,3 +297,20 @@ def test_held_out_models_are_never_trained_on_and_no_item_is_a_synchronised_mult
     assert all(o.duration == 0 for o in orbits)
     assert len({(o.clip, o.start) for o in orbits}) == len(orbits)
     assert videos == plan_videos(model, file, "train")
+
+
+def test_the_encoder_gives_the_largest_components_of_patches_and_nothing_for_white():
+    rng = np.random.default_rng(0)
+    # every patch is one colour: three components hold all
+    colours = rng.integers(0, 256, (40, 1, 4, 4, 3)).repeat(8, 2).repeat(8, 3).astype(np.uint8)
+    components = fit_components([colours])
+    vae = PatchAutoencoder(**VAE_CONFIG)
+    vae.set_components(components)
+    codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
+    pictures = to_float(colours.reshape(-1, 32, 32, 3))
+    latents = codec.encode_mode(pictures)
+    assert latents[:, 3:].abs().max() < 1e-3 * latents[:, :3].abs().max()
+    assert float(latents.square().mean()) == pytest.approx(1, rel=1e-3)
+    assert codec.encode_mode(torch.ones(1, 3, 32, 32)).abs().max() < 1e-4
+    # linear: half way to white is half of the latent
+    assert torch.allclose(codec.encode_mode((pictures + 1) / 2), latents / 2, atol=1e-3)

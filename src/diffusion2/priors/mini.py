@@ -10,8 +10,10 @@ from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.devices import Precision, choose_dtype
 from diffusion2.priors.image_encoder import PooledLatentEncoder
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
+from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.place import Place
 from diffusion2.priors.prior import PriorPair
+from diffusion2.priors.ray_samples import DEPTHS, sampled_channels
 from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
 from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.weights import mini_folder
@@ -19,6 +21,8 @@ from diffusion2.weights import mini_folder
 WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
 PIXEL_UNSHUFFLE = 2
 Network = TypeVar("Network", SpatioTemporalUNet, AutoencoderKL)
+AUTOENCODERS = {kind.__name__: kind for kind in (AutoencoderKL, PatchAutoencoder)}
+"""By what their configuration calls them; one that says nothing is of the first kind, as version 1's."""
 
 
 def load_pair(
@@ -45,7 +49,10 @@ def load_pair(
     if name != "mini":
         raise WeightsError(f"load_pair loads the mini pair; {name!r} is for full_size.load_full_size")
     folder = mini_folder() if folder is None else folder
-    vae, place = load_network(AutoencoderKL, folder / "vae"), Place(device, offload=offload)
+    vae, place = (
+        load_network(_autoencoder_kind(folder / "vae"), folder / "vae"),
+        Place(device, offload=offload),
+    )
     codec = LatentCodec(vae, PIXEL_UNSHUFFLE, place=place)
     encoder, dtype = PooledLatentEncoder(), choose_dtype(precision, device)
     video = load_network(SpatioTemporalUNet, folder / "video")
@@ -56,6 +63,13 @@ def load_pair(
                 f"{folder / part} is of another pair: it makes {network.config['out_channels']} channels, "
                 f"the latents of {folder / 'vae'} have {codec.channels}"
             )
+        sampled = sampled_channels(network.config) if part == "multiview" else 0
+        taken = 2 * codec.channels + sampled * DEPTHS
+        if network.config["in_channels"] != taken:
+            raise WeightsError(
+                f"{folder / part} is of another pair: it takes {network.config['in_channels']} channels, "
+                f"not {taken}"
+            )
     return PriorPair(
         name,
         NetworkVideoPrior(video, codec, encoder, dtype, place),
@@ -64,9 +78,13 @@ def load_pair(
     )
 
 
-def build_autoencoder(config: dict[str, Any]) -> Any:
-    """Build an `AutoencoderKL` with new weights from its configuration."""
-    return AutoencoderKL(**config)
+def _autoencoder_kind(folder: Path) -> type[AutoencoderKL]:
+    name = _read_config(folder).get("_class_name", "AutoencoderKL")
+    if name not in AUTOENCODERS:
+        raise WeightsError(
+            f"{folder / 'config.json'} describes a {name}, not one of {', '.join(AUTOENCODERS)}"
+        )
+    return AUTOENCODERS[name]
 
 
 def load_network(kind: type[Network], folder: Path) -> Network:
@@ -80,11 +98,14 @@ def load_network(kind: type[Network], folder: Path) -> Network:
         WeightsError: a file is missing or damaged, or tensors are missing, unknown or of another shape; the
             message names the first ones.
     """
-    config = read_config(
+    network = build_empty(kind, _read_config(folder), str(folder / "config.json"))
+    files = TensorFiles([folder / WEIGHTS_FILE])
+    return StoredNetwork(network, files, files.as_they_are()).load()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    return read_config(
         folder / "config.json",
         "install the package anew, or set DIFFUSION2_MINI_WEIGHTS to a folder that holds vae/, video/ and "
         "multiview/",
     )
-    network = build_empty(kind, config, str(folder / "config.json"))
-    files = TensorFiles([folder / WEIGHTS_FILE])
-    return StoredNetwork(network, files, files.as_they_are()).load()

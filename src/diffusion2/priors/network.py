@@ -18,6 +18,7 @@ from diffusion2.priors.feature_reuse import FeatureReuse
 from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.image_encoder import ImageEncoder
 from diffusion2.priors.place import Place
+from diffusion2.priors.ray_samples import sampled_channels, with_ray_samples
 from diffusion2.priors.unet import DeepFeatures, SpatioTemporalUNet
 from diffusion2.priors.unet_blocks import Blend
 
@@ -31,7 +32,8 @@ class SequenceCondition:
     """What N sequences of T images are conditioned on.
 
     Attributes:
-        latents: (N, C, h, w), unscaled latents of the condition pictures.
+        latents: (N, T, C', h, w), or (N, 1, C', h, w) where all images of a sequence share them: what is
+            joined to the noisy latents, first the unscaled latents of the condition pictures.
         context: (N, 1, D), their embeddings.
         vector: (N, T, A), or (N, 1, A) where all images of a sequence share one.
         guidance: how strongly they act.
@@ -165,7 +167,7 @@ class NetworkPrior:
 
     def _estimate(self, latents: Tensor, sigma: float, condition: SequenceCondition) -> Tensor:
         c_skip, c_out, c_in, c_noise = scalings(torch.tensor(sigma, dtype=torch.float32))
-        pictures = condition.latents[:, None].expand(-1, latents.shape[1], -1, -1, -1)
+        pictures = condition.latents.expand(-1, latents.shape[1], -1, -1, -1)
         reuse = condition.features
         deep = None if reuse is None else DeepFeatures(reuse.recall(sigma, len(latents)))
         with torch.autocast(latents.device.type, self.dtype, enabled=self.dtype != torch.float32):
@@ -211,7 +213,7 @@ class _PicturePrior(NetworkPrior):
         # cond_aug counts in pixels from -1 to 1, twice as wide as ours
         latents = self.codec.encode_mode(pictures + cond_aug / 2 * noise)
         return SequenceCondition(
-            latents=latents,
+            latents=latents[:, None],
             context=self.encoder(pictures, latents).float(),
             vector=vector.expand(len(pictures), -1, -1),
             guidance=guidance,
@@ -256,7 +258,11 @@ class NetworkVideoPrior(_PicturePrior):
 
 
 class NetworkMultiviewPrior(_PicturePrior):
-    """SV3D: the views of an orbit that ends at its condition picture."""
+    """SV3D: the views of an orbit that ends at its condition picture.
+
+    A network that takes more channels than noisy latents and the picture's sees samples of it along each
+    view's rays, too, of as many of its first channels; see `ray_samples`.
+    """
 
     def prepare(
         self,
@@ -280,4 +286,6 @@ class NetworkMultiviewPrior(_PicturePrior):
         elevations = torch.as_tensor(cameras.elevations_deg, dtype=torch.float64)
         polars = torch.deg2rad(90 - elevations).expand_as(azimuths)
         vector = orbit_vector(polars, azimuths, cond_aug, self._width)
-        return self._prepare(pictures, vector, guidance, cond_aug, (seed, 1))
+        condition = self._prepare(pictures, vector, guidance, cond_aug, (seed, 1))
+        channels = sampled_channels(self.network.config)
+        return replace(condition, latents=with_ray_samples(condition.latents[:, 0], cameras, channels))

@@ -14,18 +14,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusion2.cameras import orbit
 from diffusion2.priors.edm import scalings
 from diffusion2.priors.embeddings import orbit_vector, video_vector
 from diffusion2.priors.image_encoder import PooledLatentEncoder
+from diffusion2.priors.ray_samples import DEPTHS, with_ray_samples
 from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.sampling.schedule import karras_sigmas
 from diffusion2.training.data import LENGTH, Item, read_items
+from diffusion2.training.vae import LATENT_CHANNELS
 
 VALUE_WIDTH = 64
 """Numbers that embed one value of the added vector."""
+RAY_CHANNELS = 8
+"""Channels of the reference that the multi-view network sees along rays: most of the spread."""
 UNET_CONFIG = {
-    "in_channels": 16,
-    "out_channels": 8,
+    "in_channels": 2 * LATENT_CHANNELS,
+    "out_channels": LATENT_CHANNELS,
     "block_out_channels": (96, 96, 128),
     "down_block_types": (
         "DownBlockSpatioTemporal",
@@ -35,15 +40,17 @@ UNET_CONFIG = {
     "up_block_types": ("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal", "UpBlockSpatioTemporal"),
     "layers_per_block": 1,
     "num_attention_heads": (3, 3, 4),
-    "cross_attention_dim": 128,
+    "cross_attention_dim": 16 * LATENT_CHANNELS,
     "addition_time_embed_dim": VALUE_WIDTH,
     "num_frames": LENGTH,
     "sample_size": 16,
 }
 VECTOR_WIDTHS = {"video": 3 * VALUE_WIDTH, "multiview": 5 * VALUE_WIDTH}
+MULTIVIEW_CHANNELS = 2 * LATENT_CHANNELS + RAY_CHANNELS * DEPTHS
+"""What the multi-view network takes: noisy latents, the reference's, and those along rays."""
 BATCH = 4
 """Sequences that one step learns from, where nothing else is said."""
-LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.5, 1.6
+LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.4, 1.6
 CONDITION_DROPOUT = 0.12
 HELD_OUT_SIGMAS = (0.1, 0.3, 1.0, 3.0, 8.0, 20.0)
 HELD_OUT_SEQUENCES = 32
@@ -56,20 +63,18 @@ class SequenceSet:
 
     Attributes:
         kind: "video" (a clip, conditioned on its first image) or "multiview" (an orbit, on its last).
-        latents: (N, T, C, h, w) float16, unscaled.
+        latents: (N, T, C, h, w) float16, of a mean square of 1.
         items: the N items as rendered.
         motion: (N,) motion buckets; zeros for orbits.
-        scale: factor that gives the latents a standard deviation of 1.
     """
 
     kind: Literal["video", "multiview"]
     latents: np.ndarray
     items: list[Item]
     motion: np.ndarray
-    scale: float
 
     def sequence(self, index: int, roll: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Give clean scaled latents (T, C, h, w), the condition latent (C, h, w) and the added vectors.
+        """Give clean latents (T, C, h, w), the condition's (T or 1, C', h, w) and the added vectors.
 
         Args:
             index: which item.
@@ -79,18 +84,19 @@ class SequenceSet:
         item = self.items[index]
         if self.kind == "video":
             vector = video_vector(item.fps, float(self.motion[index]), 0.0, VALUE_WIDTH)
-            return latents * self.scale, latents[0], vector.expand(LENGTH, -1)
+            return latents, latents[:1], vector.expand(LENGTH, -1)
         latents = latents.roll(roll, dims=0)
         polars = torch.full((LENGTH,), float(np.pi / 2 - np.deg2rad(item.elevation_deg)))
         azimuths = 2 * torch.pi * torch.arange(1, LENGTH + 1) / LENGTH
-        return latents * self.scale, latents[-1], orbit_vector(polars, azimuths, 0.0, VALUE_WIDTH)
+        condition = with_ray_samples(latents[-1:], orbit(LENGTH, item.elevation_deg), RAY_CHANNELS)[0]
+        return latents, condition, orbit_vector(polars, azimuths, 0.0, VALUE_WIDTH)
 
 
-def open_set(kind: Literal["video", "multiview"], latents: Path, index: Path, scale: float) -> SequenceSet:
+def open_set(kind: Literal["video", "multiview"], latents: Path, index: Path) -> SequenceSet:
     """Open an encoded set; the motion buckets of clips lie beside the latents as `.motion.npy`."""
     values = np.load(latents)
     motion = np.load(latents.with_suffix(".motion.npy")) if kind == "video" else np.zeros(len(values))
-    return SequenceSet(kind, values, read_items(index), motion, scale)
+    return SequenceSet(kind, values, read_items(index), motion)
 
 
 class DiffusionTask:
@@ -100,7 +106,7 @@ class DiffusionTask:
         network: what is trained.
         train: sequences to learn from.
         held_out: sequences of other objects, to measure on.
-        decode: unscaled latents (T, C, h, w) on the CPU to pictures (T, 3, H, W) in [0, 1].
+        decode: latents (T, C, h, w) on the CPU to pictures (T, 3, H, W) in [0, 1].
         batch: sequences that one step learns from.
         device: where the network works.
     """
@@ -144,8 +150,8 @@ class DiffusionTask:
         self, noisy: Tensor, sigma: Tensor, condition: Tensor, vector: Tensor, keep: Tensor
     ) -> Tensor:
         c_skip, c_out, c_in, c_noise = (s.view(-1, 1, 1, 1, 1) for s in scalings(sigma))
-        context = self._encode(None, condition) * keep.view(-1, 1, 1)
-        condition = (condition * keep.view(-1, 1, 1, 1))[:, None].expand_as(noisy)
+        context = self._encode(None, condition[:, 0, : noisy.shape[2]]) * keep.view(-1, 1, 1)
+        condition = (condition * keep.view(-1, 1, 1, 1, 1)).expand(-1, noisy.shape[1], -1, -1, -1)
         with torch.autocast(self._device, torch.bfloat16):
             sample = torch.cat([noisy * c_in, condition], dim=2)
             output = self.network(sample, c_noise.flatten(), context, vector)
@@ -165,7 +171,7 @@ class DiffusionTask:
                 sigmas, keep = clean.new_full((len(clean),), sigma), clean.new_ones(len(clean))
                 denoised = self._denoise(noisy, sigmas, condition, vector, keep)
                 errors.append(float((denoised - clean).square().mean()))
-                copied.append(float((condition[:, None] * self._held_out.scale - clean).square().mean()))
+                copied.append(float((condition[:, :, : clean.shape[2]] - clean).square().mean()))
             figures[f"rmse_{sigma:g}"] = float(np.mean(errors)) ** 0.5
         figures["rmse_mean"] = float(np.mean([figures[f"rmse_{sigma:g}"] for sigma in HELD_OUT_SIGMAS]))
         figures["rmse_copy"] = float(np.mean(copied)) ** 0.5
@@ -183,7 +189,7 @@ class DiffusionTask:
         for sigma, lower in pairwise(sigmas):
             denoised = self._denoise(noisy, clean.new_full((len(clean),), sigma), condition, vector, keep)
             noisy = denoised + (noisy - denoised) * (lower / sigma)
-        rows = torch.stack([clean, noisy], 1).flatten(0, 1) / self._held_out.scale
+        rows = torch.stack([clean, noisy], 1).flatten(0, 1)
         return torch.stack([self._decode(row) for row in rows.cpu()])
 
     def _pick_held_out(self, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:

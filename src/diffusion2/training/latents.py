@@ -12,27 +12,26 @@ from diffusion2.training.vae import fold, to_float
 
 
 @torch.no_grad()
-def encode_set(vae: Any, images: Path, target: Path, report: Report, *, weights: Path) -> Path:
-    """Encode a rendered set to modes, unscaled: (N, T, C, h, w) float16 beside the pictures.
+def encode_set(vae: Any, images: Path, target: Path, report: Report) -> Path:
+    """Encode a rendered set to modes: (N, T, C, h, w) float16 beside the pictures.
 
     Args:
-        vae: the trained autoencoder.
+        vae: the autoencoder; its encoder is what it will stay, its decoder need not be trained.
         images: (N, T, H, W, 3) uint8 `.npy`.
-        target: where to write; kept if it is newer than the pictures and the autoencoder.
+        target: where to write; kept if it is newer than the pictures and begins with what this encoder gives.
         report: told how far it is.
-        weights: the autoencoder's checkpoint.
     """
-    newest = max(path.stat().st_mtime for path in (images, weights))
-    if target.is_file() and target.stat().st_mtime > newest:
-        return target
     pictures = np.load(images, mmap_mode="r")
+    if target.is_file() and target.stat().st_mtime > images.stat().st_mtime:
+        first = _encode(vae, pictures[0])
+        kept = np.load(target, mmap_mode="r")[0]
+        if kept.shape == first.shape and np.allclose(kept, first, atol=1e-2):
+            return target
     encoded = None
     partial = target.with_suffix(".partial")
     with stage(report, f"encode {images.stem}") as progress:
         for i, sequence in enumerate(pictures):
-            with torch.autocast("cpu", torch.bfloat16):
-                posterior = vae.encode(fold(to_float(sequence)), return_dict=False)[0]
-            latent = posterior.mode().to(torch.float16).numpy()
+            latent = _encode(vae, sequence)
             if encoded is None:
                 shape = (len(pictures), *latent.shape)
                 encoded = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
@@ -42,6 +41,11 @@ def encode_set(vae: Any, images: Path, target: Path, report: Report, *, weights:
     encoded.flush()
     os.replace(partial, target)
     return target
+
+
+def _encode(vae: Any, sequence: np.ndarray) -> np.ndarray:
+    posterior = vae.encode(fold(to_float(sequence)), return_dict=False)[0]
+    return posterior.mode().to(torch.float16).numpy()
 
 
 def motion_buckets(images: Path) -> np.ndarray:

@@ -15,11 +15,13 @@ from diffusion2.atomic_files import atomic_path
 from diffusion2.errors import InputError
 from diffusion2.events import Report
 from diffusion2.priors.devices import choose_device
-from diffusion2.priors.mini import WEIGHTS_FILE, build_autoencoder
+from diffusion2.priors.mini import WEIGHTS_FILE
+from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
 from diffusion2.training.data import build_set
 from diffusion2.training.diffusion import (
     BATCH,
+    MULTIVIEW_CHANNELS,
     UNET_CONFIG,
     VECTOR_WIDTHS,
     DiffusionTask,
@@ -93,15 +95,13 @@ def _sequences(settings: TrainSettings, split: str, report: Report) -> SequenceS
     assert settings.part != "vae"
     kind = "video" if settings.part == "video" else "orbit"
     images = build_set(settings.assets, split, kind, settings.cache)
-    vae = trained_vae(settings.cache)
-    weights = settings.cache / "vae.safetensors"
-    latents = encode_set(vae, images, images.with_suffix(".latents.npy"), report, weights=weights)
+    latents = encode_set(trained_vae(settings.cache), images, images.with_suffix(".latents.npy"), report)
     motion = latents.with_suffix(".motion.npy")
     is_old = not motion.is_file() or motion.stat().st_mtime < images.stat().st_mtime
     if kind == "video" and is_old:
         with atomic_path(motion) as temporary:
             np.save(temporary, motion_buckets(images))
-    return open_set(settings.part, latents, images.with_suffix(".json"), vae.config["scaling_factor"])
+    return open_set(settings.part, latents, images.with_suffix(".json"))
 
 
 def _starting_network(part: str, cache: Path) -> SpatioTemporalUNet:
@@ -115,16 +115,13 @@ def _starting_network(part: str, cache: Path) -> SpatioTemporalUNet:
         return network
     if not (cache / f"{part}.safetensors").is_file():
         _load_average(network, cache / "video.safetensors", "video")
-    return multiview_from_video(network, VECTOR_WIDTHS["multiview"])
+    return multiview_from_video(network, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
 
 
 def trained_vae(cache: Path) -> Any:
-    """Load the trained autoencoder, its scale set to what gives the latents a standard deviation of 1."""
-    checkpoint = cache / "vae.safetensors"
-    vae = build_autoencoder(VAE_CONFIG)
-    _load_average(vae, checkpoint, "vae")
-    log = checkpoint.with_suffix(".log.jsonl").read_text().splitlines()
-    vae.register_to_config(scaling_factor=round(1 / json.loads(log[-1])["latent_std"], 4))
+    """Load the trained autoencoder."""
+    vae: Any = PatchAutoencoder(**VAE_CONFIG)
+    _load_average(vae, cache / "vae.safetensors", "vae")
     return vae.eval().requires_grad_(False)
 
 
@@ -150,15 +147,15 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
     """
     steps = {}
     networks: dict[Part, Any] = {"vae": trained_vae(cache)}
-    for part in ("video", "multiview"):
-        networks[part] = SpatioTemporalUNet(
-            **UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS[part]
-        )
+    video = SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
+    networks["video"] = video
+    networks["multiview"] = multiview_from_video(video, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
     for part, network in networks.items():
         steps[part] = _load_average(network, cache / f"{part}.safetensors", part)
         folder = out / part
         folder.mkdir(parents=True, exist_ok=True)
         config = {k: v for k, v in network.config.items() if not k.startswith("_")}
+        config["_class_name"] = type(network).__name__
         with atomic_path(folder / "config.json") as temporary:
             temporary.write_text(json.dumps(config, indent=2) + "\n")
         tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}

@@ -1,0 +1,68 @@
+"""The mini pair's autoencoder: principal components of patches as latents, and diffusers' decoder."""
+
+import functools
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor, nn
+
+NO_VARIANCE = -30.0
+"""Logarithm of a latent's variance around its mode: diffusers' smallest."""
+
+
+class PatchAutoencoder(AutoencoderKL):
+    """diffusers' autoencoder with a linear encoder, one convolution as wide as its stride.
+
+    A convolutional encoder that is trained for the best pictures alone makes codes that turn into others
+    when the object moves by a few pixels: what moves or turns can hardly be predicted in them, least of all
+    by a small network. The first principal components of patches, which hold most, are mean colours: they
+    change smoothly. White is zero.
+
+    Configuration, `from_config` and `save_pretrained` are those of diffusers; there are no quantisation
+    layers.
+    """
+
+    # diffusers reads the configuration's fields off this signature: it has to be the wrapped one
+    @functools.wraps(AutoencoderKL.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        config: Any = self.config
+        stride = 2 ** (len(config["block_out_channels"]) - 1)
+        self.encoder: Any = nn.Conv2d(config["in_channels"], 2 * config["latent_channels"], stride, stride)
+        nn.init.constant_(self.encoder.bias, NO_VARIANCE)
+
+    @torch.no_grad()
+    def set_components(self, components: Tensor) -> None:
+        """Make the latents of these components.
+
+        Args:
+            components: (C, 3, s, s), what pictures in [-1, 1], less white, are multiplied with; s pixels
+                are a patch.
+        """
+        channels = len(components)
+        fold = round(math.sqrt(self.config["in_channels"] / 3))
+        weight = F.pixel_unshuffle(components, fold)
+        self.encoder.weight.zero_()
+        self.encoder.weight[:channels] = weight
+        self.encoder.bias[:channels] = -weight.sum((1, 2, 3))
+
+
+def principal_components(second_moment: Tensor, count: int, flatness: float) -> Tensor:
+    """Give the components of patches that hold the most, scaled so that a latent's square is 1 on average.
+
+    Args:
+        second_moment: (D, D), of the patches.
+        count: how many components, C.
+        flatness: 0 keeps their spread, the square root of the eigenvalue; 1 makes all alike.
+
+    Returns:
+        (C, D) float32
+    """
+    values, vectors = torch.linalg.eigh(second_moment.double())
+    values, vectors = values.flip(0)[:count], vectors.flip(1)[:, :count]
+    scale = values ** (-flatness / 2)
+    mean_square = (values * scale**2).mean()
+    return (vectors * scale / mean_square.sqrt()).T.float()
