@@ -1,0 +1,89 @@
+"""What the mini pair makes of one true picture of each creature: its orbit and its video, each prior alone.
+
+    .venv/bin/python benchmarks/references.py ASSETS TRUTH [--guidance 3 5] [--seed 0] [--sheet PNG]
+        [--weights FOLDER]
+
+For every guidance of the orbit: LPIPS (AlexNet) of the 11 generated views and the overlap of their
+silhouettes with the true ones (intersection over union), means over the views; for the video LPIPS of its
+later frames and its motion as a share of the true one. Ground truth is kept in TRUTH. The sheet has two rows
+for each creature, the true pictures and under them the generated ones: every second view, of which the last
+is the given picture, then every second frame.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from diffusion2.config import PRESETS, GenerateSettings
+from diffusion2.evaluation.ground_truth.creatures import CREATURES, creature_truth
+from diffusion2.exporters import write_contact_sheet
+from diffusion2.image_matrix import Conditions
+from diffusion2.lpips import load_lpips
+from diffusion2.priors.mini import load_pair
+from diffusion2.sampling.generate import sample_references
+
+OBJECT = 0.92
+"""A pixel whose darkest channel is below shows the object."""
+
+
+def main() -> None:
+    """Sample, print, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("assets", type=Path)
+    parser.add_argument("truth", type=Path)
+    parser.add_argument(
+        "--guidance", nargs="*", type=float, default=[PRESETS["mini"].sampling.views_guidance]
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sheet", type=Path, help="of the first guidance")
+    parser.add_argument("--weights", type=Path, help="default: the package's")
+    options = parser.parse_args()
+    pair, lpips = load_pair(folder=options.weights), load_lpips()
+    truths = {c.name: creature_truth(c, options.assets, options.truth).images.float() for c in CREATURES}
+    rows: list[Tensor] = []
+    for guidance in options.guidance:
+        print(
+            f"guidance {guidance:g}: creature, LPIPS and overlap of the orbit, LPIPS and motion of the video"
+        )
+        scores = []
+        for name, truth in truths.items():
+            settings = _settings(guidance, options.seed)
+            made = sample_references(pair, Conditions(truth[-1, 0], video=None, views=None), settings)
+            assert made.views is not None
+            assert made.video is not None
+            scores.append(_compare(lpips, made.views, made.video, truth))
+            print(f"  {name:12}" + "".join(f"{score:8.3f}" for score in scores[-1]), flush=True)
+            if guidance == options.guidance[0]:
+                rows += [
+                    torch.cat([truth[1::2, 0], truth[-1, ::2]]),
+                    torch.cat([made.views[1::2], made.video[::2]]),
+                ]
+        print("  " + "mean".ljust(12) + "".join(f"{s:8.4f}" for s in torch.tensor(scores).mean(0).tolist()))
+    if options.sheet:
+        write_contact_sheet(torch.stack(rows), options.sheet, max_side=1600)
+
+
+def _settings(guidance: float, seed: int) -> GenerateSettings:
+    mini = PRESETS["mini"]
+    return replace(mini, seed=seed, sampling=replace(mini.sampling, views_guidance=guidance))
+
+
+def _compare(
+    lpips: Callable[[Tensor, Tensor], Tensor], views: Tensor, video: Tensor, truth: Tensor
+) -> tuple[float, ...]:
+    true_views, true_video = truth[:-1, 0], truth[-1]
+    with torch.no_grad():
+        of_views = float(lpips(views[:-1], true_views).mean())
+        of_video = float(lpips(video[1:], true_video[1:]).mean())
+    made, real = views[:-1].amin(1) < OBJECT, true_views.amin(1) < OBJECT
+    overlap = (made & real).sum((1, 2)) / (made | real).sum((1, 2)).clamp(min=1)
+    moved, moves = ((v[1:] - v[:-1]).abs().mean() for v in (video, true_video))
+    return of_views, float(overlap.mean()), of_video, float(moved / moves)
+
+
+if __name__ == "__main__":
+    main()
