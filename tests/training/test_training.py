@@ -16,7 +16,7 @@ from diffusion2.errors import InputError, NumericalError, WeightsError
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.image_encoder import PooledLatentEncoder
-from diffusion2.priors.mini import PIXEL_UNSHUFFLE
+from diffusion2.priors.mini import PIXEL_UNSHUFFLE, load_pair
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
@@ -30,6 +30,7 @@ from diffusion2.training.diffusion import (
 )
 from diffusion2.training.latents import encode_set
 from diffusion2.training.loop import LoopSettings, Trainer, averaged
+from diffusion2.training.mini import pack, trained_vae
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage, orthogonalize
 from diffusion2.training.vae import VAE_CONFIG, fit_components, to_float
 
@@ -172,11 +173,15 @@ def test_a_rolled_orbit_keeps_its_angles_and_takes_another_reference():
     assert torch.equal(vector, views.sequence(0, roll=0)[2])
 
 
+def new_video() -> SpatioTemporalUNet:
+    return SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
+
+
 def test_training_and_sampling_show_the_network_the_same():
     pictures = torch.rand(2, LENGTH, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     vae = PatchAutoencoder(**VAE_CONFIG)
     codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
-    video = SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
+    video = new_video()
     multiview = multiview_from_video(video, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
     latents = np.stack([codec.encode_mode(sequence).half().numpy() for sequence in pictures])
     items = [_item(elevation_deg=20.0), _item(elevation_deg=-5.0)]
@@ -266,6 +271,39 @@ def test_latents_are_encoded_anew_when_the_pictures_or_the_encoder_change(tmp_pa
     later = target.stat().st_mtime + 1
     os.utime(images, (later, later))
     assert calls() == 3
+
+
+def test_checkpoints_of_another_autoencoder_are_refused_by_name(tmp_path):
+    save_file(
+        {"average.encoder.conv_in.bias": torch.zeros(32)},
+        tmp_path / "vae.safetensors",
+        {"task": "vae", "step": "9"},
+    )
+    with pytest.raises(WeightsError, match=r"vae\.safetensors belongs to another network"):
+        trained_vae(tmp_path)
+
+
+def test_a_packed_pair_loads(tmp_path):
+    cache, video = tmp_path / "cache", new_video()
+    multiview = multiview_from_video(video, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
+    vae = PatchAutoencoder(**VAE_CONFIG)
+    vae.set_components(torch.randn(VAE_CONFIG["latent_channels"], 3, 8, 8))
+    cache.mkdir()
+    for part, network in (("vae", vae), ("video", video), ("multiview", multiview)):
+        average = {f"average.{name}": p.detach().contiguous() for name, p in network.named_parameters()}
+        save_file(average, cache / f"{part}.safetensors", {"task": part, "step": "7"})
+    assert pack(cache, tmp_path / "packed") == {"vae": 7, "video": 7, "multiview": 7}
+    pair = load_pair(folder=tmp_path / "packed")
+    picture = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    expected = LatentCodec(vae, PIXEL_UNSHUFFLE).encode_mode(picture)
+    assert torch.allclose(
+        pair.codec.encode_scaled(picture), expected, atol=2e-2 * float(expected.abs().max())
+    )
+    condition = pair.multiview.prepare(
+        picture, orbit(LENGTH, height=SIZE), Guidance(constant_scale(LENGTH, 1.0)), cond_aug=0.0, seed=0
+    )
+    clean = pair.multiview.denoise(torch.randn(1, LENGTH, *expected.shape[1:]), 1.0, condition)
+    assert torch.isfinite(clean).all()
 
 
 def test_recolouring_turns_grey_into_grey():

@@ -49,10 +49,8 @@ def load_pair(
     if name != "mini":
         raise WeightsError(f"load_pair loads the mini pair; {name!r} is for full_size.load_full_size")
     folder = mini_folder() if folder is None else folder
-    vae, place = (
-        load_network(_autoencoder_kind(folder / "vae"), folder / "vae"),
-        Place(device, offload=offload),
-    )
+    vae = load_network(_autoencoder_kind(folder / "vae"), folder / "vae")
+    place = Place(device, offload=offload)
     codec = LatentCodec(vae, PIXEL_UNSHUFFLE, place=place)
     encoder, dtype = PooledLatentEncoder(), choose_dtype(precision, device)
     video = load_network(SpatioTemporalUNet, folder / "video")

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from diffusion2.atomic_files import atomic_path
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report
 from diffusion2.priors.devices import choose_device
 from diffusion2.priors.mini import WEIGHTS_FILE
@@ -131,7 +131,11 @@ def _load_average(network: nn.Module, checkpoint: Path, part: Part) -> int:
         raise InputError(f"{checkpoint} does not exist: run `diffusion2 train {part}` first")
     tensors, metadata = read_checkpoint(checkpoint, part)
     prefix = "average."
-    network.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
+    averages = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+    shapes = {name: parameter.shape for name, parameter in network.state_dict().items()}
+    if {name: tensor.shape for name, tensor in averages.items()} != shapes:
+        raise WeightsError(f"{checkpoint} belongs to another network: move it away, and train {part} anew")
+    network.load_state_dict(averages)
     return int(metadata["step"])
 
 

@@ -67,11 +67,11 @@ class VaeTask:
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Give the loss of one batch: half of the pictures mirrored, most batches cropped to save time."""
         images = to_float(self._draw(rng))
+        with torch.no_grad():
+            latents = self.network.encode(fold(images), return_dict=False)[0].mode()
+        levels = torch.from_numpy(rng.uniform(0, MOST_NOISE, (len(latents), 1, 1, 1))).to(latents)
+        noisy = latents + levels * torch.randn_like(latents)
         with torch.autocast("cpu", torch.bfloat16):
-            posterior = self.network.encode(fold(images), return_dict=False)[0]
-            latents = posterior.mode()
-            levels = torch.from_numpy(rng.uniform(0, MOST_NOISE, (len(latents), 1, 1, 1))).to(latents)
-            noisy = latents + levels * torch.randn_like(latents)
             decoded = self.network.decode(noisy, return_dict=False)[0]
         decoded = (F.pixel_shuffle(decoded.float(), PIXEL_UNSHUFFLE) + 1) / 2
         with torch.autocast("cpu", torch.bfloat16):
