@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from diffusion2.cameras import orbit
-from diffusion2.meshes import MeshRenderer, frame_points, load_model
+from diffusion2.meshes import MeshRenderer, load_model
 from diffusion2.meshes.renderer import on_white
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.mini import load_pair
+from diffusion2.training.data import clip_framing
 from diffusion2.training.vae import to_float
 
 BANDS = ((1, 2), (2, 4), (4, 6), (6, 99))
@@ -29,8 +30,7 @@ def main() -> None:
     codec = load_pair(folder=Path(sys.argv[2]) if len(sys.argv) > 2 else None).codec
     assert isinstance(codec, LatentCodec)
     model = load_model(Path(sys.argv[1]))
-    points = model.pose(None, 0.0)
-    framing = frame_points(torch.cat([torch.as_tensor(p) for p, _ in points]).numpy(), 0.7)
+    framing = clip_framing(model, None, 0.7)
     pictures = to_float(on_white(MeshRenderer(model, 128).render(orbit(12), framing)))
     latents = codec.encode_scaled(pictures)
     shares = ", ".join(

@@ -20,14 +20,13 @@ from torch import Tensor
 
 from diffusion2.config import PRESETS, GenerateSettings
 from diffusion2.evaluation.ground_truth.creatures import CREATURES, creature_truth
+from diffusion2.evaluation.metrics.consistency import frame_changes
 from diffusion2.exporters import write_contact_sheet
 from diffusion2.image_matrix import Conditions
 from diffusion2.lpips import load_lpips
 from diffusion2.priors.mini import load_pair
+from diffusion2.reconstruction.masks import estimate_alphas
 from diffusion2.sampling.generate import sample_references
-
-OBJECT = 0.92
-"""A pixel whose darkest channel is below shows the object."""
 
 
 def main() -> None:
@@ -79,9 +78,9 @@ def _compare(
     with torch.no_grad():
         of_views = float(lpips(views[:-1], true_views).mean())
         of_video = float(lpips(video[1:], true_video[1:]).mean())
-    made, real = views[:-1].amin(1) < OBJECT, true_views.amin(1) < OBJECT
-    overlap = (made & real).sum((1, 2)) / (made | real).sum((1, 2)).clamp(min=1)
-    moved, moves = ((v[1:] - v[:-1]).abs().mean() for v in (video, true_video))
+    made, real = (estimate_alphas(images)[0] > 0 for images in (views[:-1], true_views))
+    overlap = (made & real).sum((1, 2, 3)) / (made | real).sum((1, 2, 3)).clamp(min=1)
+    moved, moves = (frame_changes(pictures).mean() for pictures in (video, true_video))
     return of_views, float(overlap.mean()), of_video, float(moved / moves)
 
 

@@ -25,7 +25,14 @@ def plain(request: pytest.FixtureRequest, pair_folder: Path) -> NetworkMultiview
 
 @pytest.fixture
 def exact(pair_folder: Path) -> NetworkMultiviewPrior:
-    return load_pair("mini", pair_folder, precision="float32").multiview
+    prior = load_pair("mini", pair_folder, precision="float32").multiview
+    for block in spatial_blocks(prior.network):
+        block.attn1.to_v.weight.data *= 10  # random attention hardly adds anything
+    return prior
+
+
+def spatial_blocks(network: nn.Module) -> list[nn.Module]:
+    return [b for module in network.modules() for b in getattr(module, "transformer_blocks", ())]
 
 
 def prepare(prior: NetworkMultiviewPrior, scale: float, pictures: Tensor | None = None) -> SequenceCondition:
@@ -64,10 +71,9 @@ def blend_by_hooks(network: nn.Module, mixing: Tensor) -> None:
         by_column = output.reshape(-1, FRAMES, VIEWS, *output.shape[1:])
         return torch.einsum("fg,hgvpc->hfvpc", mixing, by_column).reshape(output.shape)
 
-    for module in network.modules():
-        for block in getattr(module, "transformer_blocks", ()):
-            block.attn1.to_k.register_forward_hook(blend)
-            block.attn1.to_v.register_forward_hook(blend)
+    for block in spatial_blocks(network):
+        block.attn1.to_k.register_forward_hook(blend)
+        block.attn1.to_v.register_forward_hook(blend)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.75])
@@ -85,7 +91,7 @@ def test_keys_and_values_are_blended_each_half_for_itself(scale: float, exact: N
     halves = [exact.denoise(columns(), 2.0, half) for half in (conditional, unconditional)]
     expected = Guidance(constant_scale(VIEWS, scale)).combine(*halves)
     assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()  # another order of float32 sums
-    assert (got - without).abs().max() > 1e-4  # and it does something
+    assert (got - without).abs().max() > 1e-3  # and it does something
 
 
 def test_a_frame_hears_of_a_neighbours_change_only_where_features_are_shared(

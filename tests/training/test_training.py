@@ -337,11 +337,12 @@ def test_held_out_models_are_never_trained_on_and_no_item_is_a_synchronised_mult
     assert videos == plan_videos(model, file, "train")
 
 
-def test_the_encoder_gives_the_largest_components_of_patches_and_nothing_for_white():
+def test_the_encoder_gives_the_largest_components_of_patches_and_nothing_for_white(tmp_path: Path):
     rng = np.random.default_rng(0)
     # every patch is one colour: three components hold all
     colours = rng.integers(0, 256, (40, 1, 4, 4, 3)).repeat(8, 2).repeat(8, 3).astype(np.uint8)
-    components = fit_components([colours])
+    np.save(tmp_path / "colours.npy", colours)
+    components = fit_components([tmp_path / "colours.npy"])
     vae = PatchAutoencoder(**VAE_CONFIG)
     vae.set_components(components)
     codec = LatentCodec(vae, PIXEL_UNSHUFFLE)

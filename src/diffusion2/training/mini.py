@@ -30,7 +30,7 @@ from diffusion2.training.diffusion import (
 )
 from diffusion2.training.latents import encode_set, motion_buckets
 from diffusion2.training.loop import LoopSettings, Trainer, read_checkpoint
-from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode
+from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode, fit_components
 
 Part = Literal["vae", "video", "multiview"]
 DEFAULT_CACHE = Path.home() / ".cache" / "diffusion2" / "mini"
@@ -75,7 +75,8 @@ def train(settings: TrainSettings, report: Report) -> Path:
         sets = {
             s: [build_set(settings.assets, s, k, settings.cache) for k in kinds] for s in ("train", "val")
         }
-        Trainer(VaeTask(sets["train"], sets["val"]), checkpoint).run(settings.loop, report)
+        network = _starting_autoencoder(settings.cache, sets["train"])
+        Trainer(VaeTask(network, sets["train"], sets["val"]), checkpoint).run(settings.loop, report)
         return checkpoint
     train_set, held_out = (_sequences(settings, split, report) for split in ("train", "val"))
     network = _starting_network(settings.part, settings.cache)
@@ -102,6 +103,15 @@ def _sequences(settings: TrainSettings, split: str, report: Report) -> SequenceS
         with atomic_path(motion) as temporary:
             np.save(temporary, motion_buckets(images))
     return open_set(settings.part, latents, images.with_suffix(".json"))
+
+
+def _starting_autoencoder(cache: Path, sets: list[Path]) -> PatchAutoencoder:
+    """Make an autoencoder of the sets' components; a checkpoint, where there is one, brings its own."""
+    torch.manual_seed(0)
+    network = PatchAutoencoder(**VAE_CONFIG)
+    if not (cache / "vae.safetensors").is_file():
+        network.set_components(fit_components(sets))
+    return network
 
 
 def _starting_network(part: str, cache: Path) -> SpatioTemporalUNet:

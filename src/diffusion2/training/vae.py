@@ -27,7 +27,7 @@ VAE_CONFIG = {
     "use_quant_conv": False,
     "use_post_quant_conv": False,
 }
-PATCH = PIXEL_UNSHUFFLE * 4
+PATCH = PIXEL_UNSHUFFLE * 2 ** (len(VAE_CONFIG["block_out_channels"]) - 1)
 """Pixels of a patch along a side."""
 FLATNESS = 0.25
 """See `principal_components`: a little less is left to the first components, the patches' mean colours."""
@@ -46,6 +46,7 @@ class VaeTask:
     Only the decoder learns.
 
     Args:
+        network: what is trained; its components are fitted already.
         sets: rendered training sets, (N, T, H, W, 3) uint8 files.
         held_out: sets of objects that are never trained on.
     """
@@ -53,12 +54,10 @@ class VaeTask:
     name = "vae"
     matrix_rate = 0.01
 
-    def __init__(self, sets: list[Path], held_out: list[Path]) -> None:
-        torch.manual_seed(0)
+    def __init__(self, network: PatchAutoencoder, sets: list[Path], held_out: list[Path]) -> None:
         # In memory: pictures picked at random from a mapped file would wait for the disk.
         self._images = [np.load(path) for path in sets]
-        self.network: Any = PatchAutoencoder(**VAE_CONFIG)
-        self.network.set_components(fit_components(self._images))
+        self.network: Any = network
         self.network.encoder.requires_grad_(False)
         self._lpips = load_lpips()
         held = [np.load(path, mmap_mode="r") for path in held_out]
@@ -123,14 +122,15 @@ class VaeTask:
         return torch.stack([row for pair in zip(rows, decoded, strict=True) for row in pair])
 
 
-def fit_components(sets: list[np.ndarray]) -> Tensor:
+def fit_components(sets: list[Path]) -> Tensor:
     """Give the principal components of the sets' patches, (C, 3, PATCH, PATCH); see `PatchAutoencoder`.
 
     Args:
-        sets: (N, T, H, W, 3) uint8 each.
+        sets: rendered sets, (N, T, H, W, 3) uint8 files.
     """
     moment, patches = torch.zeros(3 * PATCH**2, 3 * PATCH**2), 0
-    for images in sets:
+    for path in sets:
+        images = np.load(path, mmap_mode="r")
         for picture in _spread(images, min(FITTED_PICTURES, len(images))).split(1):
             less_white = F.pixel_unshuffle(2 * picture - 2, PATCH)[0].flatten(1)
             moment += less_white @ less_white.T
