@@ -27,6 +27,9 @@ class SamplingSettings:
     """N_r: in so many first steps, noise is put back and the step repeated (variance reduction)."""
     rollback_noise: Literal["reduced", "preserving"] = "reduced"
     """How much noise is put back: less than was there, as in the paper, or what keeps the noise level."""
+    reference_noise_kept: float = 1.0
+    """Share of its noise that a step leaves while the references are made. Slightly below 1 it takes off what
+    badly trained priors leave behind; in the matrix the rollbacks do that."""
     multiview_weight: float = 0.5
     """s: weight of the multi-view prior; the video prior gets 1 - s."""
     weight_schedule: Literal["constant", "linear", "cosine", "logistic"] = "constant"
@@ -85,6 +88,7 @@ class SamplingSettings:
             ("sigma_max", 1e-6, 1e6),
             ("rho", 0.1, 100),
             ("rollback_steps", 0, self.steps),
+            ("reference_noise_kept", 0.01, 1),
             ("multiview_weight", 0, 1),
             ("checkpoint_every", 1, 10_000),
             ("last_multiview_weight", 0, 1),

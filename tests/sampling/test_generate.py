@@ -34,9 +34,21 @@ def test_references_have_the_shapes_of_the_matrix_and_follow_the_picture(
 ) -> None:
     assert conditions.video.shape == (5, 3, 16, 16)
     assert conditions.views.shape == (4, 3, 16, 16)
-    assert 0 < (conditions.video[0] - picture).abs().mean() < 0.3  # standard deviation 0.2 around it
+    assert torch.equal(conditions.video[0], picture)
+    assert torch.equal(conditions.views[-1], picture)
+    # standard deviation 0.2 around it
+    assert 0 < (conditions.video[1:] - picture).abs().mean() < 0.3
     # the two references are drawn independently
-    assert (conditions.video[:4] - conditions.views).abs().mean() > 0.05
+    assert (conditions.video[1:4] - conditions.views[:3]).abs().mean() > 0.05
+
+
+def test_references_that_keep_less_noise_differ_less(
+    gaussian_pair: PriorPair, conditions: Conditions, picture: Tensor
+) -> None:
+    settings = replace(SETTINGS, sampling=replace(SETTINGS.sampling, reference_noise_kept=0.8))
+    less = sample_references(gaussian_pair, Conditions(picture), settings)
+    assert (less.video[1:] - picture).std() < 0.9 * (conditions.video[1:] - picture).std()
+    assert (less.views[:-1] - picture).std() < 0.9 * (conditions.views[:-1] - picture).std()
 
 
 def test_references_side_by_side_are_those_one_after_the_other(

@@ -199,6 +199,14 @@ def test_noise_that_preserves_the_level_restores_it() -> None:
     assert seen[0][1] == pytest.approx((math.sqrt(17) / 4 + math.sqrt(15) * 10) / 4)
 
 
+def test_a_step_leaves_the_share_of_its_noise_that_is_kept() -> None:
+    sigmas, weights = torch.tensor([4.0, 1.0, 0.5, 0.0]), torch.zeros(3, 1)
+    seen = follow_zero(JointSchedule(sigmas, weights, noise_kept=0.9), [1.0])
+    assert [v for _, v in seen] == pytest.approx([math.sqrt(17) / 4 * 0.9, math.sqrt(17) / 8 * 0.81, 0])
+    with pytest.raises(InputError, match="noise_kept"):
+        JointSchedule(sigmas, weights, noise_kept=0.0)
+
+
 @pytest.mark.parametrize("solver", ["euler", "dpmpp-2m"])
 def test_continuing_from_a_step_is_the_same_to_the_bit(solver: str, matrix: GaussianMatrix) -> None:
     schedule = replace(make_schedule(7, 0.4, 3), solver=solver)

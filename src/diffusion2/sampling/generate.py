@@ -37,7 +37,8 @@ def sample_references(
         report: hears of the stage "references", whose units are steps of either.
 
     Returns:
-        The conditions with video (F, 3, H, W) and views (V, 3, H, W), float32 in [0, 1].
+        The conditions with video (F, 3, H, W) and views (V, 3, H, W), float32 in [0, 1]; the picture itself
+        is the first frame and the last view.
 
     Raises:
         InputError: the picture's size does not fit the priors.
@@ -62,7 +63,11 @@ def sample_references(
             return pair.codec.decode(job[0].sample(settings.sampling, job[1]))
 
         images = list(workers.map(run, zip(jobs.values(), listeners, strict=True)))
-    return replace(conditions, **dict(zip(jobs, images, strict=True)))
+    made = dict(zip(jobs, images, strict=True))
+    for name, at in (("video", 0), ("views", -1)):
+        if name in made:
+            made[name][at] = picture  # the prior was given it, and makes it a little different
+    return replace(conditions, **made)
 
 
 def sample_matrix(
@@ -230,7 +235,12 @@ class _Reference:
     def sample(self, sampling: SamplingSettings, progress: Progress) -> Tensor:
         """Give its latents, (T, C, h, w)."""
         weights = torch.full((sampling.steps, self.noise.shape[0]), 0.0 if self.columns is None else 1.0)
-        schedule = JointSchedule(_sigmas(sampling), weights, solver=sampling.solver)
+        schedule = JointSchedule(
+            _sigmas(sampling),
+            weights,
+            solver=sampling.solver,
+            noise_kept=sampling.reference_noise_kept,
+        )
         return sample_joint(self.rows, self.columns, self.noise, schedule, Workers(), progress).flatten(0, 1)
 
 

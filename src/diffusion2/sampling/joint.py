@@ -30,6 +30,8 @@ class JointSchedule:
         rollback_noise: how much: "reduced", `sigma_i - sigma_{i+1}`, as Algorithm 1 has it; or "preserving",
             `sqrt(sigma_i² - sigma_{i+1}²)`, which restores the noise level sigma_i.
         solver: "euler", as in the paper; or "dpmpp-2m", which corrects each step by the estimate before it.
+        noise_kept: share of the next level's noise that a step leaves. Below 1 it takes off what is left of
+            earlier noise where priors, which know less noise at that level from their training, don't.
         feature_reuse: after the rollbacks, priors compute all in every so many-th step and may use what they
             kept in the others.
     """
@@ -40,6 +42,7 @@ class JointSchedule:
     rollback_noise: Literal["reduced", "preserving"] = "reduced"
     solver: Literal["euler", "dpmpp-2m"] = "euler"
     feature_reuse: int = 1
+    noise_kept: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""
@@ -48,6 +51,8 @@ class JointSchedule:
             raise InputError(f"{steps} steps need weights ({steps}, V), not {tuple(self.weights.shape)}")
         if not 0 <= self.rollback_steps <= steps:
             raise InputError(f"rollback_steps must lie between 0 and {steps}, not {self.rollback_steps}")
+        if not 0 < self.noise_kept <= 1:
+            raise InputError(f"noise_kept must lie above 0 and at most at 1, not {self.noise_kept}")
 
     @property
     def steps(self) -> int:
@@ -126,7 +131,7 @@ def sample_joint(
             if not torch.isfinite(denoised).all():
                 raise NumericalError("sampling", i, sigmas[i], "a prior's estimate overflowed")
             target = denoised if earlier is None else extrapolate(earlier, denoised, sigmas[i - 1 : i + 2])
-            latents = _step(latents, target, sigmas[i], sigmas[i + 1])
+            latents = _step(latents, target, sigmas[i], schedule.noise_kept * sigmas[i + 1])
             if schedule.solver == "dpmpp-2m":
                 earlier = denoised
             done += 1
@@ -174,7 +179,7 @@ def compose(
 
 
 def _step(latents: Tensor, target: Tensor, sigma: float, below: float) -> Tensor:
-    """Take an Euler step from a noise level to the next one below it, towards a clean matrix."""
+    """Take an Euler step from a noise level to one below it, towards a clean matrix."""
     slope = (latents - target) / sigma
     return latents + (below - sigma) * slope
 
