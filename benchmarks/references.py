@@ -1,7 +1,7 @@
 """What the mini pair makes of one true picture of each creature: its orbit and its video, each prior alone.
 
-    .venv/bin/python benchmarks/references.py ASSETS TRUTH [--guidance 3 5] [--seed 0] [--sheet PNG]
-        [--weights FOLDER]
+    .venv/bin/python benchmarks/references.py ASSETS TRUTH [--guidance 3 5] [--noise-kept 0.97] [--seed 0]
+        [--sheet PNG] [--weights FOLDER]
 
 For every guidance of the orbit: LPIPS (AlexNet) of the 11 generated views and the overlap of their
 silhouettes with the true ones (intersection over union), means over the views; for the video LPIPS of its
@@ -31,12 +31,12 @@ from diffusion2.sampling.generate import sample_references
 
 def main() -> None:
     """Sample, print, draw."""
+    preset = PRESETS["mini"].sampling
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("assets", type=Path)
     parser.add_argument("truth", type=Path)
-    parser.add_argument(
-        "--guidance", nargs="*", type=float, default=[PRESETS["mini"].sampling.views_guidance]
-    )
+    parser.add_argument("--guidance", nargs="*", type=float, default=[preset.views_guidance])
+    parser.add_argument("--noise-kept", type=float, default=preset.reference_noise_kept)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheet", type=Path, help="of the first guidance")
     parser.add_argument("--weights", type=Path, help="default: the package's")
@@ -50,7 +50,7 @@ def main() -> None:
         )
         scores = []
         for name, truth in truths.items():
-            settings = _settings(guidance, options.seed)
+            settings = _settings(guidance, options.noise_kept, options.seed)
             made = sample_references(pair, Conditions(truth[-1, 0], video=None, views=None), settings)
             assert made.views is not None
             assert made.video is not None
@@ -66,9 +66,10 @@ def main() -> None:
         write_contact_sheet(torch.stack(rows), options.sheet, max_side=1600)
 
 
-def _settings(guidance: float, seed: int) -> GenerateSettings:
+def _settings(guidance: float, kept: float, seed: int) -> GenerateSettings:
     mini = PRESETS["mini"]
-    return replace(mini, seed=seed, sampling=replace(mini.sampling, views_guidance=guidance))
+    sampling = replace(mini.sampling, views_guidance=guidance, reference_noise_kept=kept)
+    return replace(mini, seed=seed, sampling=sampling)
 
 
 def _compare(

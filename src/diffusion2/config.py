@@ -329,6 +329,7 @@ PRESETS: dict[str, GenerateSettings] = {
             video_guidance=5.0,
             last_video_guidance=5.0,
             reference_video_guidance=1.75,
+            reference_noise_kept=0.97,
             views_guidance=5.0,
             guidance_sigma_low=0.3,
             fps_id=12.0,

@@ -22,7 +22,7 @@ WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
 PIXEL_UNSHUFFLE = 2
 Network = TypeVar("Network", SpatioTemporalUNet, AutoencoderKL)
 AUTOENCODERS = {kind.__name__: kind for kind in (AutoencoderKL, PatchAutoencoder)}
-"""By what their configuration calls them; one that says nothing is of the first kind, as version 1's."""
+"""By what their configuration calls them; one that says nothing is of the first kind."""
 
 
 def load_pair(
