@@ -108,12 +108,13 @@ def write_matrix(folder: Path, matrix: ImageMatrix) -> None:
     write_json(folder / "cameras.json", cameras_to_dict(matrix))
 
 
-def read_matrix(folder: Path) -> ImageMatrix:
+def read_matrix(folder: str | Path) -> ImageMatrix:
     """Read the matrix of a run folder, which any program may have written.
 
     Raises:
         AssetFormatError: a part is missing, can't be read, or does not belong to the others.
     """
+    folder = Path(folder)
     rows = [read_pictures(path, "frame") for path in _numbered(folder / "matrix", "view")]
     shapes = {tuple(images.shape) for images, _ in rows}
     if len(shapes) > 1:

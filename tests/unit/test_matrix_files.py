@@ -69,7 +69,7 @@ def test_numbers_without_leading_zeros_are_read_in_order(folder):
 def test_writing_again_replaces_all_of_the_old_matrix(tmp_path):
     write_matrix(tmp_path, make_matrix(views=4, frames=3))
     write_matrix(tmp_path, make_matrix(views=2, frames=2))
-    assert read_matrix(tmp_path).images.shape[:2] == (2, 2)
+    assert read_matrix(str(tmp_path)).images.shape[:2] == (2, 2)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cameras.json", "matrix"]
 
 
