@@ -6,7 +6,7 @@ y down, z forward); `viewmats` are world-to-camera; `Ks` are in pixels with the 
 the middle of the picture.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,6 +50,22 @@ class Cameras:
             self.fov_deg,
             self.height,
             self.width,
+        )
+
+    def mirrored(self) -> "Cameras":
+        """Give the cameras that see the mirror images of what these see, of the object's mirror image.
+
+        The object is mirrored left to right for the last camera, at azimuth 0, which stays. The others go
+        around the other way, and their order is turned around: azimuths that grow do so here.
+        """
+        order = [*range(len(self) - 2, -1, -1), -1]
+        azimuths = -self.azimuths_deg[order] % 360
+        azimuths[-1] = self.azimuths_deg[-1]
+        return replace(
+            self,
+            azimuths_deg=azimuths,
+            elevations_deg=self.elevations_deg[order],
+            radii=self.radii[order],
         )
 
     @property

@@ -30,6 +30,9 @@ class SamplingSettings:
     reference_noise_kept: float = 1.0
     """Share of its noise that a step leaves while the references are made. Slightly below 1 it takes off what
     badly trained priors leave behind; in the matrix the rollbacks do that."""
+    mirror: bool = False
+    """Let the priors see the mirror image in every second step, so that errors that are not its mirror image
+    average out; with the mini pair alone."""
     multiview_weight: float = 0.5
     """s: weight of the multi-view prior; the video prior gets 1 - s."""
     weight_schedule: Literal["constant", "linear", "cosine", "logistic"] = "constant"

@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
-from diffusion2.errors import WeightsError
+from diffusion2.errors import InputError, WeightsError
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.devices import choose_dtype
 from diffusion2.priors.mini import WEIGHTS_FILE, load_pair
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
+
+from ..tiny_networks import VAE
 
 
 def test_a_pair_loads_as_it_was_written(pair_folder: Path) -> None:
@@ -138,3 +141,22 @@ def test_the_configuration_says_which_autoencoder_it_is(pair_folder: Path) -> No
         path.write_text(json.dumps({**config, "_class_name": name}))
         with pytest.raises(WeightsError, match=said):
             load_pair("mini", pair_folder)
+
+
+def test_shipped_latents_can_be_mirrored() -> None:
+    codec = load_pair("mini").codec
+    ramps = torch.linspace(0, 1, 128)
+    picture = torch.stack(
+        [ramps.expand(128, 128), ramps[:, None] * ramps, 1 - ramps.square().expand(128, 128)]
+    )
+    picture[:, 40:90, 50:70] = torch.tensor([0.9, 0.2, 0.1])[:, None, None]
+    latents = codec.encode_mode(picture[None])
+    expected = codec.encode_mode(picture[None].flip(-1))
+    error = (codec.mirror(latents) - expected).square().mean().sqrt()
+    assert error < 0.02 * expected.square().mean().sqrt()
+    assert (codec.mirror(codec.mirror(latents)) - latents).abs().max() < 0.02 * latents.abs().max()
+
+
+def test_latents_of_a_convolutional_encoder_are_not_mirrored() -> None:
+    with pytest.raises(InputError, match=r"leave out --sampling\.mirror"):
+        LatentCodec(AutoencoderKL(**VAE)).mirror(torch.zeros(1, 4, 8, 8))

@@ -36,6 +36,9 @@ class PixelCodec:
     def decode(self, latents: Tensor) -> Tensor:
         return latents.clamp(0, 1)
 
+    def mirror(self, latents: Tensor) -> Tensor:
+        return latents.flip(-1)
+
 
 def correlation(length: int, neighbours: float) -> Tensor:
     index = torch.arange(length)

@@ -9,6 +9,8 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
 from torch import Tensor
 
+from diffusion2.errors import InputError
+from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.place import Place
 
 ENCODER_PEAK, DECODER_PEAK = 6, 9
@@ -91,6 +93,17 @@ class LatentCodec:
             return ((pixels + 1) / 2).clamp(0, 1).cpu()
 
         return self._work(decode, len(latents), DECODER_PEAK * latents[0, 0].numel() * self.factor**2)
+
+    def mirror(self, latents: Tensor) -> Tensor:
+        """Give the latents (..., C, h, w) of the pictures flipped left to right.
+
+        Raises:
+            InputError: the encoder is convolutional: from what it makes of a picture does not follow what it
+                makes of the mirror image.
+        """
+        if not isinstance(self.vae, PatchAutoencoder):
+            raise InputError("only the mini pair's latents can be mirrored: leave out --sampling.mirror")
+        return torch.einsum("...chw,dc->...dhw", latents, self.vae.mirror.to(latents)).flip(-1)
 
     def _work(self, call: Callable[[slice], Tensor], count: int, pixels_peak: float) -> Tensor:
         """Work on pictures; one takes as much memory as so many pixels at the network's first level."""

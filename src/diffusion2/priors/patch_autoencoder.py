@@ -49,6 +49,18 @@ class PatchAutoencoder(AutoencoderKL):
         self.encoder.weight[:channels] = weight
         self.encoder.bias[:channels] = -weight.sum((1, 2, 3))
 
+    @functools.cached_property
+    def mirror(self) -> Tensor:
+        """Give what turns a patch's components into those of its mirror image, (C, C).
+
+        Most components are even or odd. What the others lose is the share of their mirror images that the C
+        components do not hold.
+        """
+        fold = round(math.sqrt(self.config["in_channels"] / 3))
+        weight = self.encoder.weight[: self.config["latent_channels"]].detach().double()
+        components = F.pixel_shuffle(weight, fold)
+        return (components.flip(-1).flatten(1) @ torch.linalg.pinv(components.flatten(1))).float()
+
 
 def principal_components(second_moment: Tensor, count: int, flatness: float) -> Tensor:
     """Give the components of patches that hold the most, scaled so that a latent's square is 1 on average.

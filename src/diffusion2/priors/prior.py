@@ -110,6 +110,14 @@ class Codec(Protocol):
         """Decode one sequence of latents, (T, C, h, w), to pictures (T, 3, H, W) in [0, 1]."""
         ...
 
+    def mirror(self, latents: Tensor) -> Tensor:
+        """Give the latents (..., C, h, w) of the pictures flipped left to right.
+
+        Raises:
+            InputError: latents of this kind can't be mirrored.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class PriorPair:

@@ -15,6 +15,7 @@ from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, t
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.composition import multiview_weights
 from diffusion2.sampling.joint import JointSchedule, Progress, State, sample_joint
+from diffusion2.sampling.mirroring import mirroring
 from diffusion2.sampling.noise import MATRIX, REFERENCE_VIDEO, REFERENCE_VIEWS, CellNoise
 from diffusion2.sampling.parallel import Sequences, Workers, available_cores
 from diffusion2.sampling.schedule import karras_sigmas
@@ -45,6 +46,7 @@ def sample_references(
         NumericalError: an estimate isn't finite.
     """
     picture = conditions.picture
+    pair = _mirroring(pair, _reference_schedule(settings.sampling, 1, 0.0), settings.sampling)
     jobs: dict[str, _Reference] = {}
     if conditions.video is None:
         noise = _noise(pair, (1, settings.frames), picture, settings.seed, REFERENCE_VIDEO)
@@ -105,6 +107,7 @@ def sample_matrix(
     assert conditions.views is not None
     sampling = settings.sampling
     schedule = _matrix_schedule(settings)
+    pair = _mirroring(pair, schedule, sampling)
     if sampling.feature_reuse > 1:
         pair = pair.reusing_features(schedule.fresh_sigmas)
     rows = video_sequences(pair, conditions.views, settings)
@@ -184,6 +187,10 @@ def view_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings
     return Sequences(pair.multiview, condition)
 
 
+def _mirroring(pair: PriorPair, schedule: JointSchedule, sampling: SamplingSettings) -> PriorPair:
+    return mirroring(pair, schedule.alternate_sigmas) if sampling.mirror else pair
+
+
 def _for_reference_video(settings: GenerateSettings) -> GenerateSettings:
     scale = settings.sampling.reference_video_guidance
     if scale is None:
@@ -205,6 +212,15 @@ def _matrix_schedule(settings: GenerateSettings) -> JointSchedule:
         sampling.rollback_noise,
         sampling.solver,
         sampling.feature_reuse,
+    )
+
+
+def _reference_schedule(sampling: SamplingSettings, views: int, weight: float) -> JointSchedule:
+    return JointSchedule(
+        _sigmas(sampling),
+        torch.full((sampling.steps, views), weight),
+        solver=sampling.solver,
+        noise_kept=sampling.reference_noise_kept,
     )
 
 
@@ -234,13 +250,7 @@ class _Reference:
 
     def sample(self, sampling: SamplingSettings, progress: Progress) -> Tensor:
         """Give its latents, (T, C, h, w)."""
-        weights = torch.full((sampling.steps, self.noise.shape[0]), 0.0 if self.columns is None else 1.0)
-        schedule = JointSchedule(
-            _sigmas(sampling),
-            weights,
-            solver=sampling.solver,
-            noise_kept=sampling.reference_noise_kept,
-        )
+        schedule = _reference_schedule(sampling, self.noise.shape[0], 0.0 if self.columns is None else 1.0)
         return sample_joint(self.rows, self.columns, self.noise, schedule, Workers(), progress).flatten(0, 1)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import torch
@@ -72,6 +73,12 @@ class JointSchedule:
     def fresh_sigmas(self) -> frozenset[float]:
         """Give the noise levels of the steps that are fresh."""
         return frozenset(float(self.sigmas[step]) for step in range(self.steps) if self.is_fresh(step))
+
+    @property
+    def alternate_sigmas(self) -> frozenset[float]:
+        """Give the noise levels of every second fresh step, and of those that use what priors kept there."""
+        fresh = accumulate(self.is_fresh(step) for step in range(self.steps))
+        return frozenset(float(self.sigmas[step]) for step, count in enumerate(fresh) if count % 2 == 0)
 
     def evaluations(self, start: int = 0) -> int:
         """Give the number of evaluations of the matrix from a step on."""
