@@ -44,6 +44,9 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "guidance_3.5": {"video_guidance": 3.5, "last_video_guidance": 3.5, "views_guidance": 3.5},
     "guidance_5": {"video_guidance": 5.0, "last_video_guidance": 5.0, "views_guidance": 5.0},
     "guidance_7": {"video_guidance": 7.0, "last_video_guidance": 7.0, "views_guidance": 7.0},
+    "unmirrored": {"mirror": False},
+    "motion_140": {"motion_bucket_id": 140.0},
+    "motion_155": {"motion_bucket_id": 155.0},
     "views_guidance_1": {"views_guidance": 1.0},
     "views_guidance_2": {"views_guidance": 2.0},
     "views_guidance_3": {"views_guidance": 3.0},
@@ -53,8 +56,8 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "video_guidance_5": {"video_guidance": 5.0, "last_video_guidance": 5.0},
     "guidance_from_1": {"guidance_sigma_low": 1.0},
     "guidance_to_20": {"guidance_sigma_high": 20.0},
-    "weight_0.3": {"multiview_weight": 0.3},
-    "weight_0.7": {"multiview_weight": 0.7},
+    "weight_0.3": {"multiview_weight": 0.3, "weight_schedule": "constant"},
+    "weight_0.7": {"multiview_weight": 0.7, "weight_schedule": "constant"},
     "views_first": {"multiview_weight": 0.8, "weight_schedule": "linear", "last_multiview_weight": 0.2},
     "video_first": {"multiview_weight": 0.2, "weight_schedule": "linear", "last_multiview_weight": 0.8},
 }
@@ -93,7 +96,10 @@ def main() -> None:
 
 def _setting(text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
-    return name, json.loads(value) if value[:1] in "0123456789" else value
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 def _run(options: argparse.Namespace, name: str, sampling: SamplingSettings) -> Results:

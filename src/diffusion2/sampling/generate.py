@@ -46,7 +46,7 @@ def sample_references(
         NumericalError: an estimate isn't finite.
     """
     picture = conditions.picture
-    pair = _mirroring(pair, _reference_schedule(settings.sampling, 1, 0.0), settings.sampling)
+    pair = mirrored(pair, settings)
     jobs: dict[str, _Reference] = {}
     if conditions.video is None:
         noise = _noise(pair, (1, settings.frames), picture, settings.seed, REFERENCE_VIDEO)
@@ -107,7 +107,7 @@ def sample_matrix(
     assert conditions.views is not None
     sampling = settings.sampling
     schedule = _matrix_schedule(settings)
-    pair = _mirroring(pair, schedule, sampling)
+    pair = mirrored(pair, settings)
     if sampling.feature_reuse > 1:
         pair = pair.reusing_features(schedule.fresh_sigmas)
     rows = video_sequences(pair, conditions.views, settings)
@@ -155,6 +155,15 @@ def decode_matrix(pair: PriorPair, latents: Tensor, report: Report = ignore, thr
     return torch.stack(images)
 
 
+def mirrored(pair: PriorPair, settings: GenerateSettings) -> PriorPair:
+    """Give the pair that sees mirror images where the settings want that.
+
+    Raises:
+        InputError: its latents can't be mirrored.
+    """
+    return mirroring(pair, _matrix_schedule(settings).alternate_sigmas) if settings.sampling.mirror else pair
+
+
 def video_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings) -> Sequences:
     """Condition a video on each of the pictures (N, 3, H, W), its first frame."""
     sampling = settings.sampling
@@ -187,10 +196,6 @@ def view_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings
     return Sequences(pair.multiview, condition)
 
 
-def _mirroring(pair: PriorPair, schedule: JointSchedule, sampling: SamplingSettings) -> PriorPair:
-    return mirroring(pair, schedule.alternate_sigmas) if sampling.mirror else pair
-
-
 def _for_reference_video(settings: GenerateSettings) -> GenerateSettings:
     scale = settings.sampling.reference_video_guidance
     if scale is None:
@@ -212,15 +217,6 @@ def _matrix_schedule(settings: GenerateSettings) -> JointSchedule:
         sampling.rollback_noise,
         sampling.solver,
         sampling.feature_reuse,
-    )
-
-
-def _reference_schedule(sampling: SamplingSettings, views: int, weight: float) -> JointSchedule:
-    return JointSchedule(
-        _sigmas(sampling),
-        torch.full((sampling.steps, views), weight),
-        solver=sampling.solver,
-        noise_kept=sampling.reference_noise_kept,
     )
 
 
@@ -250,7 +246,13 @@ class _Reference:
 
     def sample(self, sampling: SamplingSettings, progress: Progress) -> Tensor:
         """Give its latents, (T, C, h, w)."""
-        schedule = _reference_schedule(sampling, self.noise.shape[0], 0.0 if self.columns is None else 1.0)
+        weights = torch.full((sampling.steps, self.noise.shape[0]), 0.0 if self.columns is None else 1.0)
+        schedule = JointSchedule(
+            _sigmas(sampling),
+            weights,
+            solver=sampling.solver,
+            noise_kept=sampling.reference_noise_kept,
+        )
         return sample_joint(self.rows, self.columns, self.noise, schedule, Workers(), progress).flatten(0, 1)
 
 

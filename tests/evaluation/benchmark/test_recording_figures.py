@@ -42,6 +42,9 @@ class Pixels:
     def decode(self, latents):
         return latents.clamp(0, 1)
 
+    def mirror(self, latents):
+        return latents.flip(-1)
+
 
 @pytest.fixture
 def exact_pair():

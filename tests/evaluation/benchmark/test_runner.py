@@ -189,6 +189,12 @@ def test_the_table_says_what_was_measured(filled, tmp_path):
     assert text.splitlines()[0].startswith("| method ")
     assert " ± " in text
     assert "weights 01234567; 2 steps" in text
+    for schedule, said in (("linear", "s 0.9 to 0.1, guidance"), ("constant", "s 0.9, guidance")):
+        sampling = replace(
+            SETTINGS.sampling, multiview_weight=0.9, last_multiview_weight=0.1, weight_schedule=schedule
+        )
+        settings = replace(results.settings, generate=replace(SETTINGS, sampling=sampling))
+        assert said in task_text(replace(results, settings=settings), table)
     assert "at 32 px; measured are 2 views × 9 frames" in text
     assert len({line.count("|") for line in text.splitlines()[:6]}) == 1
     write_report(tmp_path / "benchmark.json", results, {"completion": table})

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor
 
 from diffusion2.cameras import orbit
@@ -12,6 +11,7 @@ from diffusion2.image_matrix import ImageMatrix, frame_times
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.image_encoder import PooledLatentEncoder
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
+from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.prior import PriorPair
 from diffusion2.priors.unet import SpatioTemporalUNet
 
@@ -33,7 +33,7 @@ SETTINGS = replace(
 
 def tiny_pair(settings: GenerateSettings = SETTINGS) -> PriorPair:
     torch.manual_seed(0)
-    codec, encoder = LatentCodec(AutoencoderKL(**VAE), 2), PooledLatentEncoder()
+    codec, encoder = LatentCodec(PatchAutoencoder(**VAE), 2), PooledLatentEncoder()
     video, multiview = (
         SpatioTemporalUNet(
             **{**UNET, "block_out_channels": (32, 32), "projection_class_embeddings_input_dim": width}

@@ -11,6 +11,7 @@ from diffusion2.image_matrix import Conditions
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling import sample_matrix
 from diffusion2.sampling.composition import multiview_weights
+from diffusion2.sampling.generate import mirrored
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ def record(
         settings: where neither prior has the weight 0 in all views of a step.
         report: hears of the stage "matrix".
     """
-    sampling = replace(settings.sampling, batch_size=max(settings.views, settings.frames))
+    pair = mirrored(pair, settings)  # so that what is heard are not the mirror images
+    batch_size = max(settings.views, settings.frames)
+    sampling = replace(settings.sampling, batch_size=batch_size, mirror=False)
     rows, columns = _Listener(pair.video), _Listener(pair.multiview)
     listening = replace(pair, video=rows, multiview=columns)
     sample_matrix(listening, conditions, replace(settings, sampling=sampling), report)

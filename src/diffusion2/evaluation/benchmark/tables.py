@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from diffusion2.atomic_files import write_json
+from diffusion2.config import SamplingSettings
 from diffusion2.evaluation.benchmark.methods import BASELINES
 from diffusion2.evaluation.benchmark.runner import Results
 from diffusion2.evaluation.benchmark.summary import COLUMNS, Row, Stat
@@ -60,7 +61,7 @@ def footnotes(results: Results, table: Sequence[Row]) -> str:
         f"{' '.join(map(str, settings.seeds))}"
         + (", ± is the standard deviation over them." if len(settings.seeds) > 1 else "."),
         f"The {generate.priors} pair, weights {results.weights[:8]}; {sampling.steps} steps from σ "
-        f"{sampling.sigma_max:g}, N_r {sampling.rollback_steps}, s {sampling.multiview_weight:g}, guidance "
+        f"{sampling.sigma_max:g}, N_r {sampling.rollback_steps}, s {_weight(sampling)}, guidance "
         f"{sampling.video_guidance:g} (video) and {sampling.views_guidance:g} (views), where a method does "
         "not say otherwise.",
     ]
@@ -73,6 +74,12 @@ def footnotes(results: Results, table: Sequence[Row]) -> str:
     notes += [f"{name} is missing: {why}." for name, why in results.missing.items()]
     notes += [f"{row.title}, {unit}: {why}." for row in table for unit, why in row.failed.items()]
     return "\n".join(f"- {note}" for note in notes)
+
+
+def _weight(sampling: SamplingSettings) -> str:
+    first, last = sampling.multiview_weight, sampling.last_multiview_weight
+    changes = sampling.weight_schedule != "constant" and last is not None
+    return f"{first:g} to {last:g}" if changes else f"{first:g}"
 
 
 def _clips(results: Results) -> int:
