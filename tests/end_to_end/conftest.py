@@ -20,13 +20,13 @@ SETTINGS = [
 def mini_weights(tmp_path_factory):
     """A folder with vae/, video/ and multiview/ of random weights."""
     import torch
-    from diffusers import AutoencoderKL
     from safetensors.torch import save_file
 
+    from diffusion2.priors.patch_autoencoder import PatchAutoencoder
     from diffusion2.priors.unet import SpatioTemporalUNet
 
     torch.manual_seed(0)
-    vae = AutoencoderKL(
+    vae = PatchAutoencoder(
         in_channels=12,
         out_channels=12,
         latent_channels=8,
@@ -35,6 +35,8 @@ def mini_weights(tmp_path_factory):
         block_out_channels=(8, 8, 8),
         norm_num_groups=4,
         layers_per_block=1,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
     )
     folder = tmp_path_factory.mktemp("weights")
     networks = {"vae": vae}
@@ -45,6 +47,7 @@ def mini_weights(tmp_path_factory):
     for name, network in networks.items():
         (folder / name).mkdir()
         config = {key: value for key, value in network.config.items() if not key.startswith("_")}
+        config["_class_name"] = type(network).__name__
         (folder / name / "config.json").write_text(json.dumps(config))
         tensors = {key: value.half().contiguous() for key, value in network.state_dict().items()}
         save_file(tensors, folder / name / "diffusion_pytorch_model.fp16.safetensors")

@@ -199,6 +199,7 @@ def test_options_reach_the_priors(walk, turns, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Stage1, "load", listening)
     options = ["--elevation", "-5", "--azimuths", "45", "90", "200", "360", "--fps", "4", "--motion", "40"]
+    options.append("--sampling.no-mirror")
     assert call("sample", tmp_path / "run", walk, *options) == 2  # too short for 3 frames at 4 a second
     options[8] = "12"
     assert call("sample", tmp_path / "run", walk, *options) == 0

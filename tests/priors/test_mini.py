@@ -158,5 +158,5 @@ def test_shipped_latents_can_be_mirrored() -> None:
 
 
 def test_latents_of_a_convolutional_encoder_are_not_mirrored() -> None:
-    with pytest.raises(InputError, match=r"leave out --sampling\.mirror"):
+    with pytest.raises(InputError, match=r"set --sampling\.no-mirror"):
         LatentCodec(AutoencoderKL(**VAE)).mirror(torch.zeros(1, 4, 8, 8))

@@ -102,7 +102,7 @@ class LatentCodec:
                 makes of the mirror image.
         """
         if not isinstance(self.vae, PatchAutoencoder):
-            raise InputError("only the mini pair's latents can be mirrored: leave out --sampling.mirror")
+            raise InputError("these weights' latents can't be mirrored: set --sampling.no-mirror")
         return torch.einsum("...chw,dc->...dhw", latents, self.vae.mirror.to(latents)).flip(-1)
 
     def _work(self, call: Callable[[slice], Tensor], count: int, pixels_peak: float) -> Tensor:
