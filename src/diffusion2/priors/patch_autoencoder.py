@@ -43,8 +43,7 @@ class PatchAutoencoder(AutoencoderKL):
                 are a patch.
         """
         channels = len(components)
-        fold = round(math.sqrt(self.config["in_channels"] / 3))
-        weight = F.pixel_unshuffle(components, fold)
+        weight = F.pixel_unshuffle(components, self._fold)
         self.encoder.weight.zero_()
         self.encoder.weight[:channels] = weight
         self.encoder.bias[:channels] = -weight.sum((1, 2, 3))
@@ -56,10 +55,14 @@ class PatchAutoencoder(AutoencoderKL):
         Most components are even or odd. What the others lose is the share of their mirror images that the C
         components do not hold.
         """
-        fold = round(math.sqrt(self.config["in_channels"] / 3))
         weight = self.encoder.weight[: self.config["latent_channels"]].detach().double()
-        components = F.pixel_shuffle(weight, fold)
+        components = F.pixel_shuffle(weight, self._fold)
         return (components.flip(-1).flatten(1) @ torch.linalg.pinv(components.flatten(1))).float()
+
+    @property
+    def _fold(self) -> int:
+        """Give the pixels along a side that are folded into channels before the encoder."""
+        return round(math.sqrt(self.config["in_channels"] / 3))
 
 
 def principal_components(second_moment: Tensor, count: int, flatness: float) -> Tensor:

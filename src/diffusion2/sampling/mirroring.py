@@ -1,7 +1,7 @@
 """Priors that look at a matrix and at its mirror image in turn.
 
 What a network makes of a mirror image should be the mirror image of what it makes of the picture. A badly
-trained one errs differently; over the steps of a sampling, half of these errors average out, at no cost.
+trained one errs differently; over the steps of a sampling, what differs averages out, at no cost.
 """
 
 from collections.abc import Callable
