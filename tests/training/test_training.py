@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from diffusion2.cameras import orbit
@@ -16,24 +16,30 @@ from diffusion2.errors import InputError, NumericalError, WeightsError
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.image_encoder import PooledLatentEncoder
-from diffusion2.priors.mini import PIXEL_UNSHUFFLE, load_pair
+from diffusion2.priors.mini import PIXEL_UNSHUFFLE, WEIGHTS_FILE, load_pair
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
+from diffusion2.sampling.mirroring import _turn_around
 from diffusion2.training.data import LENGTH, SIZE, Item, plan_orbits, plan_videos, random_recolor, read_split
 from diffusion2.training.diffusion import (
+    LOG_SIGMA_MEAN,
+    LOG_SIGMA_STD,
     MULTIVIEW_CHANNELS,
     UNET_CONFIG,
     VECTOR_WIDTHS,
     DiffusionTask,
     SequenceSet,
+    draw_sigmas,
 )
 from diffusion2.training.latents import encode_set
 from diffusion2.training.loop import LoopSettings, Trainer, averaged
-from diffusion2.training.mini import pack, trained_vae
+from diffusion2.training.mini import pack, trained_vae, unpack
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage, orthogonalize
 from diffusion2.training.vae import VAE_CONFIG, fit_components, to_float
+from diffusion2.weights import mini_folder
 
+IDENTITY = torch.eye(VAE_CONFIG["latent_channels"])
 ASSETS = Path(__file__).parents[3] / "shared" / "assets"
 
 
@@ -165,12 +171,48 @@ def _item(**changes):
 
 def test_a_rolled_orbit_keeps_its_angles_and_takes_another_reference():
     latents = np.arange(LENGTH, dtype=np.float16).reshape(1, LENGTH, 1, 1, 1).repeat(24, 2)
-    views = SequenceSet("multiview", latents, [_item(fps=0.0)], np.zeros(1))
+    views = SequenceSet("multiview", latents, [_item(fps=0.0)], np.zeros(1), IDENTITY)
     clean, condition, vector = views.sequence(0, roll=5)
     assert clean[:, 0, 0, 0].tolist() == [(k - 5) % LENGTH for k in range(LENGTH)]
     assert condition.shape == (LENGTH, MULTIVIEW_CHANNELS - 24, 1, 1)
     assert (condition[:, :24] == clean[-1]).all()
     assert torch.equal(vector, views.sequence(0, roll=0)[2])
+
+
+def test_a_mirrored_orbit_turns_the_other_way_around_the_same_reference():
+    vae = PatchAutoencoder(**VAE_CONFIG)
+    vae.set_components(torch.randn(24, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
+    pictures = torch.rand(LENGTH, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    latents = codec.encode_mode(pictures)[None].half().numpy()
+    views = SequenceSet("multiview", latents, [_item(fps=0.0)], np.zeros(1), vae.mirror)
+    mirrored, condition, _ = views.sequence(0, roll=0, mirrored=True)
+    expected = _turn_around(codec.mirror(torch.from_numpy(latents[0]).float()), 0)
+    assert torch.equal(mirrored, expected)
+    assert torch.equal(condition[0, :24], expected[-1])
+    turned, _, _ = views.sequence(0, roll=4, mirrored=True)
+    assert torch.equal(turned, mirrored.roll(4, dims=0))
+
+
+def test_most_sequences_drawn_are_of_animated_models():
+    latents = np.arange(10, dtype=np.float16).reshape(10, 1, 1, 1, 1).repeat(LENGTH, 1).repeat(24, 2)
+    items = [_item(clip="walk" if k == 3 else None, fps=0.0) for k in range(10)]
+    views = SequenceSet("multiview", latents, items, np.zeros(10), IDENTITY)
+    rng = np.random.default_rng(0)
+    drawn = [float(views.draw(rng)[0][0, 0]) for _ in range(400)]
+    # expected are 0.7 + 0.3 / 10; three deviations of 400 draws are 0.07
+    assert drawn.count(3.0) / len(drawn) == pytest.approx(0.73, abs=0.07)
+    assert set(drawn) == set(range(10))
+
+
+def test_the_noise_levels_of_a_batch_lie_in_equally_likely_ranges():
+    rng = np.random.default_rng(0)
+    levels = torch.stack([draw_sigmas(rng, 8) for _ in range(500)]).double().log()
+    shares = torch.special.ndtr((levels - LOG_SIGMA_MEAN) / LOG_SIGMA_STD)
+    assert torch.equal((shares * 8).floor(), torch.arange(8.0).double().expand(500, 8))
+    # means of 4,000 draws, which are closer to the truth than those of independent ones
+    assert float(levels.mean()) == pytest.approx(LOG_SIGMA_MEAN, abs=0.05)
+    assert float(levels.std()) == pytest.approx(LOG_SIGMA_STD, abs=0.05)
 
 
 def new_video() -> SpatioTemporalUNet:
@@ -187,7 +229,7 @@ def test_training_and_sampling_show_the_network_the_same():
     items = [_item(elevation_deg=20.0), _item(elevation_deg=-5.0)]
     guidance = Guidance(constant_scale(LENGTH, 1.0))
 
-    orbits = SequenceSet("multiview", latents, items, np.zeros(2))
+    orbits = SequenceSet("multiview", latents, items, np.zeros(2), IDENTITY)
     prior = NetworkMultiviewPrior(multiview, codec, PooledLatentEncoder())
     for k, item in enumerate(items):
         cameras = orbit(LENGTH, item.elevation_deg, height=SIZE)
@@ -196,7 +238,7 @@ def test_training_and_sampling_show_the_network_the_same():
         assert torch.allclose(prepared.latents[0], condition, atol=2e-2)
         assert torch.allclose(prepared.vector[0], vector, atol=1e-5)
 
-    clips = SequenceSet("video", latents, items, np.full(2, 100.0))
+    clips = SequenceSet("video", latents, items, np.full(2, 100.0), IDENTITY)
     prior = NetworkVideoPrior(video, codec, PooledLatentEncoder())
     prepared = prior.prepare(pictures[:, 0], guidance, fps_id=12, motion_bucket_id=100, cond_aug=0.0)
     _, condition, vector = clips.sequence(1, roll=0)
@@ -206,7 +248,7 @@ def test_training_and_sampling_show_the_network_the_same():
 
 def test_a_clip_is_conditioned_on_its_first_image_and_never_rolled():
     latents = np.arange(LENGTH, dtype=np.float16).reshape(1, LENGTH, 1, 1, 1).repeat(8, 2)
-    clip = SequenceSet("video", latents, [_item()], np.array([100.0]))
+    clip = SequenceSet("video", latents, [_item()], np.array([100.0]), IDENTITY)
     clean, condition, _ = clip.sequence(0, roll=5)
     assert clean[:, 0, 0, 0].tolist() == list(range(LENGTH))
     assert condition.shape == (1, 8, 1, 1)
@@ -221,7 +263,7 @@ class _Zero(nn.Module):
 def test_the_loss_of_a_network_that_gives_nothing_is_the_variance_of_its_target():
     rng = np.random.default_rng(0)
     latents = rng.standard_normal((4, LENGTH, 8, 16, 16)).astype(np.float16)
-    sequences = SequenceSet("video", latents, [_item()] * 4, np.full(4, 100.0))
+    sequences = SequenceSet("video", latents, [_item()] * 4, np.full(4, 100.0), torch.eye(8))
     task = DiffusionTask(_Zero(), sequences, sequences, lambda latents: latents[:, :3])
     losses = [float(task.loss(rng)) for _ in range(20)]
     # unit data and unit noise: the v-target has variance 1 at every noise level
@@ -230,7 +272,7 @@ def test_the_loss_of_a_network_that_gives_nothing_is_the_variance_of_its_target(
 
 def test_the_sheet_shows_each_sample_under_its_truth():
     latents = np.random.default_rng(0).uniform(size=(9, LENGTH, 8, 16, 16)).astype(np.float16)
-    sequences = SequenceSet("video", latents, [_item()] * 9, np.full(9, 100.0))
+    sequences = SequenceSet("video", latents, [_item()] * 9, np.full(9, 100.0), torch.eye(8))
     task = DiffusionTask(_Zero(), sequences, sequences, lambda row: row[:, :3])
     shown = task.show()
     assert shown.shape == (8, LENGTH, 3, 16, 16)
@@ -304,6 +346,33 @@ def test_a_packed_pair_loads(tmp_path):
     )
     clean = pair.multiview.denoise(torch.randn(1, LENGTH, *expected.shape[1:]), 1.0, condition)
     assert torch.isfinite(clean).all()
+
+
+def test_an_unpacked_pair_is_the_one_that_was_packed(tmp_path):
+    cache = tmp_path / "cache"
+    steps = unpack(mini_folder(), cache)
+    assert min(steps.values()) > 1000
+    assert pack(cache, tmp_path / "packed") == steps
+    for part in steps:
+        packed, shipped = (load_file(f / part / WEIGHTS_FILE) for f in (tmp_path / "packed", mini_folder()))
+        assert packed.keys() == shipped.keys()
+        # float16 to float32 and back loses nothing
+        assert all(torch.equal(packed[name], tensor) for name, tensor in shipped.items())
+
+
+def test_unpacking_never_replaces_a_checkpoint(tmp_path):
+    (tmp_path / "video.safetensors").write_bytes(b"hours of work")
+    with pytest.raises(InputError, match=r"video\.safetensors exists"):
+        unpack(mini_folder(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["video.safetensors"]
+
+
+def test_weights_of_another_network_are_not_unpacked(tmp_path, monkeypatch):
+    config = {**UNET_CONFIG, "block_out_channels": (32, 32, 64)}
+    monkeypatch.setattr("diffusion2.training.mini.UNET_CONFIG", config)
+    with pytest.raises(WeightsError, match="video holds another network"):
+        unpack(mini_folder(), tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_recolouring_turns_grey_into_grey():

@@ -1,5 +1,6 @@
 """The command that trains the mini pair."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,8 +15,9 @@ from diffusion2.terminal import Terminal
 class Train:
     """Train a part of the mini pair on rendered 3D models, or go on with it; Ctrl-C saves and stops."""
 
-    part: Positional[Literal["vae", "video", "multiview", "pack"]]
-    """What to train: first vae, then video, then multiview; pack writes the weights that runs load."""
+    part: Positional[Literal["vae", "video", "multiview", "pack", "unpack"]]
+    """What to train: first vae, then video, then multiview; pack writes the weights that runs load, unpack
+    makes checkpoints of those that come with the package, to go on from."""
     assets: Path = Path("assets")
     """Folder of glTF models with a table PROVENANCE.tsv (columns split, kind, file)."""
     cache: Path = Path("~/.cache/diffusion2/mini")
@@ -28,31 +30,36 @@ class Train:
     """Time between two measurements on held-out models, which go to PART.log.jsonl in the cache."""
     anneal_minutes: float = 0.0
     """Let the step size fall to zero over so many last minutes."""
+    rate: float = 1.0
+    """Factor of the step size."""
     threads: int = 1
     """Threads of this process."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the video and the multi-view network are trained."""
     batch: int = 4
-    """Sequences that one of their steps learns from."""
+    """Sequences that one of their steps learns from, in each process of `torchrun`, if that started some."""
 
     def run(self) -> None:
         """Train or pack."""
         from diffusion2.training.loop import LoopSettings
-        from diffusion2.training.mini import TrainSettings, pack, train
+        from diffusion2.training.mini import TrainSettings, pack, train, unpack
+        from diffusion2.weights import mini_folder
 
         cache = self.cache.expanduser()
-        if self.part == "pack":
-            steps = pack(cache, self.out)
-            print(f"wrote {self.out} ({', '.join(f'{part}: {n} steps' for part, n in steps.items())})")
+        if self.part in ("pack", "unpack"):
+            out = self.out if self.part == "pack" else cache
+            steps = pack(cache, out) if self.part == "pack" else unpack(mini_folder(), cache)
+            print(f"wrote {out} ({', '.join(f'{part}: {n} steps' for part, n in steps.items())})")
             return
         if not (self.assets / "PROVENANCE.tsv").is_file():
             raise InputError(
                 f"there is no {self.assets / 'PROVENANCE.tsv'}: give a folder of models with --assets"
             )
-        if self.minutes <= 0 or self.threads < 1 or self.batch < 1:
-            raise InputError("minutes must be positive, threads and batch at least 1")
-        loop = LoopSettings(self.minutes, self.evaluate_minutes, self.anneal_minutes)
+        if min(self.minutes, self.rate) <= 0 or self.threads < 1 or self.batch < 1:
+            raise InputError("minutes and rate must be positive, threads and batch at least 1")
+        loop = LoopSettings(self.minutes, self.evaluate_minutes, self.anneal_minutes, self.rate)
         settings = TrainSettings(self.part, self.assets, cache, loop, self.threads, self.device, self.batch)
         with Terminal() as terminal:
             checkpoint = train(settings, terminal)
-        print(f"wrote {checkpoint}")
+        if os.environ.get("RANK", "0") == "0":
+            print(f"wrote {checkpoint}")

@@ -4,6 +4,7 @@ Both learn what SVD and SV3D learn, with their preconditioning: from one picture
 network the clip that starts with it, the multi-view network the orbit that ends with it.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -52,6 +53,8 @@ BATCH = 4
 """Sequences that one step learns from, where nothing else is said."""
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.4, 1.6
 CONDITION_DROPOUT = 0.12
+ANIMATED_SHARE = 0.7
+"""Share of sequences that are drawn among those of animated models: creatures are what the pair is for."""
 HELD_OUT_SIGMAS = (0.1, 0.3, 1.0, 3.0, 8.0, 20.0)
 HELD_OUT_SEQUENCES = 32
 SHOWN_SEQUENCES, SHOWN_STEPS = 4, 12
@@ -66,37 +69,62 @@ class SequenceSet:
         latents: (N, T, C, h, w) float16, of a mean square of 1.
         items: the N items as rendered.
         motion: (N,) motion buckets; zeros for orbits.
+        mirror: (C, C), turns a latent into that of the mirrored patch; see `PatchAutoencoder.mirror`.
     """
 
     kind: Literal["video", "multiview"]
     latents: np.ndarray
     items: list[Item]
     motion: np.ndarray
+    mirror: Tensor
 
-    def sequence(self, index: int, roll: int) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Give any sequence, but mostly one of an animated model, turned and mirrored at random."""
+        index = int(rng.integers(len(self.items)))
+        if rng.random() < ANIMATED_SHARE and len(self._animated):
+            index = int(rng.choice(self._animated))
+        return self.sequence(index, int(rng.integers(LENGTH)), mirrored=bool(rng.random() < 0.5))
+
+    @functools.cached_property
+    def _animated(self) -> np.ndarray:
+        return np.flatnonzero([item.clip is not None for item in self.items])
+
+    def sequence(self, index: int, roll: int, *, mirrored: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Give clean latents (T, C, h, w), the condition's (T or 1, C', h, w) and the added vectors.
 
         Args:
             index: which item.
             roll: by how many views an orbit is turned, so that any of its views is the reference.
+            mirrored: give the mirror image; of an orbit it is turned the other way.
         """
         latents = torch.from_numpy(np.array(self.latents[index])).float()
+        if mirrored:
+            latents = torch.einsum("tchw,dc->tdhw", latents, self.mirror).flip(-1)
         item = self.items[index]
         if self.kind == "video":
             vector = video_vector(item.fps, float(self.motion[index]), 0.0, VALUE_WIDTH)
             return latents, latents[:1], vector.expand(LENGTH, -1)
-        latents = latents.roll(roll, dims=0)
+        latents = (latents.flip(0).roll(-1, dims=0) if mirrored else latents).roll(roll, dims=0)
         polars = torch.full((LENGTH,), float(np.pi / 2 - np.deg2rad(item.elevation_deg)))
         azimuths = 2 * torch.pi * torch.arange(1, LENGTH + 1) / LENGTH
         condition = with_ray_samples(latents[-1:], orbit(LENGTH, item.elevation_deg), RAY_CHANNELS)[0]
         return latents, condition, orbit_vector(polars, azimuths, 0.0, VALUE_WIDTH)
 
 
-def open_set(kind: Literal["video", "multiview"], latents: Path, index: Path) -> SequenceSet:
+def open_set(kind: Literal["video", "multiview"], latents: Path, index: Path, mirror: Tensor) -> SequenceSet:
     """Open an encoded set; the motion buckets of clips lie beside the latents as `.motion.npy`."""
     values = np.load(latents)
     motion = np.load(latents.with_suffix(".motion.npy")) if kind == "video" else np.zeros(len(values))
-    return SequenceSet(kind, values, read_items(index), motion)
+    return SequenceSet(kind, values, read_items(index), motion, mirror)
+
+
+def draw_sigmas(rng: np.random.Generator, count: int) -> Tensor:
+    """Draw log-normal noise levels (count,), one from each of as many equally likely ranges.
+
+    Their spread over a batch is what makes its loss vary most: this takes it away (Kingma et al., 2021).
+    """
+    shares = torch.from_numpy((np.arange(count) + rng.random(count)) / count)
+    return (LOG_SIGMA_MEAN + LOG_SIGMA_STD * torch.special.ndtri(shares)).exp().float()
 
 
 class DiffusionTask:
@@ -132,12 +160,8 @@ class DiffusionTask:
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Give the mean squared error of the network's output over one batch of noisy sequences."""
-        picked = [
-            self._train.sequence(int(rng.integers(len(self._train.items))), int(rng.integers(LENGTH)))
-            for _ in range(self._batch)
-        ]
-        clean, condition, vector = self._stack(picked)
-        sigma = torch.from_numpy(np.exp(rng.normal(LOG_SIGMA_MEAN, LOG_SIGMA_STD, self._batch))).float()
+        clean, condition, vector = self._stack([self._train.draw(rng) for _ in range(self._batch)])
+        sigma = draw_sigmas(rng, self._batch)
         keep = torch.from_numpy(rng.random(self._batch) >= CONDITION_DROPOUT).float()
         sigma, keep = sigma.to(self._device), keep.to(self._device)
         noisy = clean + sigma.view(-1, 1, 1, 1, 1) * torch.randn_like(clean)

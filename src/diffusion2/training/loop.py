@@ -1,14 +1,15 @@
-"""The training loop: one task, one thread or more, resumable at any moment.
+"""The training loop: one task, one process or several, resumable at any moment.
 
 A checkpoint holds the weights, their running average, the optimiser's state and the step; beside it
 lie a log of held-out figures (`.log.jsonl`) and a sheet of held-out samples (`.png`). What a step
-draws depends on the step alone, so a resumed run goes on as if it had never stopped. Stop it with
-Ctrl-C or SIGTERM (it saves), pause it with SIGSTOP and go on with SIGCONT.
+draws depends on the step and the process alone, so a resumed run goes on as if it had never stopped.
+Stop it with Ctrl-C or SIGTERM (it saves), pause it with SIGSTOP and go on with SIGCONT.
 """
 
 import json
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +25,9 @@ from diffusion2.errors import NumericalError, WeightsError
 from diffusion2.events import Report, stage
 from diffusion2.exporters import write_contact_sheet
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage
+from diffusion2.training.processes import Processes
 
+ALONE = Processes()
 WARMUP_STEPS = 50
 SAVE_SECONDS = 180.0
 
@@ -69,20 +72,28 @@ class LoopSettings:
         evaluate_minutes: time between two measurements.
         anneal_minutes: the rate falls to zero over so many last minutes; 0 keeps it, so that a later
             call goes on from the same place.
+        rate: factor of all step sizes.
         seed: of all draws.
     """
 
     minutes: float
     evaluate_minutes: float = 10.0
     anneal_minutes: float = 0.0
+    rate: float = 1.0
     seed: int = 0
 
 
 class Trainer:
-    """A task, its optimiser and average, and the checkpoint they are kept in."""
+    """A task, its optimiser and average, and the checkpoint they are kept in.
 
-    def __init__(self, task: Task, checkpoint: Path) -> None:
-        self.task, self.checkpoint = task, checkpoint
+    Args:
+        task: what is trained.
+        checkpoint: where to go on from, if it is there, and to save to.
+        processes: those that train it together, all from the same checkpoint.
+    """
+
+    def __init__(self, task: Task, checkpoint: Path, processes: Processes = ALONE) -> None:
+        self.task, self.checkpoint, self.processes = task, checkpoint, processes
         self.optimizer = MuonAdamW(task.network, task.matrix_rate)
         self.average = PowerAverage(task.network)
         self.step = 0
@@ -101,7 +112,7 @@ class Trainer:
         with stage(report, f"train {self.task.name}") as progress, stopping:
             while True:
                 elapsed = (time.monotonic() - start) / 60
-                if elapsed >= settings.minutes or stopping.requested:
+                if self.processes.any(elapsed >= settings.minutes or stopping.requested):
                     break
                 losses.append(self._take_step(settings, elapsed))
                 now = time.monotonic()
@@ -110,31 +121,32 @@ class Trainer:
                     progress(
                         int(elapsed * 60), int(settings.minutes * 60), f"step {self.step}, loss {mean:.4f}"
                     )
-                if now - saved > SAVE_SECONDS:
+                if now - saved > SAVE_SECONDS and self.processes.is_first:
                     self.save()
                     saved = now
-                if now - measured > settings.evaluate_minutes * 60:
+                if now - measured > settings.evaluate_minutes * 60 and self.processes.is_first:
                     self._measure(float(np.mean(losses[-200:])))
                     measured = time.monotonic()
-            if losses:
+            if losses and self.processes.is_first:
                 self.save()
                 self._measure(float(np.mean(losses[-200:])))
 
     def _take_step(self, settings: LoopSettings, elapsed: float) -> float:
-        rng = np.random.default_rng((settings.seed, self.step))
+        rng = np.random.default_rng((settings.seed, self.step, self.processes.rank))
         torch.manual_seed(int(rng.integers(2**31)))
-        factor = min(1.0, (self.step + 1) / WARMUP_STEPS)
+        factor = settings.rate * min(1.0, (self.step + 1) / WARMUP_STEPS)
         if settings.anneal_minutes:
             factor *= min(1.0, max(0.0, (settings.minutes - elapsed) / settings.anneal_minutes))
         for group in self.optimizer.param_groups:
             group["factor"] = factor
         loss = self.task.loss(rng)
         value = float(loss.detach())
-        if not np.isfinite(value):
+        if self.processes.any(not np.isfinite(value)):
             hint = f"training can go on from {self.checkpoint}"
             raise NumericalError(f"training {self.task.name}", self.step, hint=hint)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.processes.average([p.grad for p in self.task.network.parameters() if p.grad is not None])
         self.optimizer.step()
         self.step += 1
         self.average.update(self.task.network, self.step)
@@ -157,9 +169,7 @@ class Trainer:
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"{key}.{name}"] = value
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
-        with atomic_path(self.checkpoint) as temporary:
-            save_file(tensors, temporary, {"task": self.task.name, "step": str(self.step)})
+        write_checkpoint(self.checkpoint, tensors, self.task.name, self.step)
 
     def _load(self) -> None:
         tensors, metadata = read_checkpoint(self.checkpoint, self.task.name)
@@ -178,6 +188,13 @@ class Trainer:
                         kept = tensors[f"{key}.{name}"]
                         state[key] = kept.clone() if key == "step" else kept.to(parameter)
         self.step = int(metadata["step"])
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], task: str, step: int) -> None:
+    """Write a checkpoint: `weights.NAME` and `average.NAME` of each parameter, and its optimiser's state."""
+    copies = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(copies, temporary, {"task": task, "step": str(step)})
 
 
 def read_checkpoint(path: Path, task: str) -> tuple[dict[str, Tensor], dict[str, str]]:

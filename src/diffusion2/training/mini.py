@@ -1,6 +1,7 @@
 """The mini pair from models to weights: render, train the autoencoder, encode, train both networks, pack."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,14 +9,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from diffusion2.atomic_files import atomic_path
 from diffusion2.errors import InputError, WeightsError
-from diffusion2.events import Report
+from diffusion2.events import Report, ignore
 from diffusion2.priors.devices import choose_device
-from diffusion2.priors.mini import WEIGHTS_FILE
+from diffusion2.priors.mini import WEIGHTS_FILE, load_network
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
 from diffusion2.training.data import build_set
@@ -29,7 +31,8 @@ from diffusion2.training.diffusion import (
     open_set,
 )
 from diffusion2.training.latents import encode_set, motion_buckets
-from diffusion2.training.loop import LoopSettings, Trainer, read_checkpoint
+from diffusion2.training.loop import LoopSettings, Task, Trainer, read_checkpoint, write_checkpoint
+from diffusion2.training.processes import join
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode, fit_components
 
 Part = Literal["vae", "video", "multiview"]
@@ -66,43 +69,55 @@ def train(settings: TrainSettings, report: Report) -> Path:
         The checkpoint.
 
     Raises:
-        InputError: the models, or the part that has to be trained before, are not there.
+        InputError: the models, or the part that has to be trained before, are not there; or several processes
+            on a GPU.
     """
     checkpoint = settings.cache / f"{settings.part}.safetensors"
     torch.set_num_threads(settings.threads)
+    processes = join()
+    if processes.count > 1 and settings.device != "cpu":
+        raise InputError("several processes train on the CPU only: leave out torchrun, or --device")
+    if not processes.is_first:
+        report = ignore
+        processes.wait()  # until the first has rendered and encoded what the others read
+    task = _task(settings, report)
+    if processes.is_first:
+        processes.wait()
+    Trainer(task, checkpoint, processes).run(settings.loop, report)
+    return checkpoint
+
+
+def _task(settings: TrainSettings, report: Report) -> Task:
+    """Make what is trained; render and encode first what it learns from."""
     if settings.part == "vae":
         kinds = ("orbit", "video")
         sets = {
             s: [build_set(settings.assets, s, k, settings.cache) for k in kinds] for s in ("train", "val")
         }
-        network = _starting_autoencoder(settings.cache, sets["train"])
-        Trainer(VaeTask(network, sets["train"], sets["val"]), checkpoint).run(settings.loop, report)
-        return checkpoint
+        return VaeTask(_starting_autoencoder(settings.cache, sets["train"]), sets["train"], sets["val"])
     train_set, held_out = (_sequences(settings, split, report) for split in ("train", "val"))
-    network = _starting_network(settings.part, settings.cache)
-    task = DiffusionTask(
-        network,
+    return DiffusionTask(
+        _starting_network(settings.part, settings.cache),
         train_set,
         held_out,
         partial(decode, trained_vae(settings.cache)),
         batch=settings.batch,
         device=choose_device(settings.device, "mini"),
     )
-    Trainer(task, checkpoint).run(settings.loop, report)
-    return checkpoint
 
 
 def _sequences(settings: TrainSettings, split: str, report: Report) -> SequenceSet:
     assert settings.part != "vae"
     kind = "video" if settings.part == "video" else "orbit"
     images = build_set(settings.assets, split, kind, settings.cache)
-    latents = encode_set(trained_vae(settings.cache), images, images.with_suffix(".latents.npy"), report)
+    vae = trained_vae(settings.cache)
+    latents = encode_set(vae, images, images.with_suffix(".latents.npy"), report)
     motion = latents.with_suffix(".motion.npy")
     is_old = not motion.is_file() or motion.stat().st_mtime < images.stat().st_mtime
     if kind == "video" and is_old:
         with atomic_path(motion) as temporary:
             np.save(temporary, motion_buckets(images))
-    return open_set(settings.part, latents, images.with_suffix(".json"))
+    return open_set(settings.part, latents, images.with_suffix(".json"), vae.mirror)
 
 
 def _starting_autoencoder(cache: Path, sets: list[Path]) -> PatchAutoencoder:
@@ -142,8 +157,7 @@ def _load_average(network: nn.Module, checkpoint: Path, part: Part) -> int:
     tensors, metadata = read_checkpoint(checkpoint, part)
     prefix = "average."
     averages = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-    shapes = {name: parameter.shape for name, parameter in network.state_dict().items()}
-    if {name: tensor.shape for name, tensor in averages.items()} != shapes:
+    if _shapes(averages) != _shapes(network.state_dict()):
         raise WeightsError(f"{checkpoint} belongs to another network: move it away, and train {part} anew")
     network.load_state_dict(averages)
     return int(metadata["step"])
@@ -160,11 +174,7 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
         The training steps of each part.
     """
     steps = {}
-    networks: dict[Part, Any] = {"vae": trained_vae(cache)}
-    video = SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
-    networks["video"] = video
-    networks["multiview"] = multiview_from_video(video, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
-    for part, network in networks.items():
+    for part, network in _networks().items():
         steps[part] = _load_average(network, cache / f"{part}.safetensors", part)
         folder = out / part
         folder.mkdir(parents=True, exist_ok=True)
@@ -176,3 +186,50 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
         with atomic_path(folder / WEIGHTS_FILE) as temporary:
             temporary.write_bytes(save(tensors, {"format": "pt", "steps": str(steps[part])}))
     return steps
+
+
+def unpack(weights: Path, cache: Path) -> dict[str, int]:
+    """Make checkpoints of a packed pair, so that training goes on from it where its own are not at hand.
+
+    They lack the optimiser's state, which some steps build again.
+
+    Args:
+        weights: holds `vae/`, `video/` and `multiview/`, as `pack` writes them.
+        cache: gets the checkpoints.
+
+    Returns:
+        The training steps of each part.
+
+    Raises:
+        InputError: a checkpoint is there already.
+        WeightsError: the weights are missing, damaged, or of other networks than those that are trained now.
+    """
+    checkpoints = {}
+    for part, network in _networks().items():
+        path, folder = cache / f"{part}.safetensors", weights / part
+        if path.exists():
+            raise InputError(f"{path} exists, and training goes on from it: move it away to unpack another")
+        state = load_network(type(network), folder).state_dict()
+        if _shapes(state) != _shapes(network.state_dict()):
+            raise WeightsError(f"{folder} holds another network than `train {part}` trains")
+        with safe_open(folder / WEIGHTS_FILE, "pt") as file:
+            step = int((file.metadata() or {}).get("steps", 0))
+        checkpoints[part] = path, state, step
+    cache.mkdir(parents=True, exist_ok=True)
+    for part, (path, state, step) in checkpoints.items():
+        twice = {
+            f"{kind}.{name}": tensor for kind in ("weights", "average") for name, tensor in state.items()
+        }
+        write_checkpoint(path, twice, part, step)
+    return {part: step for part, (_, _, step) in checkpoints.items()}
+
+
+def _networks() -> dict[Part, Any]:
+    """Make the three networks as they are trained; what they hold does not matter."""
+    video = SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
+    multiview = multiview_from_video(video, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
+    return {"vae": PatchAutoencoder(**VAE_CONFIG), "video": video, "multiview": multiview}
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in state.items()}

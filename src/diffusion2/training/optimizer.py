@@ -105,10 +105,11 @@ class PowerAverage:
 
     Args:
         network: whose weights are averaged.
-        exponent: larger is a shorter memory; 16 keeps about the last twentieth of all steps.
+        exponent: larger is a shorter memory; 48 keeps about the last fiftieth of all steps. A rate that falls
+            to zero averages, too, and a long memory lets a short call measure mostly what it began with.
     """
 
-    def __init__(self, network: nn.Module, exponent: float = 16.0) -> None:
+    def __init__(self, network: nn.Module, exponent: float = 48.0) -> None:
         self.exponent = exponent
         self.weights = {name: p.detach().clone() for name, p in network.named_parameters()}
 
