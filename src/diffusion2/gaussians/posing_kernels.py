@@ -34,7 +34,10 @@ def _blend(outputs, index, weights):
         r0 += weight * row[3]
         r1 += weight * row[4]
         r2 += weight * row[5]
-    w = np.float32(1) / math.sqrt(np.float32(1) + r0 * r0 + r1 * r1 + r2 * r2)
+    squared = r0 * r0 + r1 * r1 + r2 * r2
+    root = math.sqrt(np.float32(1) + squared)
+    # 1 / root, which some processors only estimate; written so that no turn gives exactly 1
+    w = np.float32(1) - squared / (root * (np.float32(1) + root))
     return (s0, s1, s2), w, (r0 * w, r1 * w, r2 * w)
 
 
