@@ -2,12 +2,12 @@
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from diffusion2.config import ReconstructionSettings
 from diffusion2.gaussians import DeformationField, DeformationSettings, Gaussians
 from diffusion2.gaussians.deformation import spread_nodes
 from diffusion2.gaussians.posing import Posed, follow_own, pose
-from diffusion2.reconstruction.canonical import falling
 
 _FOLLOW_EVERY = 50
 """Steps after which Gaussians look anew which nodes they follow: they hardly move."""
@@ -30,8 +30,7 @@ class Motion:
         self.optimizer = torch.optim.Adam(
             self.field.parameters(), lr=settings.deformation_rate, eps=1e-15, fused=True
         )
-        last = settings.last_deformation_rate / settings.deformation_rate
-        self._schedule = falling(self.optimizer, settings.joint_iterations, last)
+        self._schedule = _rising_and_falling(self.optimizer, settings)
         self._blend = self.field.follow(means)
         self._own = follow_own(len(self.field.nodes) or len(means), means.device)
         self._steps = 0
@@ -74,6 +73,22 @@ class Motion:
         self.optimizer.zero_grad(set_to_none=True)
         self._schedule.step()
         self._steps += 1
+
+
+def _rising_and_falling(optimizer: torch.optim.Optimizer, settings: ReconstructionSettings) -> LambdaLR:
+    """Let the learning rate fall exponentially to its last value, and rise over the first steps besides.
+
+    Adam's first steps are as long as any, in directions of few and noisy gradients. Where views contradict
+    each other all that these say is that motion is wrong, and a few dozen such steps turn units off for good:
+    the field would be constant.
+    """
+    last = settings.last_deformation_rate / settings.deformation_rate
+
+    def factor(step: int) -> float:
+        risen = min(1.0, (step + 1) / (settings.deformation_warmup + 1))
+        return risen * last ** (step / max(1, settings.joint_iterations))
+
+    return LambdaLR(optimizer, factor)
 
 
 def _make_field(

@@ -21,6 +21,8 @@ from diffusion2.reconstruction.targets import Targets
 
 _WINDOW = 25
 """Steps over which the loss is averaged when states are compared."""
+_TOLERANCE = 1.25
+"""How far above the lowest loss a state's may lie: windows look at other pictures, and differ by a tenth."""
 
 
 class Counter(Protocol):
@@ -31,22 +33,22 @@ class Counter(Protocol):
         ...
 
 
-class Best:
-    """Keeps the state with the lowest loss seen, averaged over a window of steps."""
+class Kept:
+    """Keeps the newest state that has not diverged: rates fall, so it is better than those before it."""
 
     def __init__(self) -> None:
         self._losses: list[float] = []
-        self.loss = float("inf")
+        self._lowest = float("inf")
         self.state: tuple[dict[str, Tensor], ...] = ()
 
     def offer(self, loss: float, *tensors: dict[str, Tensor]) -> None:
-        """Take the loss of a step, and at the end of a window perhaps the state."""
+        """Take the loss of a step; at the end of a window, whose mean is near the lowest, the state, too."""
         self._losses.append(loss)
         if len(self._losses) % _WINDOW:
             return
         mean = sum(self._losses[-_WINDOW:]) / _WINDOW
-        if mean < self.loss:
-            self.loss = mean
+        self._lowest = min(self._lowest, mean)
+        if mean <= _TOLERANCE * self._lowest:
             self.state = tuple({k: v.detach().clone() for k, v in part.items()} for part in tensors)
 
 
@@ -59,7 +61,7 @@ def warm_up(
     progress: Counter,
     warn: Callable[[str], None],
 ) -> Gaussians:
-    """Optimise static Gaussians on the reference column; gives the best ones.
+    """Optimise static Gaussians on the reference column; gives them.
 
     Raises:
         NumericalError: when the loss or a parameter stops being finite before there is a state to keep.
@@ -67,22 +69,22 @@ def warm_up(
     steps, total = settings.warmup_iterations, settings.warmup_iterations + settings.joint_iterations
     canonical = Canonical(gaussians, settings.gaussians_rate, steps)
     growth = Growth(canonical, settings.gaussians, steps, generator)
-    best = Best()
+    kept = Kept()
     for step in range(steps):
         cells = draw_static(targets, settings, generator)
         losses = _losses(canonical.gaussians, None, targets, cells, loss)
         losses.mean().backward()
         losses = losses.detach()
-        best.offer(float(losses.mean()), canonical.parameters)
+        kept.offer(float(losses.mean()), canonical.parameters)
         growth.note()
         canonical.step()
         if not _are_finite([losses, *canonical.parameters.values()]):
-            _give_up_at(step, best, warn)
+            _give_up_at(step, kept, warn)
             break
         growth.act(step + 1)
         if (step + 1) % 10 == 0:
             progress(step + 1, total, f"warm-up, loss {float(losses.mean()):.4f}")
-    (found,) = best.state or (canonical.parameters,)
+    (found,) = kept.state or (canonical.parameters,)
     return without_dead(Gaussians(**found))
 
 
@@ -103,7 +105,7 @@ def train_dynamics(
     steps, before = settings.joint_iterations, settings.warmup_iterations
     canonical = Canonical(gaussians, settings.gaussians_rate * settings.canonical_rate, steps)
     motion = Motion(canonical.gaussians, settings, generator)
-    best = Best()
+    kept = Kept()
     for step in range(steps):
         cells = draw_moving(targets, settings, generator)
         weights = targets.weights[cells.views, cells.frames[cells.of_picture]]
@@ -114,28 +116,28 @@ def train_dynamics(
             total = total + settings.smooth_weight * motion.unevenness(canonical.gaussians, frame, generator)
         total.backward()
         losses = losses.detach()
-        best.offer(float(losses.mean()), canonical.parameters, motion.field.state_dict())
+        kept.offer(float(losses.mean()), canonical.parameters, motion.field.state_dict())
         canonical.step()
         motion.step()
         if not _are_finite([losses, *canonical.parameters.values(), *motion.field.parameters()]):
-            _give_up_at(before + step, best, warn)
+            _give_up_at(before + step, kept, warn)
             break
         if (step + 1) % 10 == 0:
             progress(before + step + 1, before + steps, f"dynamics, loss {float(losses.mean()):.4f}")
-    if best.state:
-        found, field_state = best.state
+    if kept.state:
+        found, field_state = kept.state
         motion.field.load_state_dict(field_state)
     else:
         found = canonical.parameters
     return without_dead(Gaussians(**found)), motion.field.requires_grad_(False)
 
 
-def _give_up_at(step: int, best: Best, warn: Callable[[str], None]) -> None:
+def _give_up_at(step: int, kept: Kept, warn: Callable[[str], None]) -> None:
     """Say that the optimisation left the finite numbers, and refuse to go on if there is nothing to keep."""
     hint = "lower gaussians_rate or deformation_rate"
-    if not best.state:
+    if not kept.state:
         raise NumericalError("reconstruction", step, hint=hint)
-    warn(f"the optimisation diverged at iteration {step}; the best state until then is kept ({hint})")
+    warn(f"the optimisation diverged at iteration {step}; the last good state is kept ({hint})")
 
 
 def _losses(

@@ -41,8 +41,8 @@ def reconstruct(
         BackendUnavailable: when it shall run on a GPU and can't.
         InputError: when there is no object in the pictures, or they and the cameras contradict each other.
         WeightsError: LPIPS is part of the loss, and its network's weights are not here.
-        NumericalError: when the optimisation leaves the finite numbers at its very beginning; later the best
-            state until then is kept, with a warning.
+        NumericalError: when the optimisation leaves the finite numbers at its very beginning; later the last
+            good state is kept, with a warning.
     """
     settings = settings or ReconstructionSettings()
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from diffusion2.cameras import orbit
+from diffusion2.priors.devices import choose_dtype
 from diffusion2.priors.edm import scalings
 from diffusion2.priors.embeddings import orbit_vector, video_vector
 from diffusion2.priors.image_encoder import PooledLatentEncoder
@@ -155,6 +156,7 @@ class DiffusionTask:
         self.network = network
         torch.nn.Module.to(network, device)
         self._batch, self._device = batch, device
+        self._dtype = torch.bfloat16 if device != "cpu" else choose_dtype("auto", device)
         self._train, self._held_out = train, held_out
         self._encode, self._decode = PooledLatentEncoder(), decode
 
@@ -176,7 +178,7 @@ class DiffusionTask:
         c_skip, c_out, c_in, c_noise = (s.view(-1, 1, 1, 1, 1) for s in scalings(sigma))
         context = self._encode(None, condition[:, 0, : noisy.shape[2]]) * keep.view(-1, 1, 1)
         condition = (condition * keep.view(-1, 1, 1, 1, 1)).expand(-1, noisy.shape[1], -1, -1, -1)
-        with torch.autocast(self._device, torch.bfloat16):
+        with torch.autocast(self._device, self._dtype, enabled=self._dtype != torch.float32):
             sample = torch.cat([noisy * c_in, condition], dim=2)
             output = self.network(sample, c_noise.flatten(), context, vector)
         return c_skip * noisy + c_out * output.float()
