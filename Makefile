@@ -36,7 +36,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.torch
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core
-	$(BIN)/diffusion2 generate examples/creature.png --out runs/demo --preset mini --motion 145 --overwrite
+	$(BIN)/diffusion2 generate examples/creature.png --out runs/demo --preset mini --overwrite
 
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

@@ -41,7 +41,7 @@ def print_times(picture: str, out: Path) -> None:
     """Generate in a process of its own; print its stages' times and its memory."""
     command = [sys.executable, "-m", "diffusion2", "generate", picture, "--out", str(out)]
     start = time.perf_counter()
-    subprocess.run([*command, "--preset", "mini", "--motion", "145"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "--preset", "mini"], check=True, stdout=subprocess.DEVNULL)
     whole = time.perf_counter() - start
     events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
     stages = [(e["stage"], e["seconds"]) for e in events if e["event"] == "StageFinished"]

@@ -269,6 +269,22 @@ def test_the_loss_of_a_network_that_gives_nothing_is_the_variance_of_its_target(
     assert np.mean(losses) == pytest.approx(1.0, abs=0.02)
 
 
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_training_computes_in_bfloat16_only_where_the_processor_has_it(is_fast, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: is_fast)
+    seen = []
+
+    class Watched(_Zero):
+        def forward(self, *inputs):
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return super().forward(*inputs)
+
+    latents = np.zeros((1, LENGTH, 8, 16, 16), np.float16)
+    sequences = SequenceSet("video", latents, [_item()], np.full(1, 100.0), torch.eye(8))
+    DiffusionTask(Watched(), sequences, sequences, lambda row: row).loss(np.random.default_rng(0))
+    assert seen == [is_fast]
+
+
 def test_the_sheet_shows_each_sample_under_its_truth():
     latents = np.random.default_rng(0).uniform(size=(9, LENGTH, 8, 16, 16)).astype(np.float16)
     sequences = SequenceSet("video", latents, [_item()] * 9, np.full(9, 100.0), torch.eye(8))

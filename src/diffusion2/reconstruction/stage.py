@@ -33,7 +33,7 @@ def reconstruct(
 
     Args:
         matrix: V views by F frames on white; alphas are estimated where it has none.
-        settings: None for the defaults, which are those of the preset `mini`.
+        settings: None for the defaults, which are for pictures that agree with each other.
         report: takes the stage's events.
         seed: of everything that is drawn.
 
