@@ -242,7 +242,7 @@ def test_divergence_at_the_beginning_is_reported_with_its_step(targets, monkeypa
 
 
 @pytest.mark.parametrize("phase", [warm_up, train_dynamics])
-def test_divergence_later_keeps_the_best_state_and_warns(targets, monkeypatch, phase):
+def test_divergence_later_keeps_the_last_good_state_and_warns(targets, monkeypatch, phase):
     diverging_after(60, targets, monkeypatch)
     longer = replace(SMALL, warmup_iterations=100, joint_iterations=100)
     warnings = []

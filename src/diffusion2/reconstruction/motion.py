@@ -2,12 +2,13 @@
 
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler
 
 from diffusion2.config import ReconstructionSettings
 from diffusion2.gaussians import DeformationField, DeformationSettings, Gaussians
 from diffusion2.gaussians.deformation import spread_nodes
 from diffusion2.gaussians.posing import Posed, follow_own, pose
+from diffusion2.reconstruction.canonical import falling
 
 _FOLLOW_EVERY = 50
 """Steps after which Gaussians look anew which nodes they follow: they hardly move."""
@@ -75,20 +76,17 @@ class Motion:
         self._steps += 1
 
 
-def _rising_and_falling(optimizer: torch.optim.Optimizer, settings: ReconstructionSettings) -> LambdaLR:
+def _rising_and_falling(optimizer: torch.optim.Optimizer, settings: ReconstructionSettings) -> LRScheduler:
     """Let the learning rate fall exponentially to its last value, and rise over the first steps besides.
 
     Adam's first steps are as long as any, in directions of few and noisy gradients. Where views contradict
     each other all that these say is that motion is wrong, and a few dozen such steps turn units off for good:
     the field would be constant.
     """
+    first = 1 / (settings.deformation_warmup + 1)
     last = settings.last_deformation_rate / settings.deformation_rate
-
-    def factor(step: int) -> float:
-        risen = min(1.0, (step + 1) / (settings.deformation_warmup + 1))
-        return risen * last ** (step / max(1, settings.joint_iterations))
-
-    return LambdaLR(optimizer, factor)
+    rising = LinearLR(optimizer, first, total_iters=settings.deformation_warmup)
+    return ChainedScheduler([rising, falling(optimizer, settings.joint_iterations, last)])
 
 
 def _make_field(
