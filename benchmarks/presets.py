@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from diffusion2.config import PRESETS, SamplingSettings
-from diffusion2.evaluation.benchmark.runner import Results, run_benchmark
-from diffusion2.evaluation.benchmark.settings import BenchmarkSettings
+from diffusion2.research.benchmark.runner import Results, run_benchmark
+from diffusion2.research.benchmark.settings import BenchmarkSettings
 
 AS_FAST = {"steps": 14, "rollback_steps": 2, "sigma_max": 700.0, "sigma_min": 0.002}
 """The schedule of the preset `fast`."""

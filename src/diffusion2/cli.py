@@ -128,18 +128,18 @@ def one_line(box: str) -> str:
 def _defaults(arguments: list[str]) -> tuple[str, str, Any, Any]:
     """Find the defaults of a run's options: those of the run in the folder, or of the preset."""
     from diffusion2.config import PRESETS, GenerateSettings, InputSettings
-    from diffusion2.weights import choose_preset
+    from diffusion2.weights.catalogue import choose_preset
 
     if arguments[:1] == ["reconstruct"]:
         folder = next((a for a in arguments[1:] if (Path(a) / "config.json").is_file()), None)
         if folder is None:
             return "mini", "", GenerateSettings(), InputSettings()
-        from diffusion2.run_folder import RunFolder
+        from diffusion2.runs.run_folder import RunFolder
 
         return "mini", "", RunFolder(Path(folder)).read_settings(), InputSettings()
     out = _value(arguments, "--out")
     if "--resume" in arguments and out is not None and (Path(out) / "config.json").is_file():
-        from diffusion2.run_folder import RunFolder
+        from diffusion2.runs.run_folder import RunFolder
 
         run = RunFolder(Path(out))
         preset = str(run.read_config().get("preset", "mini"))

@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from diffusion2.errors import InputError
-from diffusion2.evaluation.theorem.analytic_sampling import (
+from diffusion2.priors.gaussian import GaussianMatrix
+from diffusion2.research.theorem.analytic_sampling import (
     Moments,
     Rollback,
     largest_deviation,
     propagate,
     sample,
 )
-from diffusion2.evaluation.theorem.covariances import additive, correlation, separable
-from diffusion2.evaluation.theorem.sampling_tables import draw_known, statistics
-from diffusion2.priors.gaussian import GaussianMatrix
+from diffusion2.research.theorem.covariances import additive, correlation, separable
+from diffusion2.research.theorem.sampling_tables import draw_known, statistics
 from diffusion2.sampling.joint import JointSchedule
 from diffusion2.sampling.schedule import karras_sigmas
 

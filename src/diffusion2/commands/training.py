@@ -7,8 +7,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from diffusion2.commands.terminal import Terminal
 from diffusion2.errors import InputError
-from diffusion2.terminal import Terminal
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Train:
         """Train or pack."""
         from diffusion2.training.loop import LoopSettings
         from diffusion2.training.mini import TrainSettings, pack, train, unpack
-        from diffusion2.weights import mini_folder
+        from diffusion2.weights.catalogue import mini_folder
 
         cache = self.cache.expanduser()
         if self.part in ("pack", "unpack"):
