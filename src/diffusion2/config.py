@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from diffusion2.errors import InputError
 
+PresetName = Literal["mini", "paper", "released", "fast", "none"]
+
 
 @dataclass(frozen=True)
 class SamplingSettings:
@@ -244,6 +246,8 @@ class InputSettings:
 class GenerateSettings:
     """Everything that decides what a run makes, besides its input."""
 
+    preset: PresetName = "none"
+    """What these settings began from, which chooses the defaults of all options below; none: plain ones."""
     priors: Literal["mini", "svd-sv3d"] = "mini"
     """The pair of priors: the small one in the package, or SVD-XT with SV3D_p."""
     weights: str | None = None
@@ -328,6 +332,7 @@ PRESETS: dict[str, GenerateSettings] = {
     # The small pair on a CPU. In its training an object filled about 0.7 of the frame, a clip had about 12
     # frames a second, and condition pictures were clean. The sweep in docs/mini.md chose how it samples.
     "mini": GenerateSettings(
+        preset="mini",
         object_size=0.7,
         sampling=SamplingSettings(
             steps=12,
@@ -355,12 +360,14 @@ PRESETS: dict[str, GenerateSettings] = {
     # Section 4 of the paper: s = 0.5, N_r = 5 of 50.
     "paper": replace(
         _FULL_SIZE,
+        preset="paper",
         sampling=_FULL_SAMPLING,
         reconstruction=_FULL_RECONSTRUCTION,
     ),
     # What the authors' code does where it differs from the paper.
     "released": replace(
         _FULL_SIZE,
+        preset="released",
         sampling=replace(_FULL_SAMPLING, rollback_steps=10, multiview_weight=0.6, view_factor=True),
         reconstruction=_FULL_RECONSTRUCTION,
     ),
@@ -368,10 +375,20 @@ PRESETS: dict[str, GenerateSettings] = {
     # second one. With the mini pair that is no worse against ground truth; see docs/performance.md.
     "fast": replace(
         _FULL_SIZE,
+        preset="fast",
         sampling=replace(_FULL_SAMPLING, steps=14, rollback_steps=2, guidance_sigma_low=0.3, feature_reuse=2),
         reconstruction=_FULL_RECONSTRUCTION,
     ),
 }
+
+
+def name_preset(settings: GenerateSettings) -> GenerateSettings:
+    """Say in settings that name no preset, but are those of one, which one that is."""
+    if settings.preset == "none":
+        for theirs in PRESETS.values():
+            if settings == replace(theirs, preset="none"):
+                return theirs
+    return settings
 
 
 def settings_from_dict(values: dict[str, Any]) -> GenerateSettings:
