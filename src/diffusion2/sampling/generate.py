@@ -33,7 +33,7 @@ def sample_references(
         pair: the priors.
         conditions: the picture, and what else is known.
         settings: V, F, the elevation, the seed and how to sample.
-        report: hears of the stage "references", whose units are steps of either.
+        report: takes the events of the stage "references", whose units are steps of either.
 
     Returns:
         The conditions with video (F, 3, H, W) and views (V, 3, H, W), float32 in [0, 1]; the picture itself
@@ -88,7 +88,7 @@ def sample_matrix(
         pair: the priors.
         conditions: with video and views.
         settings: V, F, the elevation, the seed and how to sample.
-        report: hears of the stage "matrix", whose units are evaluations of the matrix.
+        report: takes the events of the stage "matrix", whose units are evaluations of the matrix.
         on_checkpoint: called with (steps done, state) every `checkpoint_every` steps, or soon after, when the
             next step needs no features of earlier ones.
         start: what `on_checkpoint` got, to go on from; the result is the same to the bit.
@@ -138,7 +138,7 @@ def decode_matrix(pair: PriorPair, latents: Tensor, report: Report = ignore, thr
     Args:
         pair: whose codec.
         latents: (V, F, C, h, w).
-        report: hears of the stage "decode", whose units are rows.
+        report: takes the events of the stage "decode", whose units are rows.
         threads: rows at once; 0: one per core on a CPU.
 
     Returns:
