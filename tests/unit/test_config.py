@@ -65,7 +65,7 @@ def test_an_unknown_choice_is_refused_in_a_call_an_option_and_a_file(part, name,
 
 
 def test_a_choice_that_is_nearly_right_is_suggested():
-    with pytest.raises(InputError, match=r"not 'Linear', did you mean linear\?"):
+    with pytest.raises(InputError, match=r"not 'Linear' .did you mean linear\?"):
         SamplingSettings(weight_schedule="Linear")
 
 
@@ -73,9 +73,9 @@ def test_a_choice_that_is_nearly_right_is_suggested():
     ("values", "named"),
     [
         ({"colour": 1}, "unknown setting colour; known: priors, "),
-        ({"sampling": {"slover": 1}}, "unknown setting sampling.slover, did you mean solver.*known: steps, "),
+        ({"sampling": {"slover": 1}}, "unknown setting sampling.slover .did you mean solver.*known: steps, "),
         ({"sampling": {"steps": 1.5}}, "sampling.steps must be a whole number, not 1.5"),
-        ({"sampling": {"fps_id": float("nan")}}, "sampling.fps_id must be a finite number, not nan"),
+        ({"sampling": {"fps_id": float("nan")}}, "sampling.fps_id must lie between 0 and 1000, not nan"),
         ({"sampling": 3}, "sampling must be a table, not 3"),
         ({"views": True}, "views must be a whole number, not True"),
     ],

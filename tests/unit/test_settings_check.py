@@ -153,7 +153,7 @@ def test_a_misspelt_setting_is_refused_with_the_known_names(kind):
         lambda: kind.from_dict({**asdict(make(kind)), known + "s_": 1}),
         lambda: replace(make(kind), **{known + "s_": 1}),
     ):
-        with pytest.raises(InputError, match=f"unknown setting {known}s_, did you mean {known}.*known: .*"):
+        with pytest.raises(InputError, match=f"unknown setting {known}s_ .did you mean {known}.*known: .*"):
             refused()
 
 

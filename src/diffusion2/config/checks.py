@@ -106,11 +106,10 @@ def conform(name: str, value: Any, kind: Any) -> Any:
     """
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        value = conform(name, value, args[0])
         for rule in args[1:]:
-            if isinstance(rule, Between) and value is not None:
+            if isinstance(rule, Between) and _is_number(value):
                 check_range(name, value, rule.low, rule.high)
-        return value
+        return conform(name, value, args[0])
     if origin in (Union, UnionType):
         (wanted,) = (arg for arg in args if arg is not NoneType)
         return None if value is None else conform(name, value, wanted)
@@ -147,11 +146,11 @@ def refuse_unknown(kind: type, names: Collection[str], prefix: str = "") -> None
 
 
 def closest(wrong: object, known: Collection[str]) -> str:
-    """Ask, in words that go on an error, whether the known name most alike was meant; "" if none is alike."""
+    """Ask, for an error, whether the known name most alike was meant; "" if none is alike."""
     from difflib import get_close_matches  # late: only an error needs it
 
     found = get_close_matches(wrong, known, n=1) if isinstance(wrong, str) else []
-    return f", did you mean {found[0]}?" if found else ""
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 @cache
@@ -170,10 +169,9 @@ def _conform_choice(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
 
 def _conform_plain(name: str, value: Any, kind: type) -> Any:
     """Convert where nothing is lost: to a Python number, or between a path and its name."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if kind is int and is_number and isinstance(value, Integral):
+    if kind is int and _is_number(value) and isinstance(value, Integral):
         return int(value)
-    if kind is float and is_number and _is_finite(value):
+    if kind is float and _is_number(value) and _is_finite(value):
         return float(value)
     if kind is str and isinstance(value, str | PathLike) and isinstance(fspath(value), str):
         return fspath(value)
@@ -182,6 +180,10 @@ def _conform_plain(name: str, value: Any, kind: type) -> Any:
     if kind not in (int, float, str, Path) and isinstance(value, kind):
         return value
     raise InputError(f"{name} must be {_WORDS.get(kind, kind.__name__)}, not {shorten(value)}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _is_finite(value: Any) -> bool:
