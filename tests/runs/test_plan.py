@@ -62,6 +62,13 @@ def test_a_preset_that_is_not_there_is_refused_with_those_that_are():
             plan_run(SOURCE, name)
 
 
+def test_what_is_neither_a_preset_nor_settings_is_refused():
+    with pytest.raises(InputError, match="GenerateSettings, not"):
+        plan_run(SOURCE, PRESETS["mini"].sampling)
+    with pytest.raises(InputError, match="did you mean paper"):
+        plan_run(SOURCE, "papre")
+
+
 @pytest.fixture
 def begun(tmp_path):
     """A run that was begun with a varied preset."""

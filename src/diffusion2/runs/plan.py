@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
-from diffusion2.config import PRESETS, GenerateSettings, InputSettings, name_preset
+from diffusion2.config import PRESETS, GenerateSettings, InputSettings, closest, name_preset
 from diffusion2.errors import InputError
 from diffusion2.runs.run_folder import RunFolder
 from diffusion2.runs.source import Source
@@ -68,13 +68,15 @@ def plan_run(source: Source, preset: str | GenerateSettings | None) -> Plan:
         preset: the name of a preset, or settings; None: the best preset that this machine can run.
 
     Raises:
-        InputError: there is no such preset.
+        InputError: there is no such preset, or it is neither.
     """
     if preset is None:
         name, why = choose_preset()
         return Plan(source, PRESETS[name], BEST + why)
     if isinstance(preset, str):
         return Plan(source, _named(preset), "as asked")
+    if not isinstance(preset, GenerateSettings):
+        raise InputError(f"a run is made with the name of a preset or with GenerateSettings, not {preset!r}")
     settings = name_preset(preset)
     if settings.preset == "none":
         return Plan(source, settings, "settings as given")
@@ -111,7 +113,8 @@ def plan_resumed(run: RunFolder, source: Source, preset: str | GenerateSettings 
 
 def _named(preset: str) -> GenerateSettings:
     if preset not in PRESETS:
-        raise InputError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
+        meant = closest(preset, PRESETS)
+        raise InputError(f"there is no preset {preset!r}{meant}: choose one of {', '.join(PRESETS)}")
     return PRESETS[preset]
 
 

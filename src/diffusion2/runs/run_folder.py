@@ -275,21 +275,29 @@ class RunFolder:
 
         Raises:
             AssetFormatError: `config.json` is missing or not JSON.
-            InputError: a setting is unknown to this version.
+            InputError: it has a setting that is unknown to this version, or a value that does not fit.
         """
         config = self.read_config()
-        settings = name_preset(settings_from_dict(config["settings"]))
-        if (
-            "preset" not in config["settings"]
-            and settings.preset == "none"
-            and config.get("preset") in PRESETS
-        ):
-            return replace(settings, preset=config["preset"])  # an older version noted it beside the settings
+        try:
+            settings = name_preset(settings_from_dict(config["settings"]))
+        except InputError as error:
+            raise InputError(f"{self.config_path}: {error}") from error
+        recorded = config.get("preset")
+        if "preset" not in config["settings"] and settings.preset == "none" and recorded in PRESETS:
+            return replace(settings, preset=recorded)  # an older version noted it beside the settings
         return settings
 
     def read_source(self) -> Source:
-        """Read what this run started from."""
-        return recorded_source(self.read_input())
+        """Read what this run started from.
+
+        Raises:
+            AssetFormatError: `config.json` is missing or not JSON.
+            InputError: it has a setting that is unknown to this version, or a value that does not fit.
+        """
+        try:
+            return recorded_source(self.read_input())
+        except InputError as error:
+            raise InputError(f"{self.config_path}: {error}") from error
 
     def read_input(self) -> dict[str, Any]:
         """Read the record of what this run started from; empty where another program wrote the folder."""
