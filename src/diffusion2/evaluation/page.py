@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path
-from diffusion2.errors import ExportError
+from diffusion2.errors import ExportError, in_one_line
 from diffusion2.evaluation.measure import Evaluation, Score
 from diffusion2.evaluation.pairing import SUSPICIOUS, Pair
 from diffusion2.evaluation.scores import DEFINITIONS
@@ -93,7 +93,7 @@ def write_page(path: Path, evaluation: Evaluation, pair: Pair, title: str) -> No
         with atomic_path(path) as temporary:
             temporary.write_text(make_page(evaluation, pair, title), encoding="utf-8")
     except OSError as error:
-        raise ExportError(f"can't write {path}: {error.strerror or error}") from error
+        raise ExportError(f"can't write {path}: {in_one_line(error)}") from error
 
 
 def make_page(evaluation: Evaluation, pair: Pair, title: str) -> str:

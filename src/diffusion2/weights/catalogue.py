@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from diffusion2.errors import WeightsError
+from diffusion2.errors import WeightsError, in_one_line
 from diffusion2.weights.gpu import gpu_memory
 from diffusion2.weights.hashes import remembered_hash
 
@@ -185,7 +185,7 @@ def _indexed_files(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise WeightsError(f"{index} is no index of weights: {error}") from error
+        raise WeightsError(f"{index} is no index of weights: {in_one_line(error)}") from error
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise WeightsError(f"{index} names {missing[0]}, which does not exist: fetch it")

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from diffusion2.errors import WeightsError
+from diffusion2.errors import WeightsError, in_one_line
 from diffusion2.weights.catalogue import SVD, HubModel, find_full_size, missing_parts
 
 
@@ -43,7 +43,6 @@ def _explained(model: HubModel, error: Exception) -> WeightsError:
     """Say in one line what is the matter and what to do."""
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, GatedRepoError):
         return WeightsError(
             f"the hub gives {model.title} only to those who accepted its licence: accept it on {model.page}, "
@@ -59,4 +58,6 @@ def _explained(model: HubModel, error: Exception) -> WeightsError:
             f"{model.title} can't be fetched, there is no way to the hub: go online, unset HF_HUB_OFFLINE, "
             f"or bring the files of {model.page} here by other means, see docs/weights.md"
         )
-    return WeightsError(f"{model.title} could not be fetched, run the same again to go on: {said}")
+    return WeightsError(
+        f"{model.title} could not be fetched, run the same again to go on: {in_one_line(error)}"
+    )
