@@ -39,6 +39,7 @@ HOMES = {
     "gsplat": {"gaussians.rasterize"},
     "av": {"exporters.video", "inputs.video_file"},
     "trimesh": {"inputs.mesh_file"},
+    "jinja2": {"exporters.templates"},
     "skimage": {"reconstruction.mesh"},
     "fast_simplification": {"reconstruction.mesh"},
     "xatlas": {"reconstruction.mesh"},
