@@ -34,7 +34,7 @@ HOMES = {
     "diffusers": {"priors", "inputs.text"},
     "transformers": {"priors", "metrics.clip", "inputs.text"},
     "matplotlib": {"research.benchmark.figures", "research.theorem.plots"},
-    "huggingface_hub": {"weights.hub", "metrics.clip", "inputs.text"},
+    "huggingface_hub": {"weights.catalogue", "weights.hub", "metrics.clip", "inputs.text"},
     "numba": {"kernels", "gaussians.rasterize.pictures"},
     "gsplat": {"gaussians.rasterize"},
     "av": {"exporters.video", "inputs.video_file"},
