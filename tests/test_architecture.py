@@ -40,6 +40,7 @@ HOMES = {
     "av": {"exporters.video", "inputs.video_file"},
     "trimesh": {"inputs.mesh_file"},
     "jinja2": {"exporters.templates"},
+    "scipy": {"kernels.regions", "reconstruction.mesh"},
     "skimage": {"reconstruction.mesh"},
     "fast_simplification": {"reconstruction.mesh"},
     "xatlas": {"reconstruction.mesh"},
