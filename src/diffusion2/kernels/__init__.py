@@ -1,1 +1,1 @@
-"""Work on many pixels that several rooms share: Numba's compiling, threads and vector units; connected regions."""
+"""Work on many pixels that several rooms share: the Numba toolbox (compiling, threads, vectors), regions."""
