@@ -60,8 +60,9 @@ def add_eyes(rig: Rig, head: Head, size: float, azimuth_deg: float, elevation_de
     if rig.chance(0.18):
         slope = rig.between(-0.5, 0.5)
         tilt = np.array([[np.cos(slope), -np.sin(slope), 0], [np.sin(slope), np.cos(slope), 0], [0, 0, 1]])
-        brow = box((0, 0, 0), (1.25 * size, 0.28 * size, 0.35 * size))
-        place = point + size * (0.45 * normal + 1.15 * UP)
+        brow = box((0, 0, 0), (1.25 * size, 0.28 * size, 0.5 * size))
+        above = surface(head.shape, head.center, (point + 1.1 * size * UP - head.center)[None])[0][0]
+        place = above + 0.3 * size * normal
         rig.add_pair(brow.placed(place, facing(normal) @ tilt), rig.pick("dark third"), head.bone)
 
 

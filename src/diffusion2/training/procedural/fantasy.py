@@ -192,9 +192,10 @@ def _add_top(rig: Rig, kind: str, stem: Head, chest: int) -> Head:
         case "fruit":
             size = rig.between(0.22, 0.3)
             center = top + 0.7 * size * UP
-            fruit = ellipsoid(center, (size, size * rig.between(0.75, 1.1), size), rings=7, sides=12)
+            tall = size * rig.between(0.75, 1.1)
+            fruit = ellipsoid(center, (size, tall, size), rings=7, sides=12)
             rig.add(fruit, draw_coat(rig.rng, rig.palette, ("accent", "main", "second")).body(fruit), bone)
-            peak = center + 0.8 * size * UP
+            peak = center + (tall - 0.12 * size) * UP
             rig.add(cone(peak, peak + 0.4 * size * UP, 0.08 * size, 0.06 * size), "wood", bone)
             path = peak + size * np.array([(0, 0.2, 0), (0.45, 0.4, 0), (0.8, 0.3, 0)])
             leaf = loft(path, [0.01, 0.2 * size, 0], [0.01, 0.03 * size, 0], sides=4, right=FRONT)
