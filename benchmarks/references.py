@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 from diffusion2.config import PRESETS, GenerateSettings
-from diffusion2.evaluation.ground_truth.creatures import CREATURES, creature_truth
-from diffusion2.evaluation.metrics.consistency import frame_changes
 from diffusion2.exporters import write_contact_sheet
 from diffusion2.image_matrix import Conditions
-from diffusion2.lpips import load_lpips
+from diffusion2.metrics.consistency import frame_changes
+from diffusion2.metrics.lpips import load_lpips
 from diffusion2.priors.mini import load_pair
 from diffusion2.reconstruction.masks import estimate_alphas
+from diffusion2.research.benchmark.creatures import CREATURES, creature_truth
 from diffusion2.sampling.generate import sample_references
 
 

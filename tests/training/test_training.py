@@ -36,7 +36,7 @@ from diffusion2.training.loop import LoopSettings, Trainer, averaged
 from diffusion2.training.mini import pack, trained_vae, unpack
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage, orthogonalize
 from diffusion2.training.vae import VAE_CONFIG, fit_components, to_float
-from diffusion2.weights import mini_folder
+from diffusion2.weights.catalogue import mini_folder
 
 IDENTITY = torch.eye(VAE_CONFIG["latent_channels"])
 ASSETS = Path(__file__).parents[3] / "shared" / "assets"

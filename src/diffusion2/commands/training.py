@@ -7,8 +7,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from diffusion2.commands.terminal import Terminal
 from diffusion2.errors import InputError
-from diffusion2.terminal import Terminal
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Train:
         """Train or pack."""
         from diffusion2.training.loop import LoopSettings
         from diffusion2.training.mini import TrainSettings, pack, train, unpack
-        from diffusion2.weights import mini_folder
+        from diffusion2.weights.catalogue import mini_folder
 
         cache = self.cache.expanduser()
         if self.part in ("pack", "unpack"):
@@ -55,8 +55,6 @@ class Train:
             raise InputError(
                 f"there is no {self.assets / 'PROVENANCE.tsv'}: give a folder of models with --assets"
             )
-        if min(self.minutes, self.rate) <= 0 or self.threads < 1 or self.batch < 1:
-            raise InputError("minutes and rate must be positive, threads and batch at least 1")
         loop = LoopSettings(self.minutes, self.evaluate_minutes, self.anneal_minutes, self.rate)
         settings = TrainSettings(self.part, self.assets, cache, loop, self.threads, self.device, self.batch)
         with Terminal() as terminal:

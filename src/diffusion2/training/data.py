@@ -17,8 +17,8 @@ import numpy as np
 
 from diffusion2.cameras import make_cameras, orbit
 from diffusion2.errors import InputError
-from diffusion2.evaluation.ground_truth.clips import is_same_pose
 from diffusion2.meshes import AnimatedModel, Framing, Lighting, MeshRenderer, frame_points, load_model
+from diffusion2.meshes.ground_truth import is_same_pose
 from diffusion2.meshes.renderer import on_white
 
 SIZE = 128

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffusion2.lpips import load_lpips
+from diffusion2.metrics.lpips import load_lpips
 from diffusion2.priors.mini import PIXEL_UNSHUFFLE
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder, principal_components
 from diffusion2.training.data import SIZE
