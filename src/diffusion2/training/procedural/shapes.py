@@ -4,6 +4,7 @@ Axes are glTF's: x to the creature's left, y up, z to its front. Triangles run c
 outside.
 """
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -108,7 +109,7 @@ def loft(
     across = right - tangents * (tangents @ right)[:, None]
     across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
     up = cross(tangents, across)
-    angles = np.pi / 2 + 2 * np.pi * (np.arange(sides) + 0.5) / sides
+    angles = _angles(sides)
     x, y = np.cos(angles), np.sin(angles)
     if sides == 4:
         x, y = np.sign(x), np.sign(y)
@@ -119,38 +120,48 @@ def loft(
         radii = radii * (jitter + jitter[:, ::-1]) / 2
     rings = spine[:, None] + radii[0, ..., None] * across[:, None] + radii[1, ..., None] * up[:, None]
     first, last = (int(widths[i] <= 0 or heights[i] <= 0) for i in (0, -1))
-    kept = rings[first : len(spine) - last]
-    vertices = np.concatenate([kept.reshape(-1, 3), spine[:1], spine[-1:]])
+    kept = slice(first, len(spine) - last)
     steps = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(spine, axis=0), axis=1))])
-    share = steps / max(steps[-1], 1e-9)
-    count = len(kept)
+    share = (steps / max(steps[-1], 1e-9))[kept]
+    triangles, around = _loft_faces(len(share), sides)
+    middle = (share[1:] + share[:-1]) / 2
+    return Shape(
+        vertices=np.concatenate([rings[kept].reshape(-1, 3), spine[:1], spine[-1:]]),
+        triangles=triangles,
+        along=np.concatenate([np.repeat(share, sides), [0.0, 1.0]]),
+        spine=spine,
+        u=np.concatenate([np.repeat(middle, 2 * sides), np.zeros(sides), np.ones(sides)]),
+        v=around,
+    )
+
+
+def _angles(sides: int) -> np.ndarray:
+    """Place the corners of a cross-section (sides,) so that the middle of an edge is on top."""
+    return np.pi / 2 + 2 * np.pi * (np.arange(sides) + 0.5) / sides
+
+
+@functools.lru_cache(maxsize=256)
+def _loft_faces(count: int, sides: int) -> tuple[np.ndarray, np.ndarray]:
+    """Make the triangles (T, 3) of a loft of so many rings with its two ends, and their angles (T,).
+
+    The vertices are the rings' and the two ends. Quads of the left half are cut the other way than those of
+    the right one, as mirror images are.
+    """
     k = np.arange(sides)
     beside = (k + 1) % sides
     row = np.arange(count - 1)[:, None] * sides
-    low, high = row + k, row + beside
-    rising = k < sides / 2  # which way each quad is cut, so that the left half mirrors the right one
-    quads = np.stack(
-        (
-            *(low, high, np.where(rising, high, low) + sides),
-            *(np.where(rising, low, high), high + sides, low + sides),
-        ),
-        -1,
-    ).reshape(-1, 3)
-    start, end, top = count * sides, count * sides + 1, (count - 1) * sides
-    caps = [
+    low, high, rising = row + k, row + beside, k < sides / 2
+    lower = (low, high, np.where(rising, high, low) + sides)
+    upper = (np.where(rising, low, high), high + sides, low + sides)
+    quads = np.stack([*lower, *upper], -1).reshape(-1, 3)
+    start, top = count * sides, (count - 1) * sides
+    ends = [
         np.stack([np.full(sides, start), beside, k], -1),
-        np.stack([np.full(sides, end), top + k, top + beside], -1),
+        np.stack([np.full(sides, start + 1), top + k, top + beside], -1),
     ]
-    around = angles + np.pi / sides
-    middle = (share[first : len(spine) - last][1:] + share[first : len(spine) - last][:-1]) / 2
-    return Shape(
-        vertices=vertices,
-        triangles=np.concatenate([quads, *caps]),
-        along=np.concatenate([np.repeat(share[first : len(spine) - last], sides), [0.0, 1.0]]),
-        spine=spine,
-        u=np.concatenate([np.repeat(middle, 2 * sides), np.zeros(sides), np.ones(sides)]),
-        v=np.concatenate([np.tile(np.repeat(around, 2), count - 1), around, around]),
-    )
+    around = _angles(sides) + np.pi / sides
+    angles = np.concatenate([np.tile(np.repeat(around, 2), count - 1), around, around])
+    return np.concatenate([quads, *ends]), angles
 
 
 def tube(
