@@ -20,6 +20,7 @@ from diffusion2.training.data import (
 )
 from diffusion2.training.procedural import FAMILIES, family_of, make_creature, procedural_creature
 from diffusion2.training.procedural.palette import KINDS, draw_coat, draw_palette
+from diffusion2.training.procedural.rays import surface
 from diffusion2.training.procedural.rig import corner_normals
 from diffusion2.training.procedural.shapes import (
     FRONT,
@@ -30,7 +31,6 @@ from diffusion2.training.procedural.shapes import (
     facing,
     loft,
     sheet,
-    surface,
     tube,
 )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diffusion2.training.procedural.rays import surface
 from diffusion2.training.procedural.rig import Rig
 from diffusion2.training.procedural.shapes import (
     FRONT,
@@ -15,7 +16,6 @@ from diffusion2.training.procedural.shapes import (
     ellipsoid,
     facing,
     loft,
-    surface,
     tube,
     xyz,
 )

@@ -16,6 +16,7 @@ from diffusion2.training.procedural.limbs import add_wings
 from diffusion2.training.procedural.outfits import add_hat, add_tool
 from diffusion2.training.procedural.palette import draw_coat
 from diffusion2.training.procedural.people import upright_bones
+from diffusion2.training.procedural.rays import surface
 from diffusion2.training.procedural.rig import Limb, Rig
 from diffusion2.training.procedural.shapes import (
     FRONT,
@@ -25,7 +26,6 @@ from diffusion2.training.procedural.shapes import (
     cone,
     ellipsoid,
     loft,
-    surface,
     tube,
     xyz,
 )

@@ -12,6 +12,7 @@ from diffusion2.training.procedural.faces import (
 )
 from diffusion2.training.procedural.outfits import add_tool
 from diffusion2.training.procedural.people import upright_bones
+from diffusion2.training.procedural.rays import surface
 from diffusion2.training.procedural.rig import Limb, Rig
 from diffusion2.training.procedural.shapes import (
     FRONT,
@@ -21,7 +22,6 @@ from diffusion2.training.procedural.shapes import (
     cone,
     ellipsoid,
     loft,
-    surface,
     tube,
     xyz,
 )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from diffusion2.training.procedural.faces import Head, direction
+from diffusion2.training.procedural.rays import surface
 from diffusion2.training.procedural.rig import Rig
 from diffusion2.training.procedural.shapes import (
     FRONT,
@@ -14,7 +15,6 @@ from diffusion2.training.procedural.shapes import (
     ellipsoid,
     loft,
     sheet,
-    surface,
     tube,
     xyz,
 )

@@ -7,8 +7,9 @@ import numpy as np
 from diffusion2.training.procedural.faces import Head, add_ears, add_eyes, add_horns, add_mouth
 from diffusion2.training.procedural.limbs import Leg, add_legs, add_spikes, add_tail, add_wings, fin
 from diffusion2.training.procedural.palette import draw_coat
+from diffusion2.training.procedural.rays import surface
 from diffusion2.training.procedural.rig import Limb, Rig
-from diffusion2.training.procedural.shapes import FRONT, UP, Shape, cone, ellipsoid, loft, surface, tube, xyz
+from diffusion2.training.procedural.shapes import FRONT, UP, Shape, cone, ellipsoid, loft, tube, xyz
 
 Range = tuple[float, float]
 

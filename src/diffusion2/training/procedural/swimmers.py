@@ -4,6 +4,7 @@ import numpy as np
 
 from diffusion2.training.procedural.faces import Head, add_eyes, add_horns, add_mouth
 from diffusion2.training.procedural.limbs import add_spikes, fin
+from diffusion2.training.procedural.rays import surface
 from diffusion2.training.procedural.rig import Limb, Rig
 from diffusion2.training.procedural.shapes import (
     FRONT,
@@ -13,7 +14,6 @@ from diffusion2.training.procedural.shapes import (
     cone,
     ellipsoid,
     loft,
-    surface,
     tube,
     xyz,
 )

@@ -5,8 +5,9 @@ import numpy as np
 from diffusion2.training.procedural.faces import Head, add_beak, add_eyes
 from diffusion2.training.procedural.limbs import Leg, add_legs, add_spikes, add_wings, fin
 from diffusion2.training.procedural.quadrupeds import Neck, add_features, add_neck_and_head
+from diffusion2.training.procedural.rays import surface
 from diffusion2.training.procedural.rig import Limb, Rig
-from diffusion2.training.procedural.shapes import FRONT, RIGHT, UP, Shape, cone, ellipsoid, surface, tube, xyz
+from diffusion2.training.procedural.shapes import FRONT, RIGHT, UP, Shape, cone, ellipsoid, tube, xyz
 
 
 def make_dinosaur(rig: Rig) -> None:
