@@ -110,6 +110,11 @@ CALLS = {
     "export a broken asset": (["export", "{d}/run", "{d}/a.mp4"], "asset.safetensors"),
     "view no asset": (["view", "{d}/documents"], "no asset"),
     "train with models that are not there": (["train", "video", "--assets", "{d}/nothing"], "--assets"),
+    "train on nothing": (["train", "video", "--procedural", "0"], "--procedural"),
+    "train on fewer than no creatures": (
+        ["train", "video", "--cache", "{d}/nothing", "--procedural", "-3"],
+        "procedural",
+    ),
     "pack what was never trained": (
         ["train", "pack", "--cache", "{d}/nothing", "--out", "{d}/w"],
         "train vae` first",
