@@ -114,7 +114,8 @@ def open_picture(path: Path) -> Image.Image:
             warnings.simplefilter("ignore")
             picture = Image.open(path, formats=[name for name in formats if name in Image.OPEN])
     except Image.UnidentifiedImageError as error:
-        raise NoPicture(f"{path} is no picture that can be read: give a PNG, JPEG or WebP file") from error
+        reason = "it has no picture format; give a PNG, JPEG or WebP file"
+        raise NoPicture(f"{path} can't be read as a picture: {reason}") from error
     except Exception as error:  # decoders raise anything on broken data
         raise _damaged(path, error) from error
     finally:
