@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         OutOfMemory,
         WeightsError,
     )
-    from diffusion2.gaussians import Asset4D, Gaussians, render
+    from diffusion2.gaussians import Asset4D, AssetMetadata, Gaussians, render
     from diffusion2.image_matrix import Conditions, ImageMatrix
     from diffusion2.pipeline import export, generate, load_asset
     from diffusion2.reconstruction import reconstruct
@@ -42,6 +42,7 @@ _HOMES = {
     "reconstruct": "reconstruction",
     "read_matrix": "runs.matrix_files",
     "Asset4D": "gaussians",
+    "AssetMetadata": "gaussians",
     "Gaussians": "gaussians",
     "Cameras": "cameras",
     "make_cameras": "cameras",
@@ -67,6 +68,7 @@ __all__ = [
     "PRESETS",
     "Asset4D",
     "AssetFormatError",
+    "AssetMetadata",
     "BackendUnavailable",
     "Cameras",
     "Conditions",

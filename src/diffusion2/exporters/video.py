@@ -12,7 +12,7 @@ from torch import Tensor
 from diffusion2.errors import ExportError, InputError
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Asset4D, render
-from diffusion2.gaussians.presentation import duration, frames, is_loop, reference_cameras
+from diffusion2.gaussians.presentation import is_loop
 from diffusion2.pictures import to_bytes
 
 _QUALITY = {"crf": "16", "preset": "medium"}
@@ -80,9 +80,10 @@ def write_orbit_video(
         ExportError: when the file can't be written.
     """
     back = not is_loop(asset)
-    cycle = 2 * duration(asset) if back else duration(asset) * frames(asset) / (frames(asset) - 1)
+    once, frames = asset.metadata.duration_s, asset.metadata.frames
+    cycle = 2 * once if back else once * frames / (frames - 1)
     azimuths, times = orbit_path(cycle, fps, seconds, back=back)
-    cameras = reference_cameras(asset, azimuths.tolist(), size, size)
+    cameras = asset.metadata.reference_cameras(azimuths.tolist(), size, size)
 
     @cache
     def still(time: float) -> Asset4D:

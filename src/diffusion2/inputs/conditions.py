@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings, InputSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned, ignore
@@ -31,7 +32,6 @@ from diffusion2.inputs.framing import (
 from diffusion2.inputs.kinds import check_exists, kind_of
 from diffusion2.inputs.picture import WORKING_SIDE_PX, read_rgba
 from diffusion2.inputs.video import read_clip
-from diffusion2.model_frame import ModelFrame
 from diffusion2.runs.source import Source
 
 MIN_OBJECT_PX = 8

@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion2.cameras import Cameras
+from diffusion2.cameras import Cameras, ModelFrame
 from diffusion2.errors import InputError
 from diffusion2.gaussians import Gaussians
 from diffusion2.gaussians.rasterize import rasterize
-from diffusion2.model_frame import ModelFrame
 from diffusion2.pictures import to_bytes
 
 MAX_GAUSSIANS = 1_500_000

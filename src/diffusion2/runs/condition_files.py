@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from diffusion2.atomic_files import write_json
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import AssetFormatError
 from diffusion2.image_matrix import Conditions, turn_time
-from diffusion2.model_frame import ModelFrame
 from diffusion2.pictures import write_picture
 from diffusion2.runs.matrix_files import read_image, read_pictures, write_pictures
 from diffusion2.runs.run_folder import RunFolder

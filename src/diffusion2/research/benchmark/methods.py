@@ -135,14 +135,7 @@ def unseen(matrix: ImageMatrix) -> ImageMatrix:
 
     Tasks and baselines are given one or both; pictures that are equal to the truth would rule every mean.
     """
-    return replace(
-        matrix,
-        images=matrix.images[:-1, 1:],
-        alphas=None if matrix.alphas is None else matrix.alphas[:-1, 1:],
-        cameras=matrix.cameras[slice(0, -1)],
-        times=matrix.times[1:],
-        reference_frame=0,
-    )
+    return matrix[:-1, 1:]
 
 
 def references(pair: PriorPair, conditions: Conditions, settings: GenerateSettings) -> Conditions:
