@@ -1,9 +1,7 @@
 """What an asset says about itself: its speed, its reference view, where a given 3D model stands."""
 
 from dataclasses import dataclass, fields
-from typing import Any
-
-import numpy as np
+from typing import Annotated, Any
 
 from diffusion2.cameras import (
     DEFAULT_ELEVATION_DEG,
@@ -13,18 +11,10 @@ from diffusion2.cameras import (
     ModelFrame,
     make_cameras,
 )
+from diffusion2.config import Between, conform_fields
 from diffusion2.errors import AssetFormatError, InputError
 
-_RANGES = {
-    "fps": (1e-3, 1e4),
-    "azimuth_deg": (-1e4, 1e4),
-    "elevation_deg": (-90, 90),
-    "radius": (1e-3, 1e6),
-    "fov_deg": (0.1, 179),
-}
-_COUNTS = {"frames": 100_000, "views": 100_000, "height": 1_000_000, "width": 1_000_000}
-_UNKNOWN = ("views", "height", "width")
-"""Counts that may be None."""
+_Count = Annotated[int, Between(1, 1_000_000)]
 
 
 @dataclass(frozen=True)
@@ -47,33 +37,20 @@ class AssetMetadata:
         InputError: a value is no number or makes no sense.
     """
 
-    fps: float = 8.0
-    frames: int = 12
-    views: int | None = None
-    azimuth_deg: float = 0.0
-    elevation_deg: float = DEFAULT_ELEVATION_DEG
-    radius: float = DEFAULT_RADIUS
-    fov_deg: float = DEFAULT_FOV_DEG
-    height: int | None = None
-    width: int | None = None
+    fps: Annotated[float, Between(1e-3, 1e4)] = 8.0
+    frames: _Count = 12
+    views: _Count | None = None
+    azimuth_deg: Annotated[float, Between(-1e4, 1e4)] = 0.0
+    elevation_deg: Annotated[float, Between(-90, 90)] = DEFAULT_ELEVATION_DEG
+    radius: Annotated[float, Between(1e-3, 1e6)] = DEFAULT_RADIUS
+    fov_deg: Annotated[float, Between(0.1, 179)] = DEFAULT_FOV_DEG
+    height: _Count | None = None
+    width: _Count | None = None
     model_frame: ModelFrame | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense; numbers become plain floats and whole numbers."""
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not _is_number(value) or not low <= value <= high:
-                raise InputError(f"the asset's metadata says {name} {value!r}: expected {low:g} to {high:g}")
-            object.__setattr__(self, name, float(value))
-        for name, most in _COUNTS.items():
-            value = getattr(self, name)
-            if value is None and name in _UNKNOWN:
-                continue
-            if not (count := _count(value, most)):
-                raise InputError(f"the asset's metadata says {name} {value!r}: expected 1 to {most:,}, whole")
-            object.__setattr__(self, name, count)
-        if not isinstance(self.model_frame, ModelFrame | None):
-            raise InputError(f"the asset's metadata says model_frame {self.model_frame!r}: no ModelFrame")
+        """Refuse what makes no sense; numbers of NumPy become Python's."""
+        conform_fields(self)
 
     @property
     def duration_s(self) -> float:
@@ -106,20 +83,11 @@ class AssetMetadata:
             AssetFormatError: it is no table, or a value makes no sense.
         """
         if not isinstance(values, dict):
-            raise AssetFormatError("the metadata is not a table")
+            raise AssetFormatError("its metadata is not a table")
         known = {f.name: values[f.name] for f in fields(AssetMetadata) if f.name in values}
         if known.get("model_frame") is not None:
             known["model_frame"] = ModelFrame.from_dict(known["model_frame"])
         try:
             return AssetMetadata(**known)
         except InputError as error:
-            raise AssetFormatError(str(error)) from error
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-
-
-def _count(value: Any, most: int) -> int:
-    """A whole number from 1 to the most, as an int; 0 where it is none."""
-    return int(value) if _is_number(value) and 1 <= value <= most and value == value // 1 else 0
+            raise AssetFormatError(f"its metadata: {error}") from error
