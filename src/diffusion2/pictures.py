@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, in_one_line
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 8192 * 8192
@@ -207,6 +207,5 @@ def _deep_as_rgb(picture: Image.Image) -> Image.Image:
 
 def _damaged(path: Path, error: Exception) -> InputError:
     if isinstance(error, OSError) and error.strerror:  # of the file, not of what is in it
-        return InputError(f"{path} can't be read: {error.strerror}")
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return InputError(f"{path} can't be read as a picture: it may be damaged ({reason})")
+        return InputError(f"{path} can't be read: {in_one_line(error)}")
+    return InputError(f"{path} can't be read as a picture: it may be damaged ({in_one_line(error)})")

@@ -12,9 +12,9 @@ import diffusion2
 from diffusion2.cli import main
 from diffusion2.runs.matrix_files import read_matrix, read_pictures
 
-from ..inputs.conftest import require_renderer
 from ..inputs.models import BOX, FACES, write_obj
 from ..inputs.tiny_pipeline import write_tiny_pipeline
+from ..meshes.opengl import need_opengl
 from .conftest import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("use_mini_weights")
@@ -106,7 +106,7 @@ def test_row_and_column_together(walk, turns, tmp_path):
 
 
 def test_a_model_is_animated_where_it_stands(tmp_path):
-    require_renderer()
+    need_opengl()
     path = write_obj(tmp_path / "a box.obj", BOX * [3, 2, 1] + 5, FACES)
     assert call("generate", tmp_path / "run", path) == 0
     matrix = read_matrix(tmp_path / "run")

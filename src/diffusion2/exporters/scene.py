@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from diffusion2.errors import BackendUnavailable
+from diffusion2.errors import BackendUnavailable, in_one_line
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.splats import Splats
 
@@ -81,7 +81,7 @@ def _check_loopback() -> None:
         socket.create_server((HOST, 0)).close()
     except OSError as error:
         raise BackendUnavailable(
-            f"the viewer needs to listen on {HOST}, which this machine refuses: {error.strerror or error}"
+            f"the viewer needs to listen on {HOST}, which this machine refuses: {in_one_line(error)}"
         ) from error
 
 

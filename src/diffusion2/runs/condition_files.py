@@ -6,7 +6,7 @@ from typing import Any
 from diffusion2.atomic_files import write_json
 from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings
-from diffusion2.errors import AssetFormatError
+from diffusion2.errors import AssetFormatError, in_one_line
 from diffusion2.image_matrix import Conditions, turn_time
 from diffusion2.pictures import write_picture
 from diffusion2.runs.matrix_files import read_image, read_pictures, write_pictures
@@ -62,7 +62,7 @@ def _read_given(run: RunFolder) -> dict[str, Any]:
     try:
         given = json.loads(run.given_path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise AssetFormatError(f"{run.given_path} can't be read: {error}") from error
+        raise AssetFormatError(f"{run.given_path} can't be read: {in_one_line(error)}") from error
     if not isinstance(given, dict):
         raise AssetFormatError(f"{run.given_path} does not say what was given")
     return given
