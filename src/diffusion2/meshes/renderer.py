@@ -12,6 +12,7 @@ from diffusion2.meshes.framing import Framing
 from diffusion2.meshes.materials import Material
 from diffusion2.meshes.model import AnimatedModel, PosedPrimitive, Primitive
 from diffusion2.meshes.shaders import FRAGMENT_SHADER, VERTEX_SHADER
+from diffusion2.meshes.textures import Texture
 
 NEAR, FAR = 0.05, 20.0
 
@@ -43,16 +44,24 @@ class Lighting:
 
 @dataclass(frozen=True)
 class _Part:
-    """One primitive on the GPU."""
+    """One primitive on the GPU; its textures as they are there, and what they do beyond their edges.
+
+    The first triangles are seen from both sides, the rest from their front only.
+    """
 
     material: Material
     triangles: np.ndarray
+    both_sides: int
     flat: bool
     moving: Any
     fixed: Any
     index: Any
     array: Any
     texture: Any
+    mirror: tuple[float, float]
+    emission: tuple[float, float, float]
+    emission_texture: Any
+    emission_mirror: tuple[float, float]
 
     def release(self) -> None:
         for resource in (self.array, self.moving, self.fixed, self.index):
@@ -62,8 +71,9 @@ class _Part:
 class MeshRenderer:
     """Renders one model at a time, any pose, any cameras; 2x supersampled.
 
-    Opaque surfaces are seen from both sides, whatever their file says. Transparent ones come after
-    them, sorted by distance, and from their front only where they have one side.
+    Opaque surfaces are seen from both sides but for those that hide what is behind their back, see
+    `sides`. Transparent ones come after them, sorted by distance, and from their front only where
+    they have one side.
 
     Args:
         model: the model to draw.
@@ -115,21 +125,35 @@ class MeshRenderer:
         context = self._context
         count = len(primitive.positions)
         alphas = np.ones(count) if primitive.alphas is None else primitive.alphas
+        columns, names, kinds = [primitive.colors, alphas[:, None], primitive.uvs], ["color", "uv"], "4f 2f"
+        if primitive.emission_uvs is not None:
+            columns, names, kinds = [*columns, primitive.emission_uvs], [*names, "emission_uv"], "4f 2f 2f"
         moving = context.buffer(reserve=count * 24, dynamic=True)
-        fixed = context.buffer(
-            np.hstack([primitive.colors, alphas[:, None], primitive.uvs]).astype("f4").tobytes()
-        )
-        index = context.buffer(primitive.triangles.astype("i4").tobytes())
+        fixed = context.buffer(np.hstack(columns).astype("f4").tobytes())
+        triangles, both_sides = primitive.triangles, len(primitive.triangles)
+        if primitive.material.alpha_mode == "BLEND":
+            both_sides = both_sides if primitive.material.double_sided else 0
+        elif primitive.front_only is not None:
+            triangles = triangles[np.argsort(primitive.front_only, kind="stable")]
+            both_sides -= int(primitive.front_only.sum())
+        index = context.buffer(triangles.astype("i4").tobytes())
         array = context.vertex_array(
-            self._program, [(moving, "3f 3f", "position", "normal"), (fixed, "4f 2f", "color", "uv")], index
+            self._program, [(moving, "3f 3f", "position", "normal"), (fixed, kinds, *names)], index
         )
-        texture = None if primitive.texture is None else self._texture(primitive.texture, primitive.material)
+        emission = np.zeros(3) if primitive.emission is None else primitive.emission
         return _Part(
-            primitive.material, primitive.triangles, primitive.flat, moving, fixed, index, array, texture
+            *(primitive.material, triangles, both_sides, primitive.flat),
+            *(moving, fixed, index, array),
+            *self._texture(primitive.texture),
+            (float(emission[0]), float(emission[1]), float(emission[2])),
+            *self._texture(primitive.emission_texture),
         )
 
-    def _texture(self, pixels: np.ndarray, material: Material) -> Any:
-        key = (id(pixels), material.wrap, material.nearest)
+    def _texture(self, texture: Texture | None) -> tuple[Any, tuple[float, float]]:
+        """Bring a texture to the GPU, once; and tell along which of u and v it is mirrored."""
+        if texture is None:
+            return None, (0.0, 0.0)
+        pixels, key = texture.pixels, (id(texture.pixels), texture.wrap, texture.nearest)
         if key not in self._textures:
             context = self._context
             most = context.info["GL_MAX_TEXTURE_SIZE"]
@@ -137,15 +161,16 @@ class MeshRenderer:
             if max(height, width) > most:
                 height, width = min(height, most), min(width, most)
                 pixels = np.asarray(Image.fromarray(pixels).resize((width, height)))
-            texture = context.texture(
+            made = context.texture(
                 (width, height), pixels.shape[2], np.ascontiguousarray(pixels).tobytes(), alignment=1
             )
-            texture.build_mipmaps()
-            texture.repeat_x, texture.repeat_y = (mode == "repeat" for mode in material.wrap)
-            if material.nearest:
-                texture.filter = (texture.filter[0], context.NEAREST)
-            self._textures[key] = texture
-        return self._textures[key]
+            made.build_mipmaps()
+            made.repeat_x, made.repeat_y = (mode == "repeat" for mode in texture.wrap)
+            if texture.nearest:
+                made.filter = (made.filter[0], context.NEAREST)
+            self._textures[key] = made
+        mirror_u, mirror_v = (float(mode == "mirror") for mode in texture.wrap)
+        return self._textures[key], (mirror_u, mirror_v)
 
     def render(
         self,
@@ -176,6 +201,7 @@ class MeshRenderer:
             part.moving.write(np.hstack([place, pose.normals]).astype("f4").tobytes())
         self._program["light"].value = lighting.direction
         self._program["ambient"].value = lighting.ambient
+        self._program["base"].value, self._program["emitted"].value = 0, 1
         recolor = np.tile(np.eye(3), (len(posed), 1, 1)) if recolor is None else recolor
         self._context.enable(self._context.DEPTH_TEST)
         self._target.use()
@@ -195,18 +221,27 @@ class MeshRenderer:
         return np.stack(pictures)
 
     def _draw(self, part: _Part, posed: PosedPrimitive, recolor: np.ndarray) -> None:
-        program, material = self._program, part.material
+        program, context, material = self._program, self._context, part.material
         program["recolor"].write(recolor.T.astype("f4").tobytes())
         program["textured"].value = part.texture is not None
-        program["mirror"].value = tuple(float(mode == "mirror") for mode in material.wrap)
+        program["mirror"].value = part.mirror
+        program["emission"].value = part.emission
+        program["emission_textured"].value = part.emission_texture is not None
+        program["emission_mirror"].value = part.emission_mirror
         program["flat_faces"].value = part.flat
-        program["inside_out"].value = posed.mirrored
         program["unlit"].value = material.unlit
         program["cutoff"].value = material.alpha_cutoff if material.alpha_mode == "MASK" else -1.0
         program["blended"].value = material.alpha_mode == "BLEND"
-        if part.texture is not None:
-            part.texture.use(0)
-        part.array.render()
+        for unit, texture in enumerate((part.texture, part.emission_texture)):
+            if texture is not None:
+                texture.use(unit)
+        context.front_face = "cw" if posed.mirrored else "ccw"
+        if part.both_sides:
+            part.array.render(vertices=3 * part.both_sides)
+        if part.both_sides < len(part.triangles):
+            context.enable(context.CULL_FACE)
+            part.array.render(first=3 * part.both_sides, vertices=3 * (len(part.triangles) - part.both_sides))
+            context.disable(context.CULL_FACE)
 
     def _draw_blended(
         self,
@@ -230,11 +265,7 @@ class MeshRenderer:
         for i in sorted(chosen, key=lambda i: -distances[i].mean()):
             part = self._parts[i]
             part.index.write(part.triangles[np.argsort(-distances[i])].astype("i4").tobytes())
-            if not part.material.double_sided:
-                context.enable(context.CULL_FACE)
-                context.front_face = "cw" if posed[i].mirrored else "ccw"
             self._draw(part, posed[i], recolor[i])
-            context.disable(context.CULL_FACE)
         self._target.depth_mask = True
         context.disable(context.BLEND)
 
