@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from diffusion2.errors import AssetFormatError, InputError
-from diffusion2.inputs.mesh_file import crease_normals
+from diffusion2.inputs.polygons import crease_normals
 from diffusion2.inputs.splats import is_splats, read_splats
 from diffusion2.model_frame import ModelFrame, turn
 from diffusion2.runs.source import InputSettings

@@ -111,9 +111,11 @@ class Document:
             name = os.path.normpath(unquote(uri).replace("\\", "/"))
             if urlsplit(uri).scheme or os.path.isabs(name) or name.startswith("..") or "\0" in name:
                 raise InputError(
-                    f"{self.path} refers to {uri!r}, which is not in its folder: put the file beside the model"
+                    f"{self.path} refers to {uri!r}, which is not in its folder: put the file beside it"
                 )
-            raise InputError(f"{self.path} needs the file {name}, which is not there: it belongs beside the model")
+            raise InputError(
+                f"{self.path} needs the file {name}, which is not there: it belongs beside the model"
+            )
         if not as_named:
             self._report(Warned(f"{self.path} names {uri!r}: {found} is taken for it"))
         try:

@@ -19,8 +19,21 @@ READ = {
 }
 NO_PICTURE = (
     *("CESIUM_primitive_outline", "EXT_instance_features", "EXT_mesh_features", "EXT_structural_metadata"),
-    *("FB_geometry_metadata", "GODOT_single_root", "KHR_audio", "KHR_interactivity", "KHR_materials_variants"),
-    *("KHR_node_hoverability", "KHR_node_selectability", "KHR_physics", "KHR_xmp", "MSFT_lod", "MSFT_physics"),
+    *(
+        "FB_geometry_metadata",
+        "GODOT_single_root",
+        "KHR_audio",
+        "KHR_interactivity",
+        "KHR_materials_variants",
+    ),
+    *(
+        "KHR_node_hoverability",
+        "KHR_node_selectability",
+        "KHR_physics",
+        "KHR_xmp",
+        "MSFT_lod",
+        "MSFT_physics",
+    ),
     *("MSFT_packing", "MX_", "OMI_", "VRMC_node_constraint", "VRMC_springBone", "VRMC_vrm"),
 )
 """Beginnings of the names of those that change nothing that is seen; of variants the first look is drawn."""

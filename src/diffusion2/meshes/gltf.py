@@ -141,7 +141,7 @@ def _primitives(document: Document) -> list[Primitive]:
 
 
 def _shown_nodes(document: Document) -> set[int]:
-    """Find the nodes of the default scene, or of the first, or all; none that is hidden, or below such a one."""
+    """Find the nodes of the default scene, or of the first, or all; without what is hidden and below that."""
     nodes = document.table("nodes")
     if document.table("scenes"):
         stack = list(document.entry("scenes", document.content.get("scene", 0)).get("nodes", []))

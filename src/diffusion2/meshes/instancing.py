@@ -38,7 +38,9 @@ def read_instances(document: Document, node: dict[str, Any]) -> tuple[np.ndarray
     for name, (width, default) in PLACES.items():
         values = read.get(name, np.tile(np.array(default, np.float64), (count, 1)))
         if values.shape != (count, width):
-            raise InputError(f"{document.path} is damaged: {name} of its instances has other than {width} numbers")
+            raise InputError(
+                f"{document.path} is damaged: {name} of its instances has other than {width} numbers"
+            )
         parts.append(values)
     transforms = [compose_transform(t, r, s) for t, r, s in zip(*parts, strict=True)]
     colors = read[COLOR][:, :3] if COLOR in read and read[COLOR].shape[1] >= 3 else None

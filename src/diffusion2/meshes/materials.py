@@ -18,6 +18,7 @@ WRAPS: dict[int, Wrap] = {10497: "repeat", 33648: "mirror", 33071: "clamp"}
 NEAREST = 9728
 OLD_MATERIAL = "KHR_materials_pbrSpecularGlossiness"
 STRENGTH = "KHR_materials_emissive_strength"
+BRIGHTEST = 1e3
 PICTURE_FORMATS = ("EXT_texture_webp", "EXT_texture_avif")
 
 
@@ -109,7 +110,8 @@ class Materials:
 
     def _emission(self, raw: dict[str, Any]) -> np.ndarray:
         strength = raw.get("extensions", {}).get(STRENGTH, {}).get("emissiveStrength", 1.0)
-        return np.array(raw.get("emissiveFactor", [0, 0, 0]), np.float64).reshape(3) * float(strength)
+        factor = np.array(raw.get("emissiveFactor", [0, 0, 0]), np.float64).reshape(3)
+        return np.nan_to_num(factor * float(strength)).clip(0, BRIGHTEST)
 
     def _layer(self, reference: dict[str, Any], with_alpha: bool) -> Layer:
         raw = self._document.entry("textures", reference["index"])

@@ -14,7 +14,8 @@ FRAGMENT_SHADER = """
 #version 330
 uniform vec3 light; uniform float ambient; uniform mat3 recolor;
 uniform bool textured; uniform sampler2D base; uniform vec2 mirror;
-uniform vec3 emission; uniform bool emission_textured; uniform sampler2D emitted; uniform vec2 emission_mirror;
+uniform vec3 emission; uniform bool emission_textured;
+uniform sampler2D emitted; uniform vec2 emission_mirror;
 uniform bool flat_faces; uniform bool unlit;
 uniform float cutoff; uniform bool blended;
 in vec3 v_position; in vec3 v_normal; in vec4 v_color; in vec2 v_uv; in vec2 v_emission_uv;

@@ -1,9 +1,10 @@
 """Which triangles are seen from their front only, as far as that matters.
 
-By its words, glTF draws every surface of a single-sided material from its front only. Exporters leave the
-default, single-sided, also where a surface is a sheet that is meant to be seen from both sides: fins, leaves, capes.
-Where a surface shows its outside, drawing its back changes nothing or fills a hole. Where it is inside out, as the hulls are
-that draw outlines, or rooms, its back hides what is to be seen: there, and only there, the file is taken at its word.
+By its words, glTF draws every surface of a single-sided material from its front only. But exporters
+leave that default also where a surface is a sheet that is meant to be seen from both sides: fins, leaves,
+capes. Where a surface shows its outside, drawing its back changes nothing, or fills a hole. Where it is
+inside out, as rooms are, and hulls that draw outlines, its back hides what is to be seen: there, and only
+there, the file is taken at its word.
 """
 
 import numpy as np
@@ -11,8 +12,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 HOLLOW = 0.05
-"""What the volume inside an open surface must be, as a share of its area to the power of 3/2, for its front to be
-on the hollow side: a half sphere has 0.10, a quarter turn of a cap 0.07, a floor with two walls 0.06, a plane 0."""
+"""An open surface's front is on its hollow side where the volume about its middle is at least this share
+of its area to the power of 3/2: half a sphere has 0.10, a floor with two walls 0.06, a plane 0."""
 
 
 def front_only(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -38,9 +39,10 @@ def front_only(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     _, of_point = connected_components(coo_array((ones, edges.T), shape), directed=False)
     count, surface = int(of_point.max()) + 1, of_point[corners[:, 0]]
     area = np.bincount(surface, areas, count)
-    middle = np.stack(
-        [np.bincount(surface, areas * centers[:, k], count) for k in range(3)], 1
-    ) / np.maximum(area, 1e-300)[:, None]
+    middle = (
+        np.stack([np.bincount(surface, areas * centers[:, k], count) for k in range(3)], 1)
+        / np.maximum(area, 1e-300)[:, None]
+    )
     volumes = np.einsum("ti,ti->t", centers - middle[surface], crosses) / 6
     volume = np.bincount(surface, volumes, count)
     # A closed surface goes along each of its edges as often forth as back.
