@@ -79,7 +79,7 @@ def _draw_mesh(
     kind = model_format(path) or "gltf"
     model = load_model(path, report) if kind == "gltf" else read_mesh(path, kind, report)
     axes = turn(model.front_deg) @ _axes(settings, USUAL_UP[kind])
-    if model.front_deg and settings.model_up == "auto":
+    if model.front_deg:
         report(Warned(f"{path} is an avatar of VRM 0, which looks backwards: it is turned to the front"))
     model = _stand(model, axes, settings.model_clip)
     points = np.concatenate([positions for positions, _ in model.pose()])

@@ -4,6 +4,7 @@ Source: the OBJ format as its inventor describes it (Wavefront, Advanced Visuali
 surfaces, lines and points are left out. Colours after a vertex's place are a widespread addition.
 """
 
+import warnings
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,17 +20,23 @@ from diffusion2.inputs.polygons import Polygons
 from diffusion2.meshes.files import find_file
 
 MAX_TRIANGLES = 2_000_000
+BATCH = 200_000
 
 
 @dataclass
 class _Lines:
-    """What the lines of a file say; numbers of corners count from 0, -1 is none."""
+    """What the lines of a file say.
+
+    Corners are rows of three numbers, of a point, a place in the texture and a normal, from 0; -1 is none.
+    Words are corners that are still to become such rows: many at once, for it is quick.
+    """
 
     points: array = field(default_factory=lambda: array("d"))
     colors: array = field(default_factory=lambda: array("d"))
     uvs: array = field(default_factory=lambda: array("d"))
     normals: array = field(default_factory=lambda: array("d"))
-    corners: array = field(default_factory=lambda: array("q"))
+    corners: list[np.ndarray] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
     counts: array = field(default_factory=lambda: array("q"))
     looks: array = field(default_factory=lambda: array("q"))
     names: dict[str, int] = field(default_factory=dict)
@@ -44,7 +51,7 @@ def read_obj(path: Path, report: Report) -> tuple[Polygons, list[Look]]:
     """
     lines = _read_lines(path)
     points = _rows(lines.points, 3)
-    corners = np.array(lines.corners, np.int64).reshape(-1, 3)
+    corners = np.concatenate([np.zeros((0, 3), np.int64), *lines.corners])
     colors = None
     if len(lines.colors) == len(lines.points):
         colors = np.nan_to_num(_rows(lines.colors, 3))
@@ -92,20 +99,23 @@ def _read_lines(path: Path) -> _Lines:
             elif key == "vn":
                 lines.normals.extend(map(float, words[1:4]))
             elif key in ("f", "fo"):
-                count = _add_face(lines, words[1:], look)
-                triangles += max(count - 2, 0)
+                lines.counts.append(_add_corners(lines, words[1:], "-" in line or "#" in line))
+                lines.looks.append(look)
+                triangles += max(lines.counts[-1] - 2, 0)
             elif key == "usemtl":
                 look = lines.names.setdefault(line.partition("usemtl")[2].strip(), len(lines.names))
             elif key == "mtllib":
                 lines.libraries.append(line.partition("mtllib")[2].strip())
-        except ValueError:
-            raise InputError(
-                f"{path} is damaged: line {number} can't be read: {line.strip()[:60]!r}"
-            ) from None
+        except ValueError as error:
+            raise InputError(f"{path} is damaged near line {number}: {error}") from None
         if triangles > MAX_TRIANGLES:
             raise InputError(f"{path} has more than {MAX_TRIANGLES:,} triangles: simplify it first")
         if len(lines.points) % 3 or len(lines.normals) % 3 or len(lines.uvs) % 2:
             raise InputError(f"{path} is damaged: line {number} lacks a number: {line.strip()[:60]!r}")
+    try:
+        _settle(lines)
+    except ValueError as error:
+        raise InputError(f"{path} is damaged near its end: {error}") from None
     return lines
 
 
@@ -120,21 +130,49 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
-def _add_face(lines: _Lines, words: list[str], look: int) -> int:
-    """Add a polygon of corners like 1, 1/2, 1//3, 1/2/3, or -1 for the last one so far."""
-    totals = (len(lines.points) // 3, len(lines.uvs) // 2, len(lines.normals) // 3)
-    count = 0
-    for word in words:
-        if word.startswith("#"):
-            break
-        parts = word.split("/")
-        for k, total in enumerate(totals):
-            index = int(parts[k]) if k < len(parts) and parts[k] else 0
-            lines.corners.append(index - 1 if index > 0 else total + index if -total <= index < 0 else -1)
-        count += 1
-    lines.counts.append(count)
-    lines.looks.append(look)
-    return count
+def _add_corners(lines: _Lines, words: list[str], odd: bool) -> int:
+    """Add a polygon's corners; those that count from the end, or stand before a comment, at once."""
+    if odd:
+        _settle(lines)
+        words = words[: next((k for k, word in enumerate(words) if word.startswith("#")), len(words))]
+    lines.words += words
+    if odd or len(lines.words) >= BATCH:
+        _settle(lines)
+    return len(words)
+
+
+def _settle(lines: _Lines) -> None:
+    """Make words rows: they are like 1, 1/2, 1//3, 1/2/3, or -1 for the last point so far.
+
+    Raises:
+        ValueError: one is not; says which.
+    """
+    words, lines.words = lines.words, []
+    parts = words[0].count("/") + 1 if words else 0
+    alike = parts <= 3 and all(word.count("/") + 1 == parts for word in words)
+    numbers = np.zeros(0, np.int64)
+    if alike:
+        text = " ".join(words).replace("//", "/0/").replace("/", " ")
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # of what is no number; then there are too few
+            numbers = np.fromstring(text, np.int64, sep=" ")
+    if not alike or len(numbers) != len(words) * parts:
+        parts = 3
+        numbers = np.array([number for word in words for number in _corner(word)], np.int64)
+    rows = np.zeros((len(words), 3), np.int64)
+    rows[:, :parts] = numbers.reshape(len(words), parts)
+    totals = np.array([len(lines.points) // 3, len(lines.uvs) // 2, len(lines.normals) // 3])
+    from_end = (rows < 0) & (rows >= -totals)
+    lines.corners.append(np.where(from_end, totals + rows, np.maximum(rows, 0) - 1))
+
+
+def _corner(word: str) -> list[int]:
+    try:
+        return [int(part) if part else 0 for part in [*word.split("/"), "", ""][:3]]
+    except ValueError:
+        raise ValueError(f"a face has the corner {word[:40]!r}") from None
 
 
 def _looks(path: Path, lines: _Lines, has_uvs: bool, report: Report) -> list[Look]:

@@ -26,6 +26,8 @@ QUATS = tuple(f"rot_{k}" for k in range(4))
 VISIBLE_OPACITY = 1 / 255
 SOLID_OPACITY = 0.1
 LARGEST_LOG_SCALE = 30.0
+REACH = 2.0
+"""Standard deviations at which a Gaussian of full opacity still takes a seventh of the light."""
 FEW = 1000
 OUTLIERS = 0.002
 """Share of the solid Gaussians, at either end of an axis, that does not count for the size: strays."""
@@ -44,15 +46,20 @@ class SplatFile:
     up: str | None = None
 
     def solid_points(self) -> np.ndarray:
-        """Give the (P, 3) centres that say how large the object is: without haze, without strays."""
+        """Find the (P, 3) places that say how large the object is: without haze, without strays.
+
+        They are the centres, pushed outwards by how far a Gaussian can be seen.
+        """
         gaussians = self.gaussians
         solid = gaussians.opacities > SOLID_OPACITY
-        points = gaussians.means[solid if bool(solid.any()) else slice(None)].double().numpy()
-        if len(points) < FEW:
-            return points
-        low, high = np.quantile(points, [OUTLIERS, 1 - OUTLIERS], axis=0)
-        inside = ((points >= low) & (points <= high)).all(1)
-        return points[inside]
+        gaussians = gaussians.select(solid if bool(solid.any()) else torch.ones_like(solid))
+        points = gaussians.means.double().numpy()
+        if len(points) >= FEW:
+            low, high = np.quantile(points, [OUTLIERS, 1 - OUTLIERS], axis=0)
+            points = points[((points >= low) & (points <= high)).all(1)]
+        outwards = points - (points.min(0) + points.max(0)) / 2
+        outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-30)
+        return points + outwards * (REACH * float(gaussians.scales.amax(1).median()))
 
 
 def is_splats(path: Path) -> bool:

@@ -15,6 +15,8 @@ HOLLOW = 0.05
 """An open surface's front is on its hollow side where the volume about its middle is at least this share
 of its area to the power of 3/2: half a sphere has 0.10, a floor with two walls 0.06, a plane 0."""
 
+HUGE = 1e30
+
 
 def front_only(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Find the triangles whose front is on the inner side of the surface that they belong to.
@@ -56,7 +58,7 @@ def front_only(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 def _welded(positions: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Make vertices at one place one: triangles (T, 3) and points of about unit size."""
     used, corners = np.unique(triangles, return_inverse=True)
-    points = np.nan_to_num(positions[used].astype(np.float32)) + np.float32(0)  # -0 is 0
+    points = np.nan_to_num(positions[used]).clip(-HUGE, HUGE).astype(np.float32) + np.float32(0)  # -0 is 0
     _, first, same = np.unique(
         points.view(np.dtype((np.void, 12))).ravel(), return_index=True, return_inverse=True
     )
