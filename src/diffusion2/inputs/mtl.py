@@ -15,6 +15,7 @@ from PIL import Image
 
 from diffusion2.events import Report, Warned
 from diffusion2.inputs.looks import GAMMA, Look, Pictures, alpha_of, listed, make_texture, transparency
+from diffusion2.meshes.textures import Texture
 
 NUMBERS = {"-s": 3, "-o": 3, "-t": 3, "-mm": 2, "-bm": 1, "-boost": 1, "-texres": 1}
 WORDS = {"-blendu", "-blendv", "-cc", "-clamp", "-imfchan", "-type"}
@@ -131,7 +132,13 @@ class Looks:
     def make(self, raw: MtlMaterial) -> Look:
         """Make one."""
         color, opacity = raw.color("kd"), self._opacity(raw)
-        look = Look(np.ones(3) if color is None else color**GAMMA, opacity, **self._emission(raw))
+        emission, glow = self._emission(raw)
+        look = Look(
+            np.ones(3) if color is None else color**GAMMA,
+            opacity,
+            emission=emission,
+            emission_texture=glow,
+        )
         colors, alphas = raw.maps.get("map_kd"), raw.maps.get("map_d") or raw.maps.get("map_tr")
         picture = self._read(raw, colors)
         alpha = self._alpha(raw, colors, picture, alphas)
@@ -176,16 +183,15 @@ class Looks:
         numbers = raw.values.get("d") or [1 - n for n in raw.values.get("tr", [])] or [1.0]
         return float(np.clip(np.nan_to_num(numbers[-1], nan=1.0), 0, 1))
 
-    def _emission(self, raw: MtlMaterial) -> dict[str, object]:
+    def _emission(self, raw: MtlMaterial) -> tuple[np.ndarray | None, Texture | None]:
         color, named = raw.color("ke"), raw.maps.get("map_ke")
+        glows = color is not None and bool(color.any())
         picture = self._read(raw, named)
         if picture is None:
-            glows = color is not None and color.any() and named is None
-            return {"emission": color**GAMMA} if glows and color is not None else {}
+            return (color**GAMMA if color is not None and glows and named is None else None), None
         if named is not None and _laid(named) != _laid(raw.maps.get("map_kd")):
             self._ignored.append("-s and -o of map_Ke, which differ from those of map_Kd")
-        color = np.ones(3) if color is None or not color.any() else color
-        return {"emission": color**GAMMA, "emission_texture": make_texture(picture)}
+        return (color**GAMMA if color is not None and glows else np.ones(3)), make_texture(picture)
 
     def _alpha(
         self, raw: MtlMaterial, colors: Map | None, picture: Image.Image | None, named: Map | None
