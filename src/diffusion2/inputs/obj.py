@@ -4,6 +4,7 @@ Source: the OBJ format as its inventor describes it (Wavefront, Advanced Visuali
 surfaces, lines and points are left out. Colours after a vertex's place are a widespread addition.
 """
 
+import contextlib
 import warnings
 from array import array
 from collections.abc import Iterator
@@ -153,10 +154,8 @@ def _settle(lines: _Lines) -> None:
     numbers = np.zeros(0, np.int64)
     if alike:
         text = " ".join(words).replace("//", "/0/").replace("/", " ")
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # of what is no number; then there are too few
+        with contextlib.suppress(ValueError, DeprecationWarning), warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # older numpy's way to meet what is no number
             numbers = np.fromstring(text, np.int64, sep=" ")
     if not alike or len(numbers) != len(words) * parts:
         parts = 3

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diffusion2.errors import BackendUnavailable
+
 CREASE_DEG = 40.0
 """Where a face turns away from its neighbours by more than this, there is an edge and no roundness."""
 REFLEX = 1e-6
@@ -103,8 +105,12 @@ def _notched(places: np.ndarray) -> np.ndarray:
 
 def _cut_ears(places: np.ndarray) -> np.ndarray:
     """Divide one polygon (K, 3), seen along its normal, into (T, 3) triangles that go round as it does."""
-    from mapbox_earcut import triangulate_float64
-
+    try:
+        from mapbox_earcut import triangulate_float64
+    except ImportError:
+        raise BackendUnavailable(
+            "polygons with notches need mapbox_earcut: pip install 'diffusion2[models]'"
+        ) from None
     normal = _unit(_spanned(places[None])[0])
     along = _unit(np.cross(normal, np.eye(3)[np.abs(normal).argmin()]))
     flat = (places - places.mean(0)) @ np.stack([along, np.cross(normal, along)], axis=1)

@@ -26,8 +26,8 @@ QUATS = tuple(f"rot_{k}" for k in range(4))
 VISIBLE_OPACITY = 1 / 255
 SOLID_OPACITY = 0.1
 LARGEST_LOG_SCALE = 30.0
-REACH = 2.0
-"""Standard deviations at which a Gaussian of full opacity still takes a seventh of the light."""
+REACH = 3.0
+"""Standard deviations that a Gaussian can be seen to, where many lie over each other."""
 FEW = 1000
 OUTLIERS = 0.002
 """Share of the solid Gaussians, at either end of an axis, that does not count for the size: strays."""

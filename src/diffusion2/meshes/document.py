@@ -14,7 +14,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import numpy as np
 
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, in_one_line
 from diffusion2.events import Report, Warned, ignore
 from diffusion2.meshes.extensions import not_drawn, unsupported
 from diffusion2.meshes.files import find_file
@@ -121,7 +121,9 @@ class Document:
         try:
             return found.read_bytes()
         except OSError as error:
-            raise InputError(f"{found}, which {self.path} needs, can't be read ({error.strerror})") from error
+            raise InputError(
+                f"{found}, which {self.path} needs, can't be read ({in_one_line(error)})"
+            ) from error
 
     def view(self, index: int) -> bytes:
         """Give the bytes of a buffer view, decompressed."""
@@ -134,7 +136,7 @@ class Document:
                     data = decode_view(data, packed)
                 except (ValueError, IndexError) as error:
                     raise InputError(
-                        f"{self.path}: the compressed buffer view {index} is damaged ({error})"
+                        f"{self.path}: the compressed buffer view {index} is damaged ({in_one_line(error)})"
                     ) from error
             self._views[index] = data
         return self._views[index]
@@ -214,7 +216,7 @@ def _read_chunks(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} can't be read ({error.strerror})") from error
+        raise InputError(f"{path} can't be read ({in_one_line(error)})") from error
     if data[:8] == b"glTF\1\0\0\0":
         raise InputError(f"{path} is glTF 1: only version 2 can be read, convert it")
     chunks = dict(_glb_chunks(data)) if data[:4] == b"glTF" else {JSON_CHUNK: data}
@@ -223,7 +225,9 @@ def _read_chunks(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
         content = json.loads(chunks[JSON_CHUNK])
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} can't be read as glTF: its JSON is damaged ({error})") from error
+        raise InputError(
+            f"{path} can't be read as glTF: its JSON is damaged ({in_one_line(error)})"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} can't be read as glTF: its JSON is no object")
     return content, chunks.get(BINARY_CHUNK, b"")

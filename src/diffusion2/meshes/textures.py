@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, in_one_line
 
 Wrap = Literal["repeat", "mirror", "clamp"]
 MAX_TEXTURE_PX = 1 << 27
@@ -44,7 +44,8 @@ def decode_picture(data: bytes, name: str) -> Image.Image:
             raise InputError(f"{name} is too large: {picture.width} x {picture.height} pixels")
         return _to_8_bit(picture)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = "its format is unknown" if isinstance(error, UnidentifiedImageError) else error
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "its format is unknown" if unknown else in_one_line(error)
         raise InputError(f"{name} can't be read ({reason}): save it as PNG or JPEG") from error
 
 

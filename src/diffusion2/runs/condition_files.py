@@ -5,7 +5,7 @@ from typing import Any
 
 from diffusion2.atomic_files import write_json
 from diffusion2.config import GenerateSettings
-from diffusion2.errors import AssetFormatError
+from diffusion2.errors import AssetFormatError, in_one_line
 from diffusion2.image_matrix import Conditions, turn_time
 from diffusion2.model_frame import ModelFrame
 from diffusion2.runs.matrix_files import read_picture, read_pictures, write_picture, write_pictures
@@ -61,7 +61,7 @@ def _read_given(run: RunFolder) -> dict[str, Any]:
     try:
         given = json.loads(run.given_path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise AssetFormatError(f"{run.given_path} can't be read: {error}") from error
+        raise AssetFormatError(f"{run.given_path} can't be read: {in_one_line(error)}") from error
     if not isinstance(given, dict):
         raise AssetFormatError(f"{run.given_path} does not say what was given")
     return given

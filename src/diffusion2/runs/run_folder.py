@@ -14,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from diffusion2.atomic_files import atomic_path, remove, write_json
+from diffusion2.atomic_files import atomic_path, check_writable, remove, write_json
 from diffusion2.config import GenerateSettings, settings_from_dict
-from diffusion2.errors import AssetFormatError, InputError
+from diffusion2.errors import AssetFormatError, InputError, in_one_line
 from diffusion2.events import Event, StageProgress, to_record
 from diffusion2.runs.source import Source, recorded_source
 
@@ -151,20 +151,10 @@ class RunFolder:
         Raises:
             InputError: it can't be written.
         """
-        made: list[Path] = []
-        probe = self.path / f".write-test-{os.getpid()}"
         try:
-            for folder in reversed([self.path, *self.path.parents]):
-                if not folder.exists():
-                    folder.mkdir()
-                    made.append(folder)
-            probe.write_bytes(b"")
+            check_writable(self.path)
         except OSError as error:
-            raise InputError(f"can't write to {self.path}: {error.strerror or error}") from error
-        finally:
-            probe.unlink(missing_ok=True) if probe.parent.is_dir() else None
-            for folder in reversed(made):
-                folder.rmdir()
+            raise InputError(f"can't write to {self.path}: {in_one_line(error)}") from error
 
     def start(self, config: dict[str, Any]) -> None:
         """Begin a new run. A run that was there is set aside in `.previous` until `complete`."""
@@ -206,18 +196,34 @@ class RunFolder:
         try:
             config = json.loads(self.config_path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise AssetFormatError(f"{self.config_path} can't be read: {error}") from error
+            raise AssetFormatError(f"{self.config_path} can't be read: {in_one_line(error)}") from error
         if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
             raise AssetFormatError(f'{self.config_path} has no "settings"')
         return config
 
     def read_settings(self) -> GenerateSettings:
-        """Read the settings this run was started with."""
-        return settings_from_dict(self.read_config()["settings"])
+        """Read the settings this run was started with.
+
+        Raises:
+            AssetFormatError: `config.json` is missing or not JSON.
+            InputError: it has a setting that is unknown to this version, or a value that does not fit.
+        """
+        try:
+            return settings_from_dict(self.read_config()["settings"])
+        except InputError as error:
+            raise InputError(f"{self.config_path}: {error}") from error
 
     def read_source(self) -> Source:
-        """Read what this run started from."""
-        return recorded_source(self.read_input())
+        """Read what this run started from.
+
+        Raises:
+            AssetFormatError: `config.json` is missing or not JSON.
+            InputError: it has a setting that is unknown to this version, or a value that does not fit.
+        """
+        try:
+            return recorded_source(self.read_input())
+        except InputError as error:
+            raise InputError(f"{self.config_path}: {error}") from error
 
     def read_input(self) -> dict[str, Any]:
         """Read the record of what this run started from; empty where another program wrote the folder."""

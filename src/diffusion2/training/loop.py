@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from diffusion2.atomic_files import atomic_path
-from diffusion2.errors import NumericalError, WeightsError
+from diffusion2.config import Between, Settings
+from diffusion2.errors import NumericalError, WeightsError, in_one_line
 from diffusion2.events import Report, stage
 from diffusion2.exporters import write_contact_sheet
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage
@@ -64,7 +65,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class LoopSettings:
+class LoopSettings(Settings):
     """How long to train and how often to look.
 
     Attributes:
@@ -76,11 +77,11 @@ class LoopSettings:
         seed: of all draws.
     """
 
-    minutes: float
-    evaluate_minutes: float = 10.0
-    anneal_minutes: float = 0.0
-    rate: float = 1.0
-    seed: int = 0
+    minutes: Annotated[float, Between(1e-4, 1e6)]
+    evaluate_minutes: Annotated[float, Between(0, 1e6)] = 10.0
+    anneal_minutes: Annotated[float, Between(0, 1e6)] = 0.0
+    rate: Annotated[float, Between(1e-6, 1e3)] = 1.0
+    seed: Annotated[int, Between(0, 2**63 - 1)] = 0
 
 
 class Trainer:
@@ -210,7 +211,9 @@ def read_checkpoint(path: Path, task: str) -> tuple[dict[str, Tensor], dict[str,
                 raise WeightsError(f"{path} is no checkpoint of {task}: move it away or train that")
             return {key: file.get_tensor(key) for key in file.keys()}, metadata
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} can't be read as a checkpoint ({error}): move it away") from error
+        raise WeightsError(
+            f"{path} can't be read as a checkpoint ({in_one_line(error)}): move it away"
+        ) from error
 
 
 class averaged:
