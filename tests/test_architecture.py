@@ -19,7 +19,7 @@ LAYERS = [
     {"runs"},
     {"gaussians", "priors", "meshes", "metrics"},
     {"inputs", "sampling", "reconstruction", "exporters"},
-    {"evaluation", "viewer", "training", "stage1"},
+    {"evaluation", "viewer", "training"},
     {"pipeline", "research"},
     {"commands"},
     {"cli"},
@@ -68,6 +68,7 @@ PUBLIC = {
     "Cameras",
     "Conditions",
     "Diffusion2Error",
+    "Event",
     "ExportError",
     "Gaussians",
     "GenerateSettings",
@@ -77,8 +78,18 @@ PUBLIC = {
     "NumericalError",
     "OutOfMemory",
     "PRESETS",
+    "ReconstructionSettings",
+    "Report",
+    "ResultWritten",
+    "RunFinished",
     "RunFolder",
+    "RunStarted",
+    "SamplingSettings",
     "Source",
+    "StageFinished",
+    "StageProgress",
+    "StageStarted",
+    "Warned",
     "WeightsError",
     "export",
     "generate",
@@ -87,7 +98,9 @@ PUBLIC = {
     "orbit",
     "read_matrix",
     "reconstruct",
+    "reconstruct_matrix",
     "render",
+    "sample",
 }
 
 
@@ -188,6 +201,13 @@ def test_importing_the_command_line_loads_no_torch():
     code = "import sys, diffusion2, diffusion2.cli; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_flow_loads_no_library_of_networks_before_it_loads_networks():
+    """They take seconds; bad input is refused before."""
+    code = "import sys, diffusion2.pipeline; print(*({'diffusers', 'transformers'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_the_public_names_are_locked():

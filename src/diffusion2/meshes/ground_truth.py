@@ -25,7 +25,7 @@ from diffusion2.meshes import (
     frame_reference,
 )
 from diffusion2.runs.matrix_files import write_matrix
-from diffusion2.runs.run_folder import ENTRIES
+from diffusion2.runs.run_folder import ENTRIES, RunFolder
 from diffusion2.weights.hashes import file_hash
 
 STILL_FPS = 12.0
@@ -252,5 +252,6 @@ def write_truth(
             remove(folder / name)
         for name in (SOURCE, "matrix", "cameras.json"):
             os.replace(fresh / name, folder / name)
+        RunFolder(folder).complete()
     finally:
         remove(fresh)
