@@ -33,7 +33,6 @@ class Look:
         emission: (3,) linear light that it sends out, or None.
         emission_texture: laid as the texture is, or None.
         material: how it is drawn.
-        is_plain: nothing is known of it: it is grey.
     """
 
     color: np.ndarray = field(default_factory=lambda: np.full(3, GREY) ** GAMMA)
@@ -44,10 +43,9 @@ class Look:
     emission: np.ndarray | None = None
     emission_texture: Texture | None = None
     material: Material = Material(double_sided=True)
-    is_plain: bool = False
 
 
-GREY_LOOK = Look(is_plain=True)
+GREY_LOOK = Look()
 
 
 class Pictures:
