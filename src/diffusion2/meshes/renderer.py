@@ -1,7 +1,7 @@
 """Off-screen rendering of posed models through OpenGL (moderngl on EGL, software or GPU)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -9,37 +9,13 @@ from PIL import Image
 from diffusion2.cameras import Cameras
 from diffusion2.errors import BackendUnavailable, in_one_line
 from diffusion2.meshes.framing import Framing
+from diffusion2.meshes.lighting import Lighting
 from diffusion2.meshes.materials import Material
 from diffusion2.meshes.model import AnimatedModel, PosedPrimitive, Primitive
-from diffusion2.meshes.shaders import FRAGMENT_SHADER, VERTEX_SHADER
+from diffusion2.meshes.shaders import FRAGMENT_SHADER, GLOWING, VERSION, VERTEX_SHADER
 from diffusion2.meshes.textures import Texture
 
 NEAR, FAR = 0.05, 20.0
-
-
-@dataclass(frozen=True)
-class Lighting:
-    """A soft sky and one directional light.
-
-    Attributes:
-        azimuth_deg: where the light comes from, as for cameras.
-        elevation_deg: its height.
-        ambient: share of the sky's light, in [0, 1].
-    """
-
-    azimuth_deg: float = 30.0
-    elevation_deg: float = 50.0
-    ambient: float = 0.65
-
-    @property
-    def direction(self) -> tuple[float, float, float]:
-        """Give the unit vector towards the light."""
-        azimuth, elevation = np.deg2rad(self.azimuth_deg), np.deg2rad(self.elevation_deg)
-        return (
-            float(np.cos(elevation) * np.cos(azimuth)),
-            float(np.cos(elevation) * np.sin(azimuth)),
-            float(np.sin(elevation)),
-        )
 
 
 @dataclass(frozen=True)
@@ -59,7 +35,7 @@ class _Part:
     array: Any
     texture: Any
     mirror: tuple[float, float]
-    emission: tuple[float, float, float]
+    emission: tuple[float, ...] | None
     emission_texture: Any
     emission_mirror: tuple[float, float]
 
@@ -85,13 +61,13 @@ class MeshRenderer:
     """
 
     _context: Any = None
-    _shared_program: Any = None
+    _programs: ClassVar[dict[bool, Any]] = {}
+    """By whether what they draw glows."""
 
     def __init__(self, model: AnimatedModel, height: int = 128, width: int | None = None) -> None:
         self.model = model
         self.height, self.width = height, width or height
         context = self._shared_context()
-        self._program = MeshRenderer._shared_program
         size = (2 * self.width, 2 * self.height)
         self._color = context.texture(size, 4)
         self._depth = context.depth_renderbuffer(size)
@@ -116,9 +92,10 @@ class MeshRenderer:
                     f"no off-screen OpenGL ({in_one_line(error)}): install Mesa's EGL "
                     "(Debian: libegl1 libgl1-mesa-dri)"
                 ) from error
-            MeshRenderer._shared_program = context.program(
-                vertex_shader=VERTEX_SHADER, fragment_shader=FRAGMENT_SHADER
-            )
+            for glows, defined in ((False, VERSION), (True, VERSION + GLOWING)):
+                MeshRenderer._programs[glows] = context.program(
+                    vertex_shader=defined + VERTEX_SHADER, fragment_shader=defined + FRAGMENT_SHADER
+                )
             MeshRenderer._context = context
         return MeshRenderer._context
 
@@ -139,14 +116,15 @@ class MeshRenderer:
             both_sides -= int(primitive.front_only.sum())
         index = context.buffer(triangles.astype("i4").tobytes())
         array = context.vertex_array(
-            self._program, [(moving, "3f 3f", "position", "normal"), (fixed, kinds, *names)], index
+            self._programs[primitive.emission is not None],
+            [(moving, "3f 3f", "position", "normal"), (fixed, kinds, *names)],
+            index,
         )
-        emission = np.zeros(3) if primitive.emission is None else primitive.emission
         return _Part(
             *(primitive.material, triangles, both_sides, primitive.flat),
             *(moving, fixed, index, array),
             *self._texture(primitive.texture),
-            (float(emission[0]), float(emission[1]), float(emission[2])),
+            None if primitive.emission is None else tuple(map(float, primitive.emission)),
             *self._texture(primitive.emission_texture),
         )
 
@@ -200,16 +178,17 @@ class MeshRenderer:
         places = [framing.apply(part.positions) for part in posed]
         for part, place, pose in zip(self._parts, places, posed, strict=True):
             part.moving.write(np.hstack([place, pose.normals]).astype("f4").tobytes())
-        self._program["light"].value = lighting.direction
-        self._program["ambient"].value = lighting.ambient
-        self._program["base"].value, self._program["emitted"].value = 0, 1
+        programs = [self._programs[glows] for glows in {part.emission is not None for part in self._parts}]
+        for program in programs:
+            program["light"].value, program["ambient"].value = lighting.direction, lighting.ambient
         recolor = np.tile(np.eye(3), (len(posed), 1, 1)) if recolor is None else recolor
         self._context.enable(self._context.DEPTH_TEST)
         self._target.use()
         pictures = []
         for viewmat, K in zip(cameras.viewmats, cameras.Ks, strict=True):
             clip_from_world = self._projection(K) @ viewmat
-            self._program["clip_from_world"].write(clip_from_world.T.astype("f4").tobytes())
+            for program in programs:
+                program["clip_from_world"].write(clip_from_world.T.astype("f4").tobytes())
             self._target.clear(0.0, 0.0, 0.0, 0.0)
             blended = []
             for i, part in enumerate(self._parts):
@@ -222,20 +201,25 @@ class MeshRenderer:
         return np.stack(pictures)
 
     def _draw(self, part: _Part, posed: PosedPrimitive, recolor: np.ndarray) -> None:
-        program, context, material = self._program, self._context, part.material
+        context, material = self._context, part.material
+        program = self._programs[part.emission is not None]
         program["recolor"].write(recolor.T.astype("f4").tobytes())
         program["textured"].value = part.texture is not None
         program["mirror"].value = part.mirror
-        program["emission"].value = part.emission
-        program["emission_textured"].value = part.emission_texture is not None
-        program["emission_mirror"].value = part.emission_mirror
         program["flat_faces"].value = part.flat
         program["unlit"].value = material.unlit
         program["cutoff"].value = material.alpha_cutoff if material.alpha_mode == "MASK" else -1.0
         program["blended"].value = material.alpha_mode == "BLEND"
-        for unit, texture in enumerate((part.texture, part.emission_texture)):
-            if texture is not None:
-                texture.use(unit)
+        if part.texture is not None:
+            part.texture.use(0)
+        if part.emission is not None:
+            program["emission"].value, program["emission_mirror"].value = part.emission, part.emission_mirror
+            program["emission_textured"].value, program["emitted"].value = (
+                part.emission_texture is not None,
+                1,
+            )
+        if part.emission_texture is not None:
+            part.emission_texture.use(1)
         context.front_face = "cw" if posed.mirrored else "ccw"
         if part.both_sides:
             part.array.render(vertices=3 * part.both_sides)

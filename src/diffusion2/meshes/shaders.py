@@ -1,24 +1,36 @@
-"""The shaders of the mesh renderer: a soft sky, one directional light, base colours, own light."""
+"""The shaders of the mesh renderer: a soft sky, one directional light, base colours, own light.
 
+What glows has a program of its own, as light of its own is rare and costs a quarter more time.
+"""
+
+GLOWING = "#define GLOWING\n"
+VERSION = "#version 330\n"
 VERTEX_SHADER = """
-#version 330
 uniform mat4 clip_from_world;
-in vec3 position; in vec3 normal; in vec4 color; in vec2 uv; in vec2 emission_uv;
-out vec3 v_position; out vec3 v_normal; out vec4 v_color; out vec2 v_uv; out vec2 v_emission_uv;
+in vec3 position; in vec3 normal; in vec4 color; in vec2 uv;
+out vec3 v_position; out vec3 v_normal; out vec4 v_color; out vec2 v_uv;
+#ifdef GLOWING
+in vec2 emission_uv; out vec2 v_emission_uv;
+#endif
 void main() {
     gl_Position = clip_from_world * vec4(position, 1.0);
-    v_position = position; v_normal = normal; v_color = color; v_uv = uv; v_emission_uv = emission_uv;
+    v_position = position; v_normal = normal; v_color = color; v_uv = uv;
+#ifdef GLOWING
+    v_emission_uv = emission_uv;
+#endif
 }
 """
 FRAGMENT_SHADER = """
-#version 330
 uniform vec3 light; uniform float ambient; uniform mat3 recolor;
 uniform bool textured; uniform sampler2D base; uniform vec2 mirror;
-uniform vec3 emission; uniform bool emission_textured;
-uniform sampler2D emitted; uniform vec2 emission_mirror;
 uniform bool flat_faces; uniform bool unlit;
 uniform float cutoff; uniform bool blended;
-in vec3 v_position; in vec3 v_normal; in vec4 v_color; in vec2 v_uv; in vec2 v_emission_uv;
+in vec3 v_position; in vec3 v_normal; in vec4 v_color; in vec2 v_uv;
+#ifdef GLOWING
+uniform vec3 emission; uniform bool emission_textured;
+uniform sampler2D emitted; uniform vec2 emission_mirror;
+in vec2 v_emission_uv;
+#endif
 out vec4 pixel;
 vec2 mirrored(vec2 uv, vec2 along) { return mix(uv, 1.0 - abs(mod(uv, 2.0) - 1.0), along); }
 void main() {
@@ -34,12 +46,13 @@ void main() {
     float sky = 0.5 + 0.5 * n.z;
     float shade = ambient * mix(0.75, 1.0, sky) + (1.0 - ambient) * max(dot(n, light), 0.0);
     vec3 rgb = albedo.rgb * (unlit ? 1.0 : min(shade, 1.0));
-    if (emission != vec3(0.0)) {  // light adds up where colours are linear
-        vec3 glow = pow(emission, vec3(1.0 / 2.2));
-        if (emission_textured) glow *= texture(emitted, mirrored(v_emission_uv, emission_mirror)).rgb;
-        glow = max(recolor * glow, 0.0);
-        rgb = pow(min(pow(rgb, vec3(2.2)) + pow(glow, vec3(2.2)), 1.0), vec3(1.0 / 2.2));
-    }
+#ifdef GLOWING
+    vec3 glow = pow(emission, vec3(1.0 / 2.2));
+    if (emission_textured) glow *= texture(emitted, mirrored(v_emission_uv, emission_mirror)).rgb;
+    glow = max(recolor * glow, 0.0);
+    // light adds up where colours are linear
+    rgb = pow(min(pow(rgb, vec3(2.2)) + pow(glow, vec3(2.2)), 1.0), vec3(1.0 / 2.2));
+#endif
     pixel = vec4(rgb, blended ? albedo.a : 1.0);
 }
 """
