@@ -15,7 +15,7 @@ from diffusion2.terminal import Terminal
 class Train:
     """Train a part of the mini pair on rendered 3D models, or go on with it; Ctrl-C saves and stops."""
 
-    part: Positional[Literal["vae", "video", "multiview", "pack", "unpack"]]
+    part: Positional[Literal["vae", "video", "multiview", "lifter", "pack", "unpack"]]
     """What to train: first vae, then video, then multiview; pack writes the weights that runs load, unpack
     makes checkpoints of those that come with the package, to go on from."""
     assets: Path = Path("assets")

@@ -17,6 +17,7 @@ from diffusion2.atomic_files import atomic_path
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report, ignore
 from diffusion2.priors.devices import choose_device
+from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import WEIGHTS_FILE, load_network
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
@@ -31,11 +32,13 @@ from diffusion2.training.diffusion import (
     open_set,
 )
 from diffusion2.training.latents import encode_set, motion_buckets
+from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, held_out_creatures
 from diffusion2.training.loop import LoopSettings, Task, Trainer, read_checkpoint, write_checkpoint
 from diffusion2.training.processes import join
+from diffusion2.training.scenes import AssetScenes
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode, fit_components
 
-Part = Literal["vae", "video", "multiview"]
+Part = Literal["vae", "video", "multiview", "lifter"]
 DEFAULT_CACHE = Path.home() / ".cache" / "diffusion2" / "mini"
 
 
@@ -89,6 +92,11 @@ def train(settings: TrainSettings, report: Report) -> Path:
 
 def _task(settings: TrainSettings, report: Report) -> Task:
     """Make what is trained; render and encode first what it learns from."""
+    if settings.part == "lifter":
+        torch.manual_seed(0)
+        held_out = held_out_creatures(settings.assets, settings.cache / "truth")
+        scenes = AssetScenes(settings.assets, "train")
+        return LifterTask(Lifter(**LIFTER_CONFIG), scenes, held_out, settings.batch)
     if settings.part == "vae":
         kinds = ("orbit", "video")
         sets = {
@@ -107,7 +115,7 @@ def _task(settings: TrainSettings, report: Report) -> Task:
 
 
 def _sequences(settings: TrainSettings, split: str, report: Report) -> SequenceSet:
-    assert settings.part != "vae"
+    assert settings.part in ("video", "multiview")
     kind = "video" if settings.part == "video" else "orbit"
     images = build_set(settings.assets, split, kind, settings.cache)
     vae = trained_vae(settings.cache)
