@@ -26,8 +26,8 @@ CELL = 2
 """Pixels along a side of a cell, for which the network's last level has one vector."""
 INSIDE = 0.2
 """Least share of a lattice point's pixels that the object has to cover."""
-LARGEST_SCALE = 0.03
-"""Standard deviation, world units: larger ones become streaks along the rays."""
+LARGEST_SCALE = 3.2
+"""Standard deviation in the picture's pixels: larger ones become streaks along the rays."""
 SCALE_TO_PITCH = 0.6
 """Standard deviation of an untrained Gaussian, as a share of the distance to the next one."""
 DEPTH_REACH = 0.5
@@ -239,9 +239,10 @@ def lattice_rays(camera: Cameras, points: int) -> Tensor:
 
 def _bounded_scales(values: Tensor, camera: Cameras, points: int) -> Tensor:
     """Turn numbers around 0 into logarithms of scales around the lattice's, up to the largest."""
-    pitch = DEFAULT_RADIUS * camera.height / points / float(camera.Ks[0, 0, 0])
-    usual, bound = math.log(SCALE_TO_PITCH * pitch), math.log(LARGEST_SCALE / (SCALE_TO_PITCH * pitch))
-    return usual + bound * torch.tanh(values / bound)
+    pixel = DEFAULT_RADIUS / float(camera.Ks[0, 0, 0])  # what one covers at the object
+    usual = SCALE_TO_PITCH * pixel * camera.height / points
+    bound = math.log(LARGEST_SCALE * pixel / usual)
+    return math.log(usual) + bound * torch.tanh(values / bound)
 
 
 def _to_world(parts: dict[str, Tensor], camera: Cameras) -> Gaussians:

@@ -39,6 +39,8 @@ from diffusion2.training.scenes import AssetScenes
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode, fit_components
 
 Part = Literal["vae", "video", "multiview", "lifter"]
+OPTIONAL = {"lifter"}
+"""Parts that a pair may lack."""
 DEFAULT_CACHE = Path.home() / ".cache" / "diffusion2" / "mini"
 
 
@@ -47,13 +49,13 @@ class TrainSettings:
     """What is trained, on what, where it is kept and for how long.
 
     Attributes:
-        part: which of the three networks.
+        part: which of the networks.
         assets: folder of models with a `PROVENANCE.tsv` (columns split, kind, file).
         cache: rendered sets, latents and checkpoints.
         loop: how long, and how often to look.
         threads: of this process.
         device: where the video and the multi-view network are trained; the autoencoder is on the CPU.
-        batch: sequences that one of their steps learns from.
+        batch: sequences, or scenes of the lifter, that one step learns from.
     """
 
     part: Part
@@ -176,13 +178,15 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
 
     Args:
         cache: where the checkpoints are.
-        out: folder that gets `vae/`, `video/` and `multiview/`.
+        out: folder that gets `vae/`, `video/` and `multiview/`, and `lifter/` where one was trained.
 
     Returns:
         The training steps of each part.
     """
     steps = {}
     for part, network in _networks().items():
+        if part in OPTIONAL and not (cache / f"{part}.safetensors").is_file():
+            continue
         steps[part] = _load_average(network, cache / f"{part}.safetensors", part)
         folder = out / part
         folder.mkdir(parents=True, exist_ok=True)
@@ -202,7 +206,7 @@ def unpack(weights: Path, cache: Path) -> dict[str, int]:
     They lack the optimiser's state, which some steps build again.
 
     Args:
-        weights: holds `vae/`, `video/` and `multiview/`, as `pack` writes them.
+        weights: holds `vae/`, `video/` and `multiview/`, and maybe `lifter/`, as `pack` writes them.
         cache: gets the checkpoints.
 
     Returns:
@@ -215,6 +219,8 @@ def unpack(weights: Path, cache: Path) -> dict[str, int]:
     checkpoints = {}
     for part, network in _networks().items():
         path, folder = cache / f"{part}.safetensors", weights / part
+        if part in OPTIONAL and not folder.is_dir():
+            continue
         if path.exists():
             raise InputError(f"{path} exists, and training goes on from it: move it away to unpack another")
         state = load_network(type(network), folder).state_dict()
@@ -233,10 +239,11 @@ def unpack(weights: Path, cache: Path) -> dict[str, int]:
 
 
 def _networks() -> dict[Part, Any]:
-    """Make the three networks as they are trained; what they hold does not matter."""
+    """Make the networks as they are trained; what they hold does not matter."""
     video = SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
     multiview = multiview_from_video(video, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
-    return {"vae": PatchAutoencoder(**VAE_CONFIG), "video": video, "multiview": multiview}
+    vae, lifter = PatchAutoencoder(**VAE_CONFIG), Lifter(**LIFTER_CONFIG)
+    return {"vae": vae, "video": video, "multiview": multiview, "lifter": lifter}
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:

@@ -16,14 +16,12 @@ from diffusion2.cameras import Cameras, make_cameras
 from diffusion2.errors import InputError
 from diffusion2.meshes import (
     AnimatedModel,
-    Framing,
     Lighting,
     MeshRenderer,
-    frame_reference,
     load_model,
     stretch,
 )
-from diffusion2.training.data import SIZE, random_recolor, read_split
+from diffusion2.training.data import SIZE, pose_framing, random_recolor, read_split
 
 VIEWS = 5
 """Of a scene; the first is the reference."""
@@ -35,10 +33,6 @@ OWN_ELEVATION_SHARE = 0.4
 """Share of the other views that do not have the reference's elevation."""
 OBJECT_SIZES = (0.55, 0.92)
 """Of the frame, along the longer side of the object in the reference view."""
-LARGEST = 0.97
-"""See `frame_reference`."""
-OFF_CENTRE = 0.6
-"""How far a pose may be off the middle, as a share of the room that it leaves in the frame."""
 STRETCH = 0.2
 """Deviation of the logarithm of how much a model is stretched along each axis."""
 RECOLOURED_SHARE, PALE_SHARE = 0.6, 0.1
@@ -75,7 +69,8 @@ class AssetScenes:
         self._assets, self._animated_share = assets, animated_share
         found = read_split(assets, split)
         self._files = {kind: [file for file, k in found if k == kind] for kind in ("animated", "static")}
-        if not self._files["animated"] or not self._files["static"]:
+        wanted = {"animated": animated_share, "static": 1 - animated_share}
+        if any(share > 0 and not self._files[kind] for kind, share in wanted.items()):
             raise InputError(f"{assets / 'PROVENANCE.tsv'} lists no animated or no static models to {split}")
         self._renderers: dict[str, tuple[AnimatedModel, MeshRenderer]] = {}
 
@@ -113,31 +108,6 @@ def draw_scene(model: AnimatedModel, renderer: MeshRenderer, rng: np.random.Gene
         make_cameras(around.azimuths_deg - azimuth, around.elevations_deg, height=SIZE),
         torch.from_numpy(depths),
     )
-
-
-def pose_framing(
-    model: AnimatedModel,
-    clip: str | None,
-    seconds: float,
-    reference: Cameras,
-    object_size: float,
-    rng: np.random.Generator,
-) -> Framing:
-    """Frame one pose by itself, a little off the middle: later frames of a clip move away, too.
-
-    Args:
-        model: what is framed.
-        clip: animation; None for the rest pose.
-        seconds: time in it.
-        reference: the camera whose picture the object fills.
-        object_size: how much of it; see `frame_reference`.
-        rng: of the shift.
-    """
-    points = np.concatenate([positions for positions, _ in model.pose(clip, seconds)])
-    framing = frame_reference([points], reference, object_size, LARGEST)
-    room = (1 - object_size) * np.tan(np.deg2rad(reference.fov_deg) / 2) * reference.radii[0]
-    shift = rng.uniform(-1, 1, 3) * OFF_CENTRE * room
-    return Framing(framing.center - shift / framing.scale, framing.scale)
 
 
 def _random_factors(rng: np.random.Generator) -> np.ndarray:
