@@ -18,7 +18,7 @@ from diffusion2.priors.mini import WEIGHTS_FILE, load_lifter
 from diffusion2.training.data import LARGEST, SIZE, Item, pose_framing, render_item
 from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, depth_error
 from diffusion2.training.loop import LoopSettings, Trainer
-from diffusion2.training.scenes import ELEVATIONS_DEG, VIEWS, AssetScenes, Scene, draw_scene
+from diffusion2.training.scenes import ELEVATIONS_DEG, VIEWS, AssetScenes, MixedScenes, Scene, draw_scene
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "meshes"))
 from opengl import need_opengl
@@ -138,6 +138,20 @@ def test_an_orbit_is_framed_by_its_pose_and_a_clip_keeps_one_frame():
     middles = [np.nonzero((image < 250).any(-1))[1].mean() for image in clip]
     assert abs(middles[-1] - middles[0]) > 10
     assert areas[0] > 2 * (clip[0] < 250).any(-1).mean()
+
+
+def test_procedural_scenes_come_in_their_share_and_again_with_the_same_draw():
+    need_opengl()
+    from_files = a_ball(np.random.default_rng(0))
+    draw = MixedScenes(lambda rng: from_files, 0.25)
+    scenes = [draw(np.random.default_rng(k)) for k in range(40)]
+    procedural = [scene for scene in scenes if scene is not from_files]
+    # expected are 10; three deviations are 8
+    assert 2 <= len(procedural) <= 18
+    k = next(k for k, scene in enumerate(scenes) if scene is not from_files)
+    assert torch.equal(draw(np.random.default_rng(k)).pictures, scenes[k].pictures)
+    for scene in procedural:
+        assert 0.005 < float(scene.pictures[0, 3].mean()) < 0.9
 
 
 def test_scenes_of_a_folder_without_such_models_are_refused(tmp_path):

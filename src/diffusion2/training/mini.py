@@ -35,7 +35,7 @@ from diffusion2.training.latents import encode_set, motion_buckets
 from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, held_out_creatures
 from diffusion2.training.loop import LoopSettings, Task, Trainer, read_checkpoint, write_checkpoint
 from diffusion2.training.processes import join
-from diffusion2.training.scenes import AssetScenes
+from diffusion2.training.scenes import AssetScenes, MixedScenes
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode, fit_components
 
 Part = Literal["vae", "video", "multiview", "lifter"]
@@ -97,7 +97,7 @@ def _task(settings: TrainSettings, report: Report) -> Task:
     if settings.part == "lifter":
         torch.manual_seed(0)
         held_out = held_out_creatures(settings.assets, settings.cache / "truth")
-        scenes = AssetScenes(settings.assets, "train")
+        scenes = MixedScenes(AssetScenes(settings.assets, "train"))
         return LifterTask(Lifter(**LIFTER_CONFIG), scenes, held_out, settings.batch)
     if settings.part == "vae":
         kinds = ("orbit", "video")

@@ -22,6 +22,7 @@ from diffusion2.meshes import (
     stretch,
 )
 from diffusion2.training.data import SIZE, pose_framing, random_recolor, read_split
+from diffusion2.training.procedural import procedural_creature
 
 VIEWS = 5
 """Of a scene; the first is the reference."""
@@ -35,6 +36,8 @@ OBJECT_SIZES = (0.55, 0.92)
 """Of the frame, along the longer side of the object in the reference view."""
 STRETCH = 0.2
 """Deviation of the logarithm of how much a model is stretched along each axis."""
+PROCEDURAL_SHARE = 0.5
+"""Share of scenes of procedural creatures."""
 RECOLOURED_SHARE, PALE_SHARE = 0.6, 0.1
 
 
@@ -82,6 +85,33 @@ class AssetScenes:
             model = load_model(self._assets / file)
             self._renderers[file] = model, MeshRenderer(model, SIZE)
         return draw_scene(*self._renderers[file], rng)
+
+
+def procedural_scene(rng: np.random.Generator) -> Scene:
+    """Draw a scene of a creature that no file has and that never comes again."""
+    model = procedural_creature(int(rng.integers(2**31)))
+    renderer = MeshRenderer(model, SIZE)
+    try:
+        return draw_scene(model, renderer, rng)
+    finally:
+        renderer.close()
+
+
+class MixedScenes:
+    """Scenes of models from files and of procedural creatures.
+
+    Args:
+        from_files: draws the former.
+        procedural_share: of the latter.
+    """
+
+    def __init__(self, from_files: Draw, procedural_share: float = PROCEDURAL_SHARE) -> None:
+        self._from_files, self._procedural_share = from_files, procedural_share
+
+    def __call__(self, rng: np.random.Generator) -> Scene:
+        """Draw a scene."""
+        draw = procedural_scene if rng.random() < self._procedural_share else self._from_files
+        return draw(rng)
 
 
 def draw_scene(model: AnimatedModel, renderer: MeshRenderer, rng: np.random.Generator) -> Scene:
