@@ -28,6 +28,8 @@ VIEWS = 5
 """Of a scene; the first is the reference."""
 ELEVATION_DEG, ELEVATION_SPREAD_DEG, ELEVATIONS_DEG = 10.0, 12.0, (-15.0, 45.0)
 """People's pictures are mostly taken from a little above."""
+LIGHT_SPREAD_DEG = 60.0
+"""Deviation of the light's azimuth from the reference camera's: people have the light behind them."""
 FRONT_SHARE, FRONT_DEG = 0.5, 75.0
 """Share of references of creatures that see them from about their front, and how far from it at most."""
 OWN_ELEVATION_SHARE = 0.4
@@ -130,7 +132,7 @@ def draw_scene(model: AnimatedModel, renderer: MeshRenderer, rng: np.random.Gene
     renderer.model = stretch(model, _random_factors(rng))
     around = _random_cameras(elevation, azimuth, rng)
     framing = pose_framing(renderer.model, clip, seconds, around[0], float(rng.uniform(*OBJECT_SIZES)), rng)
-    light = Lighting(rng.uniform(0, 360), rng.uniform(20, 80), rng.uniform(0.45, 0.9))
+    light = Lighting(azimuth + rng.normal(0, LIGHT_SPREAD_DEG), rng.uniform(20, 80), rng.uniform(0.45, 0.9))
     pictures = renderer.render(around, framing, clip, seconds, light, _random_colours(model, rng))
     depths = renderer.depths(around[0], framing, clip, seconds)[0]
     return Scene(
