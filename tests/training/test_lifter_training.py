@@ -120,6 +120,10 @@ def test_every_pose_is_framed_by_itself():
         assert 0.6 * SIZE < longer < 0.84 * SIZE
         assert 0 < rows.min() < rows.max() < SIZE - 1
         assert 0 < columns.min() < columns.max() < SIZE - 1
+        # it is off the middle, but not nearer or farther
+        middle = camera.viewmats[0, :3, :3] @ framing.apply(np.array([0.0, 3.0 * seconds, 0.0]))
+        assert np.abs(middle[:2]).max() > 0.005
+        assert abs(middle[2]) < 1e-9
     assert LARGEST < 1
 
 

@@ -142,6 +142,8 @@ def pose_framing(
 ) -> Framing:
     """Frame one pose by itself, as people frame pictures, and a little off the middle, as it may move there.
 
+    Off the middle of the reference picture, that is, and as far from its camera: how far can't be seen in it.
+
     Args:
         model: what is framed.
         clip: animation; None for the rest pose.
@@ -153,7 +155,8 @@ def pose_framing(
     points = np.concatenate([positions for positions, _ in model.pose(clip, seconds)])
     framing = frame_reference([points], reference, object_size, LARGEST)
     room = (1 - object_size) * np.tan(np.deg2rad(reference.fov_deg) / 2) * reference.radii[0]
-    shift = rng.uniform(-1, 1, 3) * OFF_CENTRE * room
+    across_and_down = reference.viewmats[0, :2, :3]
+    shift = rng.uniform(-1, 1, 2) @ across_and_down * OFF_CENTRE * room
     return Framing(framing.center - shift / framing.scale, framing.scale)
 
 
