@@ -28,7 +28,7 @@ LIFTER_CONFIG = {
     "layers_per_block": 2,
     "transformer_layers": 5,
     "attention_head_dim": 32,
-    "samples": (2, 1, 1),
+    "samples": (2, 2, 1),
 }
 BATCH = 8
 ABSOLUTE_WEIGHT = 0.25
