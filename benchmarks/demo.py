@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 import diffusion2
-from diffusion2.matrix_files import read_pictures
+from diffusion2.runs.matrix_files import read_pictures
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "creature.png"
 

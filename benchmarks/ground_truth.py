@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 
 from diffusion2.cameras import orbit
-from diffusion2.evaluation.ground_truth.clips import choose_window, render_clip, window_framing
-from diffusion2.evaluation.ground_truth.creatures import CREATURES, creature_truth
 from diffusion2.meshes import MeshRenderer, load_model
+from diffusion2.meshes.creatures import CREATURES, creature_truth
+from diffusion2.meshes.ground_truth import choose_window, render_clip, window_framing
 
 VIEWS = 12
 SIZES = (128, 256, 512)

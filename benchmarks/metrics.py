@@ -36,7 +36,7 @@ def measure(name: str) -> None:
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     if name == "i3d":
-        from diffusion2.evaluation.metrics.i3d import load_i3d
+        from diffusion2.metrics.i3d import load_i3d
 
         before = memory()
         i3d = load_i3d()
@@ -58,10 +58,10 @@ def load_comparison(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     if name == "clip":
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-        from diffusion2.evaluation.metrics.clip import ClipSimilarity
+        from diffusion2.metrics.clip import ClipSimilarity
 
         return ClipSimilarity(CLIPVisionModelWithProjection(CLIPVisionConfig()), 224, "random weights")
-    from diffusion2.lpips import load_lpips
+    from diffusion2.metrics.lpips import load_lpips
 
     return load_lpips("vgg" if name == "vgg" else "alex")
 

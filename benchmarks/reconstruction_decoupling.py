@@ -27,12 +27,12 @@ import torch
 from torch import Tensor
 
 from diffusion2.config import PRESETS
-from diffusion2.evaluation.metrics.pixels import psnr
 from diffusion2.gaussians import render
 from diffusion2.image_matrix import ImageMatrix
-from diffusion2.lpips import load_lpips
-from diffusion2.matrix_files import read_matrix
+from diffusion2.metrics.lpips import load_lpips
+from diffusion2.metrics.pixels import psnr
 from diffusion2.reconstruction import reconstruct
+from diffusion2.runs.matrix_files import read_matrix
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "decoupled": {},

@@ -45,13 +45,13 @@ from PIL import Image
 
 from diffusion2.cameras import make_cameras
 from diffusion2.config import ReconstructionSettings
-from diffusion2.evaluation.ground_truth.clips import Window, choose_window, render_clip
-from diffusion2.evaluation.ground_truth.creatures import CREATURES, Creature
-from diffusion2.evaluation.metrics.pixels import psnr, ssim
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.image_matrix import ImageMatrix
-from diffusion2.lpips import load_lpips
 from diffusion2.meshes import load_model
+from diffusion2.meshes.creatures import CREATURES, Creature
+from diffusion2.meshes.ground_truth import Window, choose_window, render_clip
+from diffusion2.metrics.lpips import load_lpips
+from diffusion2.metrics.pixels import psnr, ssim
 from diffusion2.reconstruction import reconstruct
 from diffusion2.reconstruction.targets import closeness
 

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from diffusion2.evaluation.ground_truth.creatures import CREATURES, creature_truth
-from diffusion2.evaluation.metrics.measure import load_networks, measure
-from diffusion2.matrix_files import read_matrix, write_pictures
+from diffusion2.evaluation.measure import load_networks, measure
+from diffusion2.meshes.creatures import CREATURES, creature_truth
+from diffusion2.runs.matrix_files import read_matrix, write_pictures
 
 SCORES = ("psnr_foreground", "ssim_foreground", "lpips_alex", "motion_ratio", "multiview_consistency")
 

@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from diffusion2.config import PRESETS, GenerateSettings
-from diffusion2.evaluation.ground_truth.creatures import CREATURES, creature_truth
-from diffusion2.evaluation.metrics.consistency import frame_changes
-from diffusion2.evaluation.metrics.orbit import compare_orbit
 from diffusion2.exporters import write_contact_sheet
 from diffusion2.image_matrix import Conditions
-from diffusion2.lpips import load_lpips
+from diffusion2.meshes.creatures import CREATURES, creature_truth
+from diffusion2.metrics.consistency import frame_changes
+from diffusion2.metrics.lpips import load_lpips
+from diffusion2.metrics.orbit import compare_orbit
 from diffusion2.priors.mini import load_pair
+from diffusion2.reconstruction.masks import estimate_alphas
 from diffusion2.sampling.generate import sample_references
 
 
@@ -74,7 +75,8 @@ def _compare(
     lpips: Callable[[Tensor, Tensor], Tensor], views: Tensor, video: Tensor, truth: Tensor
 ) -> tuple[float, ...]:
     true_video = truth[-1]
-    of_orbit = compare_orbit(lpips, views, truth[:, 0])
+    made, real = (estimate_alphas(images)[0] for images in (views[:-1], truth[:-1, 0]))
+    of_orbit = compare_orbit(lpips, views[:-1], truth[:-1, 0], made, real)
     with torch.no_grad():
         of_video = float(lpips(video[1:], true_video[1:]).mean())
     moved, moves = (frame_changes(pictures).mean() for pictures in (video, true_video))

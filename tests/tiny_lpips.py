@@ -2,7 +2,7 @@
 
 import torch
 
-from diffusion2.lpips import BACKBONES, LPIPS
+from diffusion2.metrics.lpips import BACKBONES, LPIPS
 
 
 def tiny_lpips() -> LPIPS:

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     )
     from diffusion2.gaussians import Asset4D, Gaussians, render
     from diffusion2.image_matrix import Conditions, ImageMatrix
-    from diffusion2.matrix_files import read_matrix
     from diffusion2.pipeline import export, generate, load_asset
     from diffusion2.reconstruction import reconstruct
-    from diffusion2.run_folder import RunFolder
-    from diffusion2.source import Source
+    from diffusion2.runs.matrix_files import read_matrix
+    from diffusion2.runs.run_folder import RunFolder
+    from diffusion2.runs.source import Source
 
 _HOMES = {
     "generate": "pipeline",
@@ -40,7 +40,7 @@ _HOMES = {
     "export": "pipeline",
     "render": "gaussians",
     "reconstruct": "reconstruction",
-    "read_matrix": "matrix_files",
+    "read_matrix": "runs.matrix_files",
     "Asset4D": "gaussians",
     "Gaussians": "gaussians",
     "Cameras": "cameras",
@@ -48,10 +48,10 @@ _HOMES = {
     "orbit": "cameras",
     "Conditions": "image_matrix",
     "ImageMatrix": "image_matrix",
-    "RunFolder": "run_folder",
+    "RunFolder": "runs.run_folder",
     "GenerateSettings": "config",
     "InputSettings": "config",
-    "Source": "source",
+    "Source": "runs.source",
     "PRESETS": "config",
     "Diffusion2Error": "errors",
     "InputError": "errors",

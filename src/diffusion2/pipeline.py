@@ -6,7 +6,7 @@ or a stage that is run alone, continues identically.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,13 @@ from diffusion2.events import Event, Report, ResultWritten, RunFinished, RunStar
 from diffusion2.exporters import write_orbit_video, write_viewer
 from diffusion2.gaussians import Asset4D
 from diffusion2.image_matrix import ImageMatrix
-from diffusion2.inputs import read_conditions, read_recorded_conditions, remember_model, write_conditions
-from diffusion2.matrix_files import read_matrix
+from diffusion2.inputs import read_conditions
 from diffusion2.reconstruction import reconstruct
-from diffusion2.run_folder import EventLog, RunFolder, make_config
-from diffusion2.source import Source
-from diffusion2.weights import check_available, choose_preset, weights_hashes
+from diffusion2.runs.condition_files import read_recorded_conditions, recorded_model_frame, write_conditions
+from diffusion2.runs.matrix_files import read_matrix
+from diffusion2.runs.run_folder import EventLog, RunFolder, make_config
+from diffusion2.runs.source import Source
+from diffusion2.weights.catalogue import check_available, choose_preset, weights_hashes
 
 if TYPE_CHECKING:
     from diffusion2.stage1 import Stage1
@@ -234,7 +235,9 @@ def _finish(
     """Go from the matrix in the folder to all results; what is there is kept unless `again`."""
     if again or not run.asset_path.exists():
         asset = reconstruct(matrix or read_matrix(run.path), settings, report, seed=seed)
-        asset = remember_model(asset, run)
+        model_frame = recorded_model_frame(run)
+        if model_frame is not None:
+            asset = replace(asset, metadata={**asset.metadata, "model_frame": model_frame.to_dict()})
         run.forget_asset()
         asset.save(run.asset_path)
         report(ResultWritten("asset", run.asset_path))

@@ -110,6 +110,11 @@ CALLS = {
     "export a broken asset": (["export", "{d}/run", "{d}/a.mp4"], "asset.safetensors"),
     "view no asset": (["view", "{d}/documents"], "no asset"),
     "train with models that are not there": (["train", "video", "--assets", "{d}/nothing"], "--assets"),
+    "train on nothing": (["train", "video", "--procedural", "0"], "--procedural"),
+    "train on fewer than no creatures": (
+        ["train", "video", "--cache", "{d}/nothing", "--procedural", "-3"],
+        "procedural",
+    ),
     "pack what was never trained": (
         ["train", "pack", "--cache", "{d}/nothing", "--out", "{d}/w"],
         "train vae` first",
@@ -156,7 +161,7 @@ def test_an_unexpected_error_is_one_line_and_status_1(monkeypatch, capsys):
     def fail():
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("diffusion2.doctor.machine_lines", fail)
+    monkeypatch.setattr("diffusion2.commands.doctor.machine_lines", fail)
     assert main(["doctor"]) == 1
     assert capsys.readouterr().err == "error: RuntimeError: two lines (--debug shows where)\n"
 
@@ -165,14 +170,16 @@ def test_an_interruption_is_status_130(monkeypatch, capsys):
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("diffusion2.doctor.machine_lines", interrupt)
+    monkeypatch.setattr("diffusion2.commands.doctor.machine_lines", interrupt)
     assert main(["doctor"]) == 130
     assert "--resume" in capsys.readouterr().err
 
 
 def test_a_termination_ends_a_command_as_ctrl_c_does(monkeypatch, capsys):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("diffusion2.doctor.machine_lines", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(
+        "diffusion2.commands.doctor.machine_lines", lambda: os.kill(os.getpid(), signal.SIGTERM)
+    )
     assert main(["doctor"]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before

@@ -10,7 +10,7 @@ from PIL import Image
 from diffusion2.cameras import make_cameras, orbit
 from diffusion2.cli import main
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.matrix_files import write_matrix, write_picture
+from diffusion2.runs.matrix_files import write_matrix, write_picture
 
 VIEWS, FRAMES, SIZE = 4, 3, 24
 
@@ -78,7 +78,7 @@ def test_results_go_where_they_should(place):
 
 
 def test_folders_of_views_are_measured_by_the_papers_protocol(place, monkeypatch):
-    monkeypatch.setattr("diffusion2.evaluation.comparison.pairing.PAPER_SIZE", 24)  # for speed
+    monkeypatch.setattr("diffusion2.evaluation.pairing.PAPER_SIZE", 24)  # for speed
     for name, noise in (("gt", 0.0), ("pred", 0.05)):
         matrix = make_matrix(noise=noise)
         for view in range(VIEWS):

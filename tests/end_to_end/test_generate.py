@@ -14,7 +14,7 @@ from diffusion2.cli import main
 from diffusion2.config import PRESETS
 from diffusion2.errors import WeightsError
 from diffusion2.events import StageProgress
-from diffusion2.matrix_files import read_pictures
+from diffusion2.runs.matrix_files import read_pictures
 
 from .conftest import SETTINGS, SIZE
 

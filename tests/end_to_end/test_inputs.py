@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 import diffusion2
 from diffusion2.cli import main
-from diffusion2.matrix_files import read_matrix, read_pictures
 from diffusion2.model_frame import ModelFrame
+from diffusion2.runs.matrix_files import read_matrix, read_pictures
 
 from ..inputs.conftest import require_renderer
 from ..inputs.models import BOX, FACES, write_obj

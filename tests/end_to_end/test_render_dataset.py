@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from diffusion2.cli import main
-from diffusion2.matrix_files import read_matrix
+from diffusion2.runs.matrix_files import read_matrix
 
-from ..evaluation.ground_truth.animated_models import cube, sliding_cube
+from ..meshes.animated_models import cube, sliding_cube
 from ..meshes.make_gltf import GltfBuilder
 from ..meshes.opengl import need_opengl
 

@@ -8,9 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from diffusion2.cameras import orbit
 from diffusion2.errors import AssetFormatError, ExportError, InputError
+from diffusion2.exporters.scene import splats_at, splats_over
 from diffusion2.gaussians import Asset4D, DeformationField, DeformationSettings, Gaussians, render
 from diffusion2.gaussians.gaussians import multiply_quats, rgb_to_sh0, sh0_to_rgb
-from diffusion2.viewer.scene import splats_at, splats_over
 
 METADATA = {"fps": 8.0, "frames": 12, "radius": 2.0, "fov_deg": 33.8, "elevation_deg": 10.0}
 
@@ -125,7 +125,9 @@ def rewrite(path, change_tensors=None, **changed):
         ({"metadata": None}, "not an asset this version can read"),
         ({"deformation": None}, "unexpected tensor"),
         ({"deformation": "{}"}, "deformation's tensor"),
-        ({"deformation": '{"depth": 100000}'}, "whole number"),
+        ({"deformation": '{"depth": 100000}'}, "deformation.depth must lie between 1 and 64"),
+        ({"deformation": '{"depth": 1.5}'}, "whole number"),
+        ({"deformation": '{"deep": 4}'}, "unknown setting deformation.deep .did you mean depth"),
         ({"deformation": '{"layers": 2}'}, "not an asset this version can read"),
         ({"change_tensors": lambda tensors: tensors.pop("gaussians.sh0")}, "sh0 is missing"),
         (

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from diffusion2.cameras import orbit
-from diffusion2.gaussians.rasterize import pictures, rasterize, simd
+from diffusion2.gaussians.rasterize import pictures, rasterize
 from diffusion2.gaussians.rasterize.blending import blend, blend_backward
-from diffusion2.gaussians.rasterize.compile import inline, stamp_of
-from diffusion2.gaussians.rasterize.threads import _Share, _waiting, run_tasks, take
+from diffusion2.kernels import simd
+from diffusion2.kernels.compile import inline, stamp_of
+from diffusion2.kernels.threads import _Share, _waiting, run_tasks, take
 
 
 @inline

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from diffusion2.config import GenerateSettings
 from diffusion2.inputs import read_conditions
-from diffusion2.source import InputSettings, Source
+from diffusion2.runs.source import InputSettings, Source
 
 from ..meshes.opengl import need_opengl
 

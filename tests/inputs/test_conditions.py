@@ -6,7 +6,7 @@ import torch
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import turn_time, view_cameras
-from diffusion2.source import InputSettings, Source
+from diffusion2.runs.source import InputSettings, Source
 
 from .conftest import disc, moving_disc, read, write_frames
 

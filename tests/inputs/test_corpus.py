@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from diffusion2.errors import Diffusion2Error
-from diffusion2.source import InputSettings
+from diffusion2.runs.source import InputSettings
 
 from . import corpus
 from .conftest import read, require_renderer
@@ -45,7 +45,7 @@ resource.setrlimit(resource.RLIMIT_DATA, (BYTES, BYTES))
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import Diffusion2Error
 from diffusion2.inputs import read_conditions
-from diffusion2.source import Source
+from diffusion2.runs.source import Source
 for path in sys.argv[1:]:
     try:
         read_conditions(Source(path), GenerateSettings(size=32, views=4, frames=5))

@@ -6,7 +6,7 @@ from diffusion2.errors import AssetFormatError, InputError
 from diffusion2.inputs.mesh_file import crease_normals
 from diffusion2.inputs.splats import is_splats, read_splats
 from diffusion2.model_frame import ModelFrame, turn
-from diffusion2.source import InputSettings
+from diffusion2.runs.source import InputSettings
 
 from .conftest import centre, read
 from .models import (

@@ -15,7 +15,7 @@ from diffusion2.inputs import read_conditions
 from diffusion2.inputs.background import connected_to_border
 from diffusion2.inputs.cut_out import cut_out
 from diffusion2.inputs.picture import read_picture
-from diffusion2.source import InputSettings, Source
+from diffusion2.runs.source import InputSettings, Source
 
 SHARED = Path(__file__).parents[3] / "shared" / "inputs" / "images"
 

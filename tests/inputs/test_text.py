@@ -5,7 +5,7 @@ import pytest
 
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.inputs.text import paint
-from diffusion2.source import InputSettings, Source
+from diffusion2.runs.source import InputSettings, Source
 
 from .conftest import read
 from .tiny_pipeline import write_tiny_pipeline

@@ -1,8 +1,5 @@
 """Depths of meshes against closed forms, and models that are stretched."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,9 +7,8 @@ from diffusion2.cameras import make_cameras
 from diffusion2.meshes import MeshRenderer, stretch
 from diffusion2.meshes.framing import Framing
 
-sys.path.insert(0, str(Path(__file__).parent))
-from opengl import need_opengl
-from shapes import box, sphere
+from .opengl import need_opengl
+from .shapes import box, sphere
 
 SIZE = 64
 AS_IT_IS = Framing(np.zeros(3), 1.0)

@@ -6,7 +6,6 @@ import torch
 from diffusion2.config import ReconstructionSettings
 from diffusion2.errors import WeightsError
 from diffusion2.gaussians.rasterize import Rendering
-from diffusion2.packaged_weights import FOLDER_VARIABLE
 from diffusion2.reconstruction import losses
 from diffusion2.reconstruction.losses import (
     PictureLoss,
@@ -15,6 +14,7 @@ from diffusion2.reconstruction.losses import (
     photometric_loss,
 )
 from diffusion2.reconstruction.targets import Pictures
+from diffusion2.weights.packaged import FOLDER_VARIABLE
 
 from ..tiny_lpips import tiny_lpips
 

@@ -1,8 +1,5 @@
 """What the lifter learns from, its loss, its training and its packing."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -16,13 +13,12 @@ from diffusion2.meshes import MeshRenderer
 from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import WEIGHTS_FILE, load_lifter
 from diffusion2.training.data import LARGEST, SIZE, Item, pose_framing, render_item
-from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, depth_error
+from diffusion2.training.lifter import LIFTER_CONFIG, SHOWN_SCENES, LifterTask, depth_error, on_white
 from diffusion2.training.loop import LoopSettings, Trainer
 from diffusion2.training.scenes import ELEVATIONS_DEG, VIEWS, AssetScenes, MixedScenes, Scene, draw_scene
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "meshes"))
-from opengl import need_opengl
-from shapes import box, sphere
+from ..meshes.opengl import need_opengl
+from ..meshes.shapes import box, sphere
 
 SMALL = 64
 TINY = {
@@ -217,6 +213,17 @@ def test_held_out_orbits_are_measured_and_shown():
     assert set(figures) == {"lpips", "overlap", "psnr_object"}
     assert 0.3 < figures["overlap"] <= 1
     assert task.network.training
+    assert task.show().shape == (2, 6, 3, SMALL, SMALL)
+
+
+def test_without_held_out_creatures_nothing_is_measured_and_scenes_are_shown():
+    torch.manual_seed(0)
+    task = LifterTask(Lifter(**TINY), a_ball, [])
+    assert task.evaluate() == {}
+    shown = task.show()
+    assert shown.shape == (2 * SHOWN_SCENES, VIEWS, 3, SMALL, SMALL)
+    scene = a_ball(np.random.default_rng(0))
+    assert torch.equal(shown[0], on_white(scene.pictures))
 
 
 def test_a_trained_lifter_is_packed_loaded_and_unpacked(tmp_path, monkeypatch):

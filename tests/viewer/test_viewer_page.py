@@ -7,7 +7,7 @@ from pages import blue, canvas_size, center_x, red, scene, still_scene, wait_for
 
 from diffusion2.exporters import write_viewer
 from diffusion2.gaussians import Asset4D
-from diffusion2.viewer.reference import reference_cameras
+from diffusion2.gaussians.presentation import reference_cameras
 
 
 @pytest.fixture(scope="module")

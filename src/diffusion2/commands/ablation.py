@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
+from diffusion2.commands.terminal import Terminal
 from diffusion2.config import PRESETS, ReconstructionSettings, SamplingSettings
 from diffusion2.errors import InputError
-from diffusion2.terminal import Terminal
 
 if TYPE_CHECKING:
-    from diffusion2.evaluation.benchmark.settings import BenchmarkSettings
+    from diffusion2.research.benchmark.settings import BenchmarkSettings
 
 Task = Literal["image", "video", "completion"]
 Metric = Literal["lpips_alex", "lpips_vgg", "clip", "i3d"]
@@ -42,7 +42,7 @@ class _Compared:
 
     def _settings(self, tasks: tuple[Task, ...], methods: tuple[str, ...]) -> "BenchmarkSettings":
         """Give the benchmark's settings; refuse what would fail late."""
-        from diffusion2.evaluation.benchmark.settings import BenchmarkSettings
+        from diffusion2.research.benchmark.settings import BenchmarkSettings
 
         if self.processes < 0:
             raise InputError(f"processes must be 0 or more, not {self.processes}")
@@ -73,7 +73,7 @@ class Benchmark(_Compared):
 
     def run(self) -> None:
         """Measure, and write tables, scores and pictures."""
-        from diffusion2.evaluation.benchmark.write import write_benchmark
+        from diffusion2.research.benchmark.write import write_benchmark
 
         extra = ("preset-asset",) if self.reconstruct and "preset-asset" not in self.methods else ()
         settings = self._settings(self.tasks, (*self.methods, *extra))
@@ -97,11 +97,11 @@ class Ablate(_Compared):
         """Measure or draw, and write."""
         with Terminal() as terminal:
             if self.part == "theorem":
-                from diffusion2.evaluation.theorem.write import write_theorem
+                from diffusion2.research.theorem.write import write_theorem
 
                 write_theorem(self.out, terminal)
                 return
-            from diffusion2.evaluation.benchmark import ablation
+            from diffusion2.research.benchmark import ablation
 
             settings = self._settings((self.task,), ablation.METHODS_OF_TABLE)
             if self.part == "figures":

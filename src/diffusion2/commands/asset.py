@@ -39,8 +39,8 @@ class Render:
 
     def run(self) -> None:
         """Render and write."""
+        from diffusion2.exporters.render_files import camera_path, render_to_files
         from diffusion2.pipeline import load_asset
-        from diffusion2.render_files import camera_path, render_to_files
 
         azimuths, times = self.azimuths_deg, self.times
         if self.orbit > 0:

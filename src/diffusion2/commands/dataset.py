@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
+from diffusion2.commands.terminal import Terminal, duration
 from diffusion2.errors import InputError
-from diffusion2.terminal import Terminal, duration
 
 if TYPE_CHECKING:
-    from diffusion2.evaluation.ground_truth.clips import Window
     from diffusion2.meshes import AnimatedModel
+    from diffusion2.meshes.ground_truth import Window
 
 MAX_GB = 32.0
 BYTES_PER_PIXEL = 16
@@ -72,7 +72,7 @@ class RenderDataset:
 
     def _check(self, out: Path) -> None:
         """Refuse numbers that make no pictures, and a folder that must not be written into."""
-        from diffusion2.run_folder import RunFolder
+        from diffusion2.runs.run_folder import RunFolder
 
         ranges = (
             ("views", self.views, 1, 1000),
@@ -104,7 +104,7 @@ class RenderDataset:
         folder.check(overwrite=self.overwrite)
 
     def _window(self, model: "AnimatedModel") -> "Window":
-        from diffusion2.evaluation.ground_truth.clips import choose_window, still_window
+        from diffusion2.meshes.ground_truth import choose_window, still_window
 
         if self.still:
             if self.duration is not None or self.fps is not None:
@@ -117,7 +117,7 @@ class RenderDataset:
 
     def _render(self, model: "AnimatedModel", window: "Window", out: Path) -> None:
         from diffusion2.cameras import make_cameras, orbit
-        from diffusion2.evaluation.ground_truth.clips import render_clip, write_truth
+        from diffusion2.meshes.ground_truth import render_clip, write_truth
 
         if self.azimuths_deg:
             cameras = make_cameras(list(self.azimuths_deg), self.elevation_deg, height=self.size)

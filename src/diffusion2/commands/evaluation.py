@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from diffusion2.terminal import Terminal, print_table
+from diffusion2.commands.terminal import Terminal, print_table
 
 Metric = Literal["lpips_alex", "lpips_vgg", "clip", "i3d"]
 
@@ -40,9 +40,9 @@ class Evaluate:
 
     def run(self) -> None:
         """Measure, write, and print the table."""
-        from diffusion2.evaluation.comparison.evaluate import evaluate
-        from diffusion2.evaluation.comparison.pairing import PairingSettings
-        from diffusion2.evaluation.comparison.tables import COLUMNS, NUMBERS, table_rows
+        from diffusion2.evaluation.evaluate import evaluate
+        from diffusion2.evaluation.pairing import PairingSettings
+        from diffusion2.evaluation.tables import COLUMNS, NUMBERS, table_rows
 
         with Terminal() as terminal:
             evaluation = evaluate(

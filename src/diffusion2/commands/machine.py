@@ -29,13 +29,13 @@ class Weights:
         elif self.action == "check":
             self._check()
         else:
-            from diffusion2.doctor import weights_lines
+            from diffusion2.commands.doctor import weights_lines
 
             print("\n".join(weights_lines(self.weights, with_files=True)))
 
     def _fetch(self) -> None:
-        from diffusion2.weights import FULL_SIZE, find_full_size
-        from diffusion2.weights_hub import fetch
+        from diffusion2.weights.catalogue import FULL_SIZE, find_full_size
+        from diffusion2.weights.hub import fetch
 
         models = {model.name: model for model in FULL_SIZE}
         unknown = [name for name in self.names if name not in models]
@@ -50,8 +50,8 @@ class Weights:
             print("the full-size pair is here already: diffusion2 weights list")
 
     def _check(self) -> None:
-        from diffusion2.weights import FULL_SIZE, find_full_size
-        from diffusion2.weights_check import check_weights
+        from diffusion2.priors.check import check_weights
+        from diffusion2.weights.catalogue import FULL_SIZE, find_full_size
 
         here = [model.name for model in FULL_SIZE if find_full_size(model, self.weights)]
         for name in self.names or ("mini", *here):
@@ -65,6 +65,6 @@ class Doctor:
 
     def run(self) -> None:
         """Print the report."""
-        from diffusion2.doctor import machine_lines
+        from diffusion2.commands.doctor import machine_lines
 
         print("\n".join(machine_lines()))

@@ -40,14 +40,14 @@ class Study:
             self._write()
 
     def _count(self) -> None:
-        from diffusion2.exporters.study_answers import count_answers, format_preferences
+        from diffusion2.research.study.answers import count_answers, format_preferences
 
         if self.runs or self.out is not None:
             raise InputError("--count takes files of answers only: leave out the runs and --out")
         print("\n".join(format_preferences(count_answers(self.count))))
 
     def _write(self) -> None:
-        from diffusion2.exporters.study import read_cases, write_study
+        from diffusion2.research.study.page import read_cases, write_study
 
         if self.out is None:
             raise InputError("say where the page goes by --out FILE.html, or count answers by --count FILES")

@@ -1,1 +1,1 @@
-"""Measuring results: metrics, ground truth, comparisons, the benchmark, and the theorem in numbers."""
+"""A result against another or the truth: `diffusion2 evaluate`."""

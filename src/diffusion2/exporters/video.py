@@ -12,7 +12,7 @@ from torch import Tensor
 from diffusion2.errors import ExportError, InputError
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Asset4D, render
-from diffusion2.viewer.reference import duration, frames, is_loop, reference_cameras
+from diffusion2.gaussians.presentation import duration, frames, is_loop, reference_cameras
 
 _QUALITY = {"crf": "16", "preset": "medium"}
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from diffusion2.gaussians.gaussians import multiply_quats
 from diffusion2.gaussians.posing_kernels import CHUNK, gather_nodes, pose_backward, pose_forward
-from diffusion2.gaussians.rasterize.threads import run_tasks
+from diffusion2.kernels.threads import run_tasks
 
 NEIGHBOURS = 4
 """Nodes that a Gaussian follows."""

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from diffusion2.gaussians.rasterize.compile import inline, kernel
-from diffusion2.gaussians.rasterize.threads import take
+from diffusion2.kernels.compile import inline, kernel
+from diffusion2.kernels.threads import take
 
 CHUNK = 256
 """Gaussians or nodes in one task."""

@@ -32,7 +32,7 @@ from diffusion2.inputs.kinds import check_exists, kind_of
 from diffusion2.inputs.picture import WORKING_SIDE_PX, read_picture
 from diffusion2.inputs.video import read_clip
 from diffusion2.model_frame import ModelFrame
-from diffusion2.source import Source
+from diffusion2.runs.source import Source
 
 MIN_OBJECT_PX = 8
 BUDGET_PX = 64_000_000

@@ -24,7 +24,7 @@ from diffusion2.priors.place import Place
 from diffusion2.priors.prior import PriorPair
 from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
 from diffusion2.priors.unet import SpatioTemporalUNet
-from diffusion2.weights import network_files
+from diffusion2.weights.catalogue import network_files
 
 DECODED_AT_ONCE = 10
 """Images of a sequence that the decoder sees, and mixes in time, together; as in the authors' code."""

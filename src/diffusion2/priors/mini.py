@@ -17,7 +17,7 @@ from diffusion2.priors.prior import PriorPair
 from diffusion2.priors.ray_samples import DEPTHS, sampled_channels
 from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
 from diffusion2.priors.unet import SpatioTemporalUNet
-from diffusion2.weights import mini_folder
+from diffusion2.weights.catalogue import mini_folder
 
 WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
 PIXEL_UNSHUFFLE = 2

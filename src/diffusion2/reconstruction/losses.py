@@ -9,8 +9,8 @@ from torch import Tensor
 
 from diffusion2.config import ReconstructionSettings
 from diffusion2.gaussians.rasterize import Rendering
-from diffusion2.gaussians.rasterize.threads import run_tasks
-from diffusion2.lpips import LPIPS, SMALLEST, load_lpips
+from diffusion2.kernels.threads import run_tasks
+from diffusion2.metrics.lpips import LPIPS, SMALLEST, load_lpips
 from diffusion2.reconstruction.photometric_kernels import (
     BAND,
     RADIUS,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from diffusion2.gaussians.rasterize.compile import kernel
-from diffusion2.gaussians.rasterize.threads import take
+from diffusion2.kernels.compile import kernel
+from diffusion2.kernels.threads import take
 
 
 @kernel

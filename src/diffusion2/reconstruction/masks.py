@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from diffusion2.gaussians.rasterize.threads import run_tasks
+from diffusion2.kernels.threads import run_tasks
 from diffusion2.reconstruction.mask_kernel import grow_regions
 
 WHITE_TOLERANCE = 0.06

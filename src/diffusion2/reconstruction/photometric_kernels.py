@@ -6,9 +6,9 @@ along it is a sum of shifted loads. Blurs go down first, then along, one row of 
 
 import numpy as np
 
-from diffusion2.gaussians.rasterize.compile import inline, kernel
-from diffusion2.gaussians.rasterize.simd import LANES, count_up, load, splat, store, sums_of, where_less
-from diffusion2.gaussians.rasterize.threads import take
+from diffusion2.kernels.compile import inline, kernel
+from diffusion2.kernels.simd import LANES, count_up, load, splat, store, sums_of, where_less
+from diffusion2.kernels.threads import take
 
 RADIUS = 5
 """The window of SSIM is 2 RADIUS + 1 pixels wide, with standard deviation 1.5."""

@@ -12,14 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion2.cameras import Cameras
-from diffusion2.evaluation.ground_truth.creatures import CREATURES, creature_truth
-from diffusion2.evaluation.metrics.orbit import compare_orbit
 from diffusion2.gaussians.gaussians import SH_C0, Gaussians
 from diffusion2.gaussians.rasterize import Rendering, rasterize
 from diffusion2.image_matrix import ImageMatrix
-from diffusion2.lpips import load_lpips
+from diffusion2.meshes.creatures import CREATURES, creature_truth
+from diffusion2.metrics.lpips import load_lpips
+from diffusion2.metrics.orbit import ORBIT_FIGURES, compare_orbit
 from diffusion2.priors.devices import choose_dtype
 from diffusion2.priors.lifter import Lifted, Lifter
+from diffusion2.reconstruction.masks import estimate_alphas
 from diffusion2.training.scenes import Draw, Scene
 
 LIFTER_CONFIG = {
@@ -40,6 +41,7 @@ LPIPS_VIEWS = 2
 """Views of each scene, others than the reference, whose perceptual distance counts."""
 SMALLEST_SHARE = 0.01
 """Share of the frame that an object counts as at least: the loss is divided by it."""
+SHOWN_SCENES = 8
 SHOWN_VIEWS = (11, 0, 2, 5, 8, 10)
 
 
@@ -49,7 +51,8 @@ class LifterTask:
     Args:
         network: what is trained.
         draw: draws a scene to learn from.
-        held_out: true image matrices of creatures that are never trained on.
+        held_out: true image matrices of creatures that are never trained on; where there are none, nothing is
+            measured.
         batch: scenes that one step learns from.
     """
 
@@ -102,33 +105,54 @@ class LifterTask:
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Measure orbits of held-out creatures as `benchmarks/references.py` does."""
-        figures = [
-            compare_orbit(self._lpips, self._orbit(truth), truth.images[:, 0].float())
-            for truth in self._held_out
-        ]
-        return {name: float(np.mean([figure[name] for figure in figures])) for name in figures[0]}
+        figures = []
+        for matrix in self._held_out:
+            views, truth = self._orbit(matrix)[:-1], matrix.images[:-1, 0].float()
+            masks = (estimate_alphas(images)[0] for images in (views, truth))
+            figures.append(compare_orbit(self._lpips, views, truth, *masks))
+        names = ORBIT_FIGURES if figures else ()
+        return {name: float(np.mean([figure[name] for figure in figures])) for name in names}
 
     @torch.no_grad()
     def show(self) -> Tensor:
-        """Draw orbits of held-out creatures under the true ones; the first picture is the given one."""
-        rows = [torch.stack([t.images[:, 0].float(), self._orbit(t)]) for t in self._held_out]
-        return torch.cat(rows)[:, list(SHOWN_VIEWS)]
+        """Draw orbits of held-out creatures under the true ones, or scenes where there are none.
+
+        The first picture of a row is the given one.
+        """
+        rows = []
+        for truth in self._held_out:
+            pair = torch.stack([truth.images[:, 0].float(), self._orbit(truth)])
+            rows.append(pair[:, [k % truth.views for k in SHOWN_VIEWS]])
+        for seed in range(0 if rows else SHOWN_SCENES):
+            scene = self._draw(np.random.default_rng(seed))
+            made = self._views(scene.pictures[0], scene.cameras)
+            rows.append(torch.stack([on_white(scene.pictures), made]))
+        return torch.cat(rows)
 
     def _orbit(self, truth: ImageMatrix) -> Tensor:
         assert truth.alphas is not None
-        rgb, alpha = truth.images[-1:, 0].float(), truth.alphas[-1:, 0].float()
+        rgb, alpha = truth.images[-1, 0].float(), truth.alphas[-1, 0].float()
         straight = 1 - (1 - rgb) / alpha.clamp(min=1e-3)  # the picture is on white
-        picture = torch.cat([straight.clamp(0, 1), alpha], 1)
-        elevation = torch.tensor([float(truth.cameras.elevations_deg[-1])])
+        return self._views(torch.cat([straight.clamp(0, 1), alpha]), truth.cameras, given=-1)
+
+    def _views(self, picture: Tensor, cameras: Cameras, given: int = 0) -> Tensor:
+        """Draw what is lifted of a picture (4, S, S), on white; which of the cameras took it."""
+        elevation = torch.tensor([float(cameras.elevations_deg[given])])
         self.network.eval()
-        lifted = self._lift(picture, elevation)[0]
+        lifted = self._lift(picture[None], elevation)[0]
         self.network.train()
-        return draw_gaussians(lifted.gaussians, truth.cameras, torch.ones(3)).rgb.movedim(-1, 1).clamp(0, 1)
+        return draw_gaussians(lifted.gaussians, cameras, torch.ones(3)).rgb.movedim(-1, 1).clamp(0, 1)
 
 
 def held_out_creatures(assets: Path, cache: Path) -> list[ImageMatrix]:
-    """Render the creatures of the benchmark, in its framing."""
+    """Render the creatures of the benchmark, in its framing, or read them where that was done."""
     return [creature_truth(creature, assets, cache) for creature in CREATURES]
+
+
+def on_white(pictures: Tensor) -> Tensor:
+    """Composite pictures (..., 4, H, W) of straight alpha."""
+    rgb, alpha = pictures[..., :3, :, :], pictures[..., 3:, :, :]
+    return rgb * alpha + 1 - alpha
 
 
 def draw_gaussians(gaussians: Gaussians, cameras: Cameras, background: Tensor) -> Rendering:

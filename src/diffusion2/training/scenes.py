@@ -38,8 +38,6 @@ OBJECT_SIZES = (0.55, 0.92)
 """Of the frame, along the longer side of the object in the reference view."""
 STRETCH = 0.2
 """Deviation of the logarithm of how much a model is stretched along each axis."""
-PROCEDURAL_SHARE = 0.5
-"""Share of scenes of procedural creatures."""
 RECOLOURED_SHARE, PALE_SHARE = 0.6, 0.1
 
 
@@ -107,7 +105,7 @@ class MixedScenes:
         procedural_share: of the latter.
     """
 
-    def __init__(self, from_files: Draw, procedural_share: float = PROCEDURAL_SHARE) -> None:
+    def __init__(self, from_files: Draw, procedural_share: float) -> None:
         self._from_files, self._procedural_share = from_files, procedural_share
 
     def __call__(self, rng: np.random.Generator) -> Scene:

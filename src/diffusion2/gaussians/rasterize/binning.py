@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from diffusion2.gaussians.rasterize.compile import (
+from diffusion2.gaussians.rasterize.layout import (
     ASPECT,
     BLOCK,
     DEPTH,
@@ -22,10 +22,9 @@ from diffusion2.gaussians.rasterize.compile import (
     TOP_X,
     U,
     V,
-    inline,
-    kernel,
 )
-from diffusion2.gaussians.rasterize.simd import (
+from diffusion2.kernels.compile import inline, kernel
+from diffusion2.kernels.simd import (
     LANES,
     count_up,
     round_down,
@@ -33,7 +32,7 @@ from diffusion2.gaussians.rasterize.simd import (
     store_whole,
     where_less,
 )
-from diffusion2.gaussians.rasterize.threads import take
+from diffusion2.kernels.threads import take
 
 _RADIX = 2048
 _DIGITS = ((0, 2047), (11, 2047), (22, 1023))

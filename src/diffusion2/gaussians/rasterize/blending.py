@@ -7,7 +7,7 @@ been passed.
 
 import numpy as np
 
-from diffusion2.gaussians.rasterize.compile import (
+from diffusion2.gaussians.rasterize.layout import (
     BLOCK,
     BLUE,
     DEPTH,
@@ -23,12 +23,11 @@ from diffusion2.gaussians.rasterize.compile import (
     TILE_WIDTH,
     U,
     V,
-    inline,
-    kernel,
 )
 from diffusion2.gaussians.rasterize.pictures import read_gray, read_rgb, write_gray, write_rgb
 from diffusion2.gaussians.rasterize.rendering import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
-from diffusion2.gaussians.rasterize.simd import (
+from diffusion2.kernels.compile import inline, kernel
+from diffusion2.kernels.simd import (
     any_positive,
     block_x,
     block_y,
@@ -41,7 +40,7 @@ from diffusion2.gaussians.rasterize.simd import (
     where_less,
     where_less_equal,
 )
-from diffusion2.gaussians.rasterize.threads import take
+from diffusion2.kernels.threads import take
 
 _MIN_ALPHA = np.float32(MIN_ALPHA)
 _MAX_ALPHA = np.float32(MAX_ALPHA)

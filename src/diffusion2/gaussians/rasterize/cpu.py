@@ -22,10 +22,10 @@ from diffusion2.gaussians.rasterize.blending import (
     blend,
     blend_backward,
 )
-from diffusion2.gaussians.rasterize.compile import SPLAT_SIZE, count_tiles
+from diffusion2.gaussians.rasterize.layout import SPLAT_SIZE, count_tiles
 from diffusion2.gaussians.rasterize.projection_backward import project_backward
 from diffusion2.gaussians.rasterize.rendering import GAUSSIAN_SHAPES, GaussianTensors, Rendering, Views
-from diffusion2.gaussians.rasterize.threads import run_tasks
+from diffusion2.kernels.threads import run_tasks
 
 _COMPLAINTS = {
     projection.NOT_FINITE_MEANS: "means: expected finite values, got NaN or infinity",

@@ -7,8 +7,9 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from diffusion2.gaussians.rasterize.compile import BLOCK, inline, intrinsic
-from diffusion2.gaussians.rasterize.simd import LANES, VEC16, load, splat, store
+from diffusion2.gaussians.rasterize.layout import BLOCK
+from diffusion2.kernels.compile import inline, intrinsic
+from diffusion2.kernels.simd import LANES, VEC16, load, splat, store
 
 _WHOLE = ir.IntType(32)
 

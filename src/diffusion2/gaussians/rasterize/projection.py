@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from diffusion2.gaussians.rasterize.compile import (
+from diffusion2.gaussians.rasterize.layout import (
     ASPECT,
     BLUE,
     DEPTH,
@@ -27,11 +27,10 @@ from diffusion2.gaussians.rasterize.compile import (
     TOP_X,
     U,
     V,
-    inline,
-    kernel,
 )
 from diffusion2.gaussians.rasterize.rendering import COVARIANCE_BLUR, JACOBIAN_MARGIN, MIN_ALPHA
-from diffusion2.gaussians.rasterize.threads import take
+from diffusion2.kernels.compile import inline, kernel
+from diffusion2.kernels.threads import take
 
 CHUNK = 512
 """Gaussians in one task."""

@@ -5,7 +5,6 @@ The reverse of `projection`, whose steps are done again here: cheaper than keepi
 
 import numpy as np
 
-from diffusion2.gaussians.rasterize.compile import inline, kernel
 from diffusion2.gaussians.rasterize.projection import (
     CHUNK,
     covariance,
@@ -15,8 +14,9 @@ from diffusion2.gaussians.rasterize.projection import (
     to_camera,
     view_axes,
 )
-from diffusion2.gaussians.rasterize.simd import load, splat, store
-from diffusion2.gaussians.rasterize.threads import take
+from diffusion2.kernels.compile import inline, kernel
+from diffusion2.kernels.simd import load, splat, store
+from diffusion2.kernels.threads import take
 
 
 @inline

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion2.gaussians.rasterize.threads import run_tasks
+from diffusion2.kernels.threads import run_tasks
 from diffusion2.reconstruction.mesh.raster_kernel import BAND, find_triangles
 
 

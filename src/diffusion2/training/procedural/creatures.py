@@ -6,22 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffusion2.meshes.model import AnimatedModel
-from diffusion2.training.procedural.animals import make_bird, make_dinosaur, make_insect, make_quadruped
-from diffusion2.training.procedural.figures import (
-    make_blob,
-    make_ghost,
-    make_humanoid,
-    make_plant,
-    make_robot,
-    make_walker,
-)
+from diffusion2.training.procedural.fantasy import make_blob, make_ghost, make_plant
+from diffusion2.training.procedural.insects import make_insect
+from diffusion2.training.procedural.machines import make_robot, make_walker
 from diffusion2.training.procedural.motion import make_clips
-from diffusion2.training.procedural.palette import draw_palette
+from diffusion2.training.procedural.palette import draw_coat, draw_palette
+from diffusion2.training.procedural.people import make_humanoid
+from diffusion2.training.procedural.quadrupeds import make_quadruped
 from diffusion2.training.procedural.rig import Rig, Style
 from diffusion2.training.procedural.swimmers import make_fish, make_jellyfish, make_snake, make_whale
+from diffusion2.training.procedural.theropods import make_bird, make_dinosaur
 
 # Family: how it is built, and how often it is drawn.
-FAMILIES: dict[str, tuple[Callable[[Rig, np.random.Generator], None], float]] = {
+FAMILIES: dict[str, tuple[Callable[[Rig], None], float]] = {
     "quadruped": (make_quadruped, 0.2),
     "humanoid": (make_humanoid, 0.15),
     "fish": (make_fish, 0.13),
@@ -56,6 +53,13 @@ class Creature:
     holds: bool
 
 
+def family_of(seed: int) -> str:
+    """Tell which of `FAMILIES` a seed belongs to."""
+    names = list(FAMILIES)
+    rng = np.random.default_rng((seed, 0))
+    return names[int(rng.choice(len(names), p=[share for _, share in FAMILIES.values()]))]
+
+
 def make_creature(seed: int, family: str | None = None) -> Creature:
     """Make a creature; the same seed gives the same one, up to rounding, on every machine.
 
@@ -63,20 +67,18 @@ def make_creature(seed: int, family: str | None = None) -> Creature:
         seed: not negative.
         family: one of `FAMILIES`; drawn by the seed if None.
     """
-    rng = np.random.default_rng(seed)
-    names = list(FAMILIES)
-    drawn = names[rng.choice(len(names), p=[share for _, share in FAMILIES.values()])]
-    family = family or drawn
-    rig = Rig(draw_palette(rng))
-    FAMILIES[family][0](rig, rng)
-    smooth = rng.random() < 0.4
+    family = family or family_of(seed)
+    rng = np.random.default_rng((seed, 1))
+    palette = draw_palette(rng)
+    rig = Rig(rng, palette, draw_coat(rng, palette), rng if rng.random() < 0.45 else None)
+    FAMILIES[family][0](rig)
     style = Style(
-        crease_deg=float(rng.uniform(35, 75)) if smooth else 0.0,
-        gradient=float(rng.uniform(0.2, 0.7)) if rng.random() < 0.25 else 0.0,
-        unevenness=float(rng.uniform(0.03, 0.12)) if rng.random() < 0.25 else 0.0,
+        crease_deg=rig.between(35, 75) if rig.chance(0.4) else 0.0,
+        gradient=rig.between(0.2, 0.7) if rig.chance(0.25) else 0.0,
+        unevenness=rig.between(0.03, 0.12) if rig.chance(0.25) else 0.0,
     )
-    clips = make_clips(rig, rng, rig.size)
-    model, colors = rig.model(f"{family}_{seed:06d}", clips, style, rng)
+    clips = make_clips(rig)
+    model, colors = rig.model(f"{family}_{seed:06d}", clips, style)
     return Creature(family, model, colors, rig.holds)
 
 

@@ -58,7 +58,7 @@ def draw_palette(rng: np.random.Generator) -> Palette:
         case "natural":
             main = np.array(NATURAL[rng.integers(len(NATURAL))]) * rng.uniform(0.7, 1.15)
         case "bright":
-            main = _hsv(hue, rng.uniform(0.55, 0.95), rng.uniform(0.35, 0.95))
+            main = _hsv(hue, rng.uniform(0.45, 0.9), rng.uniform(0.3, 0.9))
         case "white":
             main = _hsv(hue, rng.uniform(0, 0.05), rng.uniform(0.9, 1.0))
         case "grey":

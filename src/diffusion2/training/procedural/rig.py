@@ -1,13 +1,15 @@
 """The rig: bones, the shapes bound to them, and the model that comes out of both."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from diffusion2.meshes.animation import Clip
 from diffusion2.meshes.model import AnimatedModel, Node, Primitive, Skin
-from diffusion2.training.procedural.palette import Palette
-from diffusion2.training.procedural.shapes import Shape
+from diffusion2.training.procedural.palette import Coat, Palette
+from diffusion2.training.procedural.shapes import Shape, cross
 
 SRGB_GAMMA = 2.2  # as the renderer shows linear colours
 
@@ -21,12 +23,14 @@ class Limb:
         bones: from the body outwards.
         side: 1 for the creature's left (+x), -1 for its right, 0 in the middle.
         phase: its place in a gait, in turns.
+        spread: how far an arm stands off from hanging down, in radians.
     """
 
     kind: str
     bones: list[int]
     side: int = 0
     phase: float = 0.0
+    spread: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,26 +48,58 @@ class Style:
     unevenness: float = 0.0
 
 
+class Piece(NamedTuple):
+    """A shape, the (T,) colours of its faces, the (P, 2) joints and weights of its vertices."""
+
+    shape: Shape
+    colors: np.ndarray
+    joints: np.ndarray
+    weights: np.ndarray
+
+
 @dataclass
 class Rig:
     """A creature under construction: all bones are at rest and parallel to the axes.
 
     Attributes:
+        rng: chooses everything.
         palette: its colours by name.
+        coat: its pattern.
+        rough: makes its surfaces uneven; None if they are not.
         positions: where its bones begin.
         parents: the bones that they hang on; -1 for the first, the root.
         limbs: what its motions move.
         holds: there is something in one of its hands.
     """
 
+    rng: np.random.Generator
     palette: Palette
+    coat: Coat
+    rough: np.random.Generator | None = None
     positions: list[np.ndarray] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     limbs: list[Limb] = field(default_factory=list)
     holds: bool = False
-    _pieces: list[tuple[Shape, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    _pieces: list[Piece] = field(default_factory=list)
 
-    def bone(self, position: np.ndarray | tuple[float, float, float], parent: int = 0) -> int:
+    def between(self, low: float, high: float) -> float:
+        """Draw a number."""
+        return float(self.rng.uniform(low, high))
+
+    def chance(self, share: float) -> bool:
+        """Draw whether something is so."""
+        return bool(self.rng.random() < share)
+
+    def pick(self, names: str, *weights: float) -> str:
+        """Draw one of several words; all alike without weights."""
+        options = names.split()
+        if not weights:
+            return options[int(self.rng.integers(len(options)))]
+        return options[
+            int(np.searchsorted(np.cumsum(weights), self.rng.random() * sum(weights), side="right"))
+        ]
+
+    def bone(self, position: ArrayLike, parent: int = 0) -> int:
         """Add a bone; the first becomes the root."""
         self.positions.append(np.asarray(position, float))
         self.parents.append(parent if len(self.positions) > 1 else -1)
@@ -82,7 +118,8 @@ class Rig:
 
         Args:
             shape: what is seen.
-            color: name in the palette, or (T,) indices of its faces' colours.
+            color: name in the palette; "coat" or "limb" for the coat's pattern on bodies or on legs; or
+                (T,) indices of its faces' colours.
             bones: one after the other along the spine.
             starts: where along the spine each takes over, as shares of its length.
             soft: over which share of the shorter neighbour it takes over.
@@ -90,10 +127,16 @@ class Rig:
         """
         bones = [bones] if isinstance(bones, int) else bones
         joints, weights = _weights(shape.along, np.array(bones), np.array(starts[: len(bones)]), soft)
-        if isinstance(color, str):
-            color = np.full(len(shape.triangles), self.palette.index(color))
-        self._pieces.append((shape, color, joints, weights))
+        self._pieces.append(Piece(shape, self.paint(shape, color), joints, weights))
         self.holds |= held
+
+    def paint(self, shape: Shape, color: str | np.ndarray) -> np.ndarray:
+        """Choose the (T,) indices of the colours of a shape's faces, as for `add`."""
+        if isinstance(color, np.ndarray):
+            return color
+        if color in ("coat", "limb"):
+            return self.coat.body(shape) if color == "coat" else self.coat.leg(shape)
+        return np.full(len(shape.triangles), self.palette.index(color))
 
     def add_pair(self, shape: Shape, color: str | np.ndarray, bones: tuple[int, int] | int) -> None:
         """Fix a shape on the left side to a bone, and its mirror image to another, or to the same."""
@@ -111,13 +154,14 @@ class Rig:
         side: int = 0,
         phase: float = 0.0,
         soft: float = 0.5,
+        spread: float = 0.0,
     ) -> Limb:
         """Add a shape with bones of its own, which begin at shares of its spine's length."""
-        bones = []
+        bones: list[int] = []
         for share in starts:
             bones.append(self.bone(shape.at(share), bones[-1] if bones else parent))
         self.add(shape, color, bones, starts, soft)
-        self.limbs.append(Limb(kind, bones, side, phase))
+        self.limbs.append(Limb(kind, bones, side, phase, spread))
         return self.limbs[-1]
 
     def limb_pair(
@@ -129,11 +173,12 @@ class Rig:
         starts: tuple[float, ...] = (0.0,),
         phases: tuple[float, float] = (0.0, 0.5),
         soft: float = 0.5,
-    ) -> tuple[Limb, Limb]:
-        """Add a limb on the left side, and its mirror image."""
-        left = self.limb(kind, shape, color, parent, starts, 1, phases[0], soft)
-        right = self.limb(kind, shape.mirrored(), color, parent, starts, -1, phases[1], soft)
-        return left, right
+        spread: float = 0.0,
+    ) -> tuple[int, int]:
+        """Add a limb on the left side and its mirror image; tells the last bone of either."""
+        left = self.limb(kind, shape, color, parent, starts, 1, phases[0], soft, spread)
+        right = self.limb(kind, shape.mirrored(), color, parent, starts, -1, phases[1], soft, spread)
+        return left.bones[-1], right.bones[-1]
 
     def of_kind(self, *kinds: str) -> list[Limb]:
         """List the limbs of some kinds."""
@@ -142,23 +187,24 @@ class Rig:
     @property
     def size(self) -> float:
         """Measure the larger of its height and its length."""
-        vertices = np.concatenate([shape.vertices for shape, *_ in self._pieces])
+        vertices = np.concatenate([piece.shape.vertices for piece in self._pieces])
         return float(np.ptp(vertices, axis=0)[1:].max())
 
-    def model(
-        self, name: str, clips: dict[str, Clip], style: Style, rng: np.random.Generator
-    ) -> tuple[AnimatedModel, list[str]]:
+    def model(self, name: str, clips: dict[str, Clip], style: Style) -> tuple[AnimatedModel, list[str]]:
         """Join everything into a model with one skin; tells the names of its primitives' colours."""
-        sizes = np.cumsum([0] + [len(shape.vertices) for shape, *_ in self._pieces])
-        vertices = np.concatenate([shape.vertices for shape, *_ in self._pieces])
-        triangles = np.concatenate([p[0].triangles + k for p, k in zip(self._pieces, sizes, strict=False)])
-        colors = np.concatenate([color for _, color, _, _ in self._pieces])
-        joints, weights = (np.concatenate([piece[k] for piece in self._pieces]) for k in (2, 3))
+        firsts = np.cumsum([0, *(len(piece.shape.vertices) for piece in self._pieces)])
+        vertices = np.concatenate([piece.shape.vertices for piece in self._pieces])
+        triangles = np.concatenate(
+            [piece.shape.triangles + first for piece, first in zip(self._pieces, firsts, strict=False)]
+        )
+        colors = np.concatenate([piece.colors for piece in self._pieces])
+        joints = np.concatenate([piece.joints for piece in self._pieces])
+        weights = np.concatenate([piece.weights for piece in self._pieces])
         normals, areas = corner_normals(vertices, triangles, style.crease_deg)
         whole = areas > 1e-9 * areas.max()
         low, high = vertices[:, 1].min(), vertices[:, 1].max()
         shade = 1 + style.gradient * ((vertices[:, 1] - low) / max(high - low, 1e-9) - 0.5)
-        uneven = 1 + style.unevenness * rng.uniform(-1, 1, len(triangles))
+        uneven = 1 + style.unevenness * self.rng.uniform(-1, 1, len(triangles))
         primitives = []
         for color in np.unique(colors[whole]):
             faces = whole & (colors == color)
@@ -227,7 +273,7 @@ def corner_normals(
     less than the crease angle.
     """
     corners = vertices[triangles]
-    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    faces = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     areas = np.linalg.norm(faces, axis=1)
     units = faces / np.maximum(areas, 1e-12)[:, None]
     if crease_deg <= 0:

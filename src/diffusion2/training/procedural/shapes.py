@@ -4,9 +4,11 @@ Axes are glTF's: x to the creature's left, y up, z to its front. Triangles run c
 outside.
 """
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 RIGHT = np.array([1.0, 0.0, 0.0])
 UP = np.array([0.0, 1.0, 0.0])
@@ -56,6 +58,19 @@ class Shape:
         return np.array([np.interp(share * length[-1], length, axis) for axis in self.spine.T])
 
 
+def xyz(x: float, y: float, z: float) -> np.ndarray:
+    """Make a vector (3,): to the left, up, to the front."""
+    return np.array([x, y, z])
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Multiply vectors (..., 3); twice as fast as NumPy's own where there are few."""
+    x = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
+    y = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
+    z = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return np.stack([x, y, z], axis=-1)
+
+
 def spline(controls: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Interpolate (K, D) control points at t in [0, 1] by a Catmull-Rom spline: (len(t), D)."""
     padded = np.concatenate([[2 * controls[0] - controls[1]], controls, [2 * controls[-1] - controls[-2]]])
@@ -67,9 +82,9 @@ def spline(controls: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def loft(
-    spine: np.ndarray,
-    widths: np.ndarray,
-    heights: np.ndarray | None = None,
+    spine: ArrayLike,
+    widths: ArrayLike,
+    heights: ArrayLike | None = None,
     *,
     sides: int = 8,
     roundness: float = 2.0,
@@ -93,8 +108,8 @@ def loft(
     tangents /= np.maximum(np.linalg.norm(tangents, axis=1, keepdims=True), 1e-9)
     across = right - tangents * (tangents @ right)[:, None]
     across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
-    up = np.cross(tangents, across)
-    angles = np.pi / 2 + 2 * np.pi * (np.arange(sides) + 0.5) / sides
+    up = cross(tangents, across)
+    angles = _angles(sides)
     x, y = np.cos(angles), np.sin(angles)
     if sides == 4:
         x, y = np.sign(x), np.sign(y)
@@ -105,81 +120,93 @@ def loft(
         radii = radii * (jitter + jitter[:, ::-1]) / 2
     rings = spine[:, None] + radii[0, ..., None] * across[:, None] + radii[1, ..., None] * up[:, None]
     first, last = (int(widths[i] <= 0 or heights[i] <= 0) for i in (0, -1))
-    kept = rings[first : len(spine) - last]
-    vertices = np.concatenate([kept.reshape(-1, 3), spine[:1], spine[-1:]])
+    kept = slice(first, len(spine) - last)
     steps = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(spine, axis=0), axis=1))])
-    share = steps / max(steps[-1], 1e-9)
-    count = len(kept)
-    k = np.arange(sides)
-    beside = (k + 1) % sides
-    row = np.arange(count - 1)[:, None] * sides
-    low, high = row + k, row + beside
-    rising = k < sides / 2  # which way each quad is cut, so that the left half mirrors the right one
-    quads = np.stack(
-        (
-            *(low, high, np.where(rising, high, low) + sides),
-            *(np.where(rising, low, high), high + sides, low + sides),
-        ),
-        -1,
-    ).reshape(-1, 3)
-    start, end, top = count * sides, count * sides + 1, (count - 1) * sides
-    caps = [
-        np.stack([np.full(sides, start), beside, k], -1),
-        np.stack([np.full(sides, end), top + k, top + beside], -1),
-    ]
-    around = angles + np.pi / sides
-    middle = (share[first : len(spine) - last][1:] + share[first : len(spine) - last][:-1]) / 2
+    share = (steps / max(steps[-1], 1e-9))[kept]
+    triangles, around = _loft_faces(len(share), sides)
+    middle = (share[1:] + share[:-1]) / 2
     return Shape(
-        vertices=vertices,
-        triangles=np.concatenate([quads, *caps]),
-        along=np.concatenate([np.repeat(share[first : len(spine) - last], sides), [0.0, 1.0]]),
+        vertices=np.concatenate([rings[kept].reshape(-1, 3), spine[:1], spine[-1:]]),
+        triangles=triangles,
+        along=np.concatenate([np.repeat(share, sides), [0.0, 1.0]]),
         spine=spine,
         u=np.concatenate([np.repeat(middle, 2 * sides), np.zeros(sides), np.ones(sides)]),
-        v=np.concatenate([np.tile(np.repeat(around, 2), count - 1), around, around]),
+        v=around,
     )
 
 
+def _angles(sides: int) -> np.ndarray:
+    """Place the corners of a cross-section (sides,) so that the middle of an edge is on top."""
+    return np.pi / 2 + 2 * np.pi * (np.arange(sides) + 0.5) / sides
+
+
+@functools.lru_cache(maxsize=256)
+def _loft_faces(count: int, sides: int) -> tuple[np.ndarray, np.ndarray]:
+    """Make the triangles (T, 3) of a loft of so many rings with its two ends, and their angles (T,).
+
+    The vertices are the rings' and the two ends. Quads of the left half are cut the other way than those of
+    the right one, as mirror images are.
+    """
+    k = np.arange(sides)
+    beside = (k + 1) % sides
+    row = np.arange(count - 1)[:, None] * sides
+    low, high, rising = row + k, row + beside, k < sides / 2
+    lower = (low, high, np.where(rising, high, low) + sides)
+    upper = (np.where(rising, low, high), high + sides, low + sides)
+    quads = np.stack([*lower, *upper], -1).reshape(-1, 3)
+    start, top = count * sides, (count - 1) * sides
+    ends = [
+        np.stack([np.full(sides, start), beside, k], -1),
+        np.stack([np.full(sides, start + 1), top + k, top + beside], -1),
+    ]
+    around = _angles(sides) + np.pi / sides
+    angles = np.concatenate([np.tile(np.repeat(around, 2), count - 1), around, around])
+    return np.concatenate([quads, *ends]), angles
+
+
 def tube(
-    controls: np.ndarray | list[tuple[float, ...]],
+    points: ArrayLike,
+    widths: ArrayLike,
+    heights: ArrayLike | None = None,
     *,
-    rings: int = 8,
+    rings: int = 6,
     sides: int = 8,
     rounded: tuple[float, float] = (0.15, 0.15),
     roundness: float = 2.0,
     right: np.ndarray = RIGHT,
-    rng: np.random.Generator | None = None,
+    rough: np.random.Generator | None = None,
 ) -> Shape:
-    """Loft along a smooth spine.
+    """Loft along a smooth curve.
 
     Args:
-        controls: (K, 5) rows x, y, z, half width, half height; or (K, 4) where both are equal.
+        points: (K, 3) points that its middle passes through.
+        widths: (K,) half widths there.
+        heights: (K,) half heights; the widths if None.
         rings: steps along it.
-        sides: corners of a cross-section.
+        sides: as of `loft`.
         rounded: share of the length over which each end is rounded off; 0 leaves it as it is.
         roundness: as of `loft`.
         right: as of `loft`.
-        rng: makes the surface a little uneven.
+        rough: makes the surface a little uneven, the same on both sides.
     """
-    rows = np.asarray(controls, float)
-    if rows.shape[1] == 4:
-        rows = rows[:, [0, 1, 2, 3, 3]]
+    rows = np.column_stack([np.asarray(points, float), widths, widths if heights is None else heights])
     t = np.linspace(0, 1, rings + 1)
     bent = (1 - np.cos(np.pi * t)) / 2  # denser towards the ends, where it is round
-    t = t + (bent - t) * (0.5 * (rounded[0] > 0) * (t < 0.5) + 0.5 * (rounded[1] > 0) * (t >= 0.5))
+    t = t + (bent - t) * np.where(t < 0.5, rounded[0] > 0, rounded[1] > 0) / 2
     values = spline(rows, t)
     radii = np.maximum(values[:, 3:], 0.0)
     for distance, share in ((t, rounded[0]), (1 - t, rounded[1])):
         if share > 0:
             radii = radii * np.sqrt(1 - np.maximum(1 - distance / share, 0.0) ** 2)[:, None]
     radii[1:-1] = np.maximum(radii[1:-1], 1e-4)
-    jitter = None if rng is None else rng.uniform(0.94, 1.06, (rings + 1, sides))
+    jitter = None if rough is None else rough.uniform(0.94, 1.06, (rings + 1, sides))
     return loft(values[:, :3], *radii.T, sides=sides, roundness=roundness, right=right, jitter=jitter)
 
 
 def ellipsoid(
-    center: np.ndarray | tuple[float, float, float],
-    radii: tuple[float, float, float],
-    rings: int = 5,
+    center: ArrayLike,
+    radii: ArrayLike,
+    rings: int = 4,
     sides: int = 8,
     roundness: float = 2.0,
 ) -> Shape:
@@ -190,12 +217,13 @@ def ellipsoid(
         profile = np.abs(profile) ** (2 / roundness)
         place = np.sign(place) * np.abs(place) ** (2 / roundness)
     profile[[0, -1]] = 0.0
-    spine = np.asarray(center, float) + place[:, None] * FRONT * radii[2]
-    return loft(spine, profile * radii[0], profile * radii[1], sides=sides, roundness=roundness)
+    width, height, depth = np.broadcast_to(radii, 3)
+    spine = np.asarray(center, float) + place[:, None] * FRONT * depth
+    return loft(spine, profile * width, profile * height, sides=sides, roundness=roundness)
 
 
 def box(
-    center: np.ndarray | tuple[float, float, float],
+    center: ArrayLike,
     halves: tuple[float, float, float],
     bevel: float = 0.0,
     taper: float = 1.0,
@@ -223,7 +251,7 @@ def sheet(grid: np.ndarray, thickness: float, edge: float = 0.3) -> Shape:
         edge: share of the thickness that is left at the last row.
     """
     rows, columns = grid.shape[:2]
-    normals = np.cross(np.gradient(grid, axis=0), np.gradient(grid, axis=1))
+    normals = cross(np.gradient(grid, axis=0), np.gradient(grid, axis=1))
     mean = normals.sum((0, 1))
     lengths = np.linalg.norm(normals, axis=-1, keepdims=True)
     normals = np.where(lengths > 1e-3 * lengths.max(), normals / np.maximum(lengths, 1e-12), 0.0)
@@ -261,37 +289,8 @@ def steady(direction: np.ndarray) -> np.ndarray:
 def facing(direction: np.ndarray) -> np.ndarray:
     """Make the (3, 3) rotation that turns +z to a direction and keeps x as level as it can."""
     forward = np.asarray(direction, float) / max(float(np.linalg.norm(direction)), 1e-12)
-    level = np.cross(UP, forward)
+    level = cross(UP, forward)
     if np.linalg.norm(level) < 1e-3:
         level = RIGHT
     level = level / np.linalg.norm(level)
-    return np.stack([level, np.cross(forward, level), forward], axis=1)
-
-
-def surface(shape: Shape, origin: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find where rays from inside leave a shape: points and outward unit normals, (D, 3) each.
-
-    A ray that meets nothing ends at the vertex that lies farthest along it. Source: Möller and
-    Trumbore (1997).
-    """
-    directions = np.atleast_2d(np.asarray(directions, float))
-    directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    corner, first, second = shape.vertices[shape.triangles].transpose(1, 0, 2)
-    first, second, start = first - corner, second - corner, np.asarray(origin) - corner
-    normals = np.cross(first, second)
-    across = np.cross(directions[:, None], second)
-    determinant = np.einsum("dti,ti->dt", across, first)
-    inverse = 1 / np.where(np.abs(determinant) < 1e-14, np.inf, determinant)
-    a = np.einsum("dti,ti->dt", across, start) * inverse
-    turned = np.cross(start, first)
-    b = directions @ turned.T * inverse
-    distance = np.einsum("ti,ti->t", turned, second) * inverse
-    hit = (inverse != 0) & (a > -1e-9) & (b > -1e-9) & (a + b < 1 + 1e-9) & (distance > 0)
-    distance = np.where(hit, distance, -1.0)
-    face = distance.argmax(1)
-    points = origin + directions * distance[np.arange(len(face)), face][:, None]
-    missed = ~hit.any(1)
-    if missed.any():
-        points[missed] = shape.vertices[(directions[missed] @ (shape.vertices - origin).T).argmax(1)]
-    chosen = np.where(missed[:, None], directions, normals[face])
-    return points, chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1e-12)
+    return np.stack([level, cross(forward, level), forward], axis=1)

@@ -1,1 +1,0 @@
-"""A result against another or the truth: `diffusion2 evaluate`."""

@@ -1,1 +1,0 @@
-"""Animated 3D models as true image matrices."""

@@ -1,1 +1,0 @@
-"""Metrics between matrices of images, and the networks that some of them need."""

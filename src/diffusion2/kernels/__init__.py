@@ -1,0 +1,1 @@
+"""The Numba toolbox that several rooms share: compiling, threads, the vector units."""

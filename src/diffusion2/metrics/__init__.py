@@ -1,0 +1,1 @@
+"""What measures pictures and videos, and the networks that some of it needs."""

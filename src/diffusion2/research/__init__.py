@@ -1,0 +1,1 @@
+"""What reproduces the paper: benchmark, ablation, theorem, user study. Only their commands import it."""

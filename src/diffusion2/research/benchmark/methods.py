@@ -1,0 +1,234 @@
+"""What is compared: ways to fill an image matrix from what a task gives."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import torch
+
+from diffusion2.config import GenerateSettings, RollbackNoise, SamplingSettings
+from diffusion2.errors import InputError
+from diffusion2.gaussians import Asset4D
+from diffusion2.gaussians.render import render
+from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, view_cameras
+from diffusion2.priors.codec import LatentCodec
+from diffusion2.priors.feature_blending import with_feature_blending
+from diffusion2.priors.prior import PriorPair
+from diffusion2.reconstruction import reconstruct
+from diffusion2.runs.matrix_files import to_8_bit
+from diffusion2.sampling import decode_matrix, sample_matrix, sample_references
+
+Task = Literal["image", "video", "completion"]
+
+TASKS: dict[Task, str] = {
+    "image": "image-to-4D: given the true picture",
+    "video": "video-to-4D: given the true row, the reference view over time",
+    "completion": "completion: given the true row and the true column",
+}
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Stage 1: the settings' own sampling, or a variation of it.
+
+    Attributes:
+        title: how tables call it.
+        multiview_weight: s in every step and view; None: as the settings have it.
+        rollbacks: whether there is variance-reducing sampling; None: as the settings have it. Where it is
+            wanted and the settings have none, it acts in the first tenth of the steps, as in the paper.
+        rollback_noise: see `SamplingSettings`; None: as the settings have it.
+        blending: whether the multi-view prior blends attention features over the frames.
+    """
+
+    title: str
+    multiview_weight: float | None = None
+    rollbacks: bool | None = None
+    rollback_noise: RollbackNoise | None = None
+    blending: bool = False
+
+
+@dataclass(frozen=True)
+class Reconstructed:
+    """Stage 2 on another method's matrix: its asset, rendered from the matrix's cameras.
+
+    Attributes:
+        title: how tables call it.
+        of: the other method's name.
+        decoupled: whether texture is decoupled from motion (section 3.4 of the paper). Without, all cells
+            weigh alike and the Gaussians keep their learning rate; everything else is the same.
+    """
+
+    title: str
+    of: str
+    decoupled: bool = True
+
+
+@dataclass(frozen=True)
+class Held:
+    """The true column, repeated over time: what a result has to beat that gets no motion right."""
+
+    title: str
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The true matrix, encoded and decoded: no result in this latent space can be expected to beat it."""
+
+    title: str
+
+
+Method: TypeAlias = Sampled | Reconstructed | Held | Ceiling
+
+METHODS: dict[str, Method] = {
+    "preset": Sampled("composed, as the preset"),
+    "composed": Sampled("composed", rollbacks=False),
+    "composed-vrs": Sampled("composed, VRS", rollbacks=True, rollback_noise="variance-reducing"),
+    "composed-preserving": Sampled(
+        "composed, rollbacks that keep the noise level", rollbacks=True, rollback_noise="variance-preserving"
+    ),
+    "multiview": Sampled("multi-view only", 1.0, rollbacks=False),
+    "multiview-vrs": Sampled("multi-view only, VRS", 1.0, rollbacks=True, rollback_noise="variance-reducing"),
+    "multiview-blend": Sampled("multi-view only, features blended", 1.0, rollbacks=False, blending=True),
+    "multiview-vrs-blend": Sampled(
+        "multi-view only, VRS, features blended", 1.0, True, rollback_noise="variance-reducing", blending=True
+    ),
+    "video": Sampled("video only", 0.0, rollbacks=False),
+    "preset-asset": Reconstructed("composed, as the preset, reconstructed", "preset"),
+    "composed-asset": Reconstructed("composed, reconstructed", "composed"),
+    "composed-vrs-asset": Reconstructed("composed, VRS, reconstructed", "composed-vrs"),
+    "composed-vrs-coupled": Reconstructed(
+        "composed, VRS, reconstructed without decoupling", "composed-vrs", decoupled=False
+    ),
+    "multiview-coupled": Reconstructed(
+        "multi-view only, reconstructed without decoupling", "multiview", decoupled=False
+    ),
+    "static": Held("static: true column, held"),
+    "ceiling": Ceiling("ceiling: truth through the VAE"),
+}
+"""Every method by its name."""
+
+BASELINES = ("static", "ceiling")
+"""Methods that no task and no seed changes. They stand beside all others."""
+
+
+def check_methods(names: tuple[str, ...]) -> None:
+    """Refuse names of methods that are unknown, and none at all.
+
+    Raises:
+        InputError: a name is unknown, or there are none.
+    """
+    if unknown := [name for name in names if name not in METHODS]:
+        raise InputError(f"there is no method {unknown[0]!r}: choose from {', '.join(METHODS)}")
+    if not names:
+        raise InputError(f"name at least one method: {', '.join(METHODS)}")
+
+
+def known(truth: ImageMatrix, task: Task) -> Conditions:
+    """Give what a task lets a method know of the true matrix, rounded as a run's folder holds it."""
+    picture = to_8_bit(truth.images[-1, 0])
+    video = to_8_bit(truth.images[-1]) if task in ("video", "completion") else None
+    views = to_8_bit(truth.images[:, 0]) if task == "completion" else None
+    return Conditions(picture, video, views)
+
+
+def unseen(matrix: ImageMatrix) -> ImageMatrix:
+    """Give what is measured: all but the reference row and the reference column.
+
+    Tasks and baselines are given one or both; pictures that are equal to the truth would rule every mean.
+    """
+    return replace(
+        matrix,
+        images=matrix.images[:-1, 1:],
+        alphas=None if matrix.alphas is None else matrix.alphas[:-1, 1:],
+        cameras=matrix.cameras[slice(0, -1)],
+        times=matrix.times[1:],
+        reference_frame=0,
+    )
+
+
+def references(pair: PriorPair, conditions: Conditions, settings: GenerateSettings) -> Conditions:
+    """Generate the references that a task does not give; all sampled methods start from the same ones."""
+    conditions = sample_references(pair, conditions, settings)
+    assert conditions.video is not None
+    assert conditions.views is not None
+    return replace(conditions, video=to_8_bit(conditions.video), views=to_8_bit(conditions.views))
+
+
+def vary(sampling: SamplingSettings, method: Sampled, frames: int) -> SamplingSettings:
+    """Give the sampling settings with which a method works."""
+    if method.multiview_weight is not None:
+        sampling = replace(
+            sampling,
+            multiview_weight=method.multiview_weight,
+            last_multiview_weight=None,
+            weight_schedule="constant",
+            view_factor=False,
+        )
+    if method.rollbacks is not None:
+        tenth = max(1, round(sampling.steps / 10))
+        steps = (sampling.rollback_steps or tenth) if method.rollbacks else 0
+        sampling = replace(sampling, rollback_steps=steps)
+    if method.rollback_noise is not None:
+        sampling = replace(sampling, rollback_noise=method.rollback_noise)
+    if method.blending:
+        sampling = replace(sampling, batch_size=max(sampling.batch_size, frames))
+    return sampling
+
+
+def sample(
+    method: Sampled,
+    pair: PriorPair,
+    conditions: Conditions,
+    settings: GenerateSettings,
+    given: Conditions | None = None,
+) -> ImageMatrix:
+    """Sample a matrix.
+
+    Args:
+        method: the variation.
+        pair: the priors.
+        conditions: with both references.
+        settings: of the preset, before the variation.
+        given: a row or a column in it stands in the matrix as it is, as in a run's.
+    """
+    settings = replace(settings, sampling=vary(settings.sampling, method, settings.frames))
+    if method.blending:
+        pair = with_feature_blending(pair, settings.frames)
+    latents = sample_matrix(pair, conditions, settings)
+    images = decode_matrix(pair, latents, threads=settings.sampling.threads)
+    if given is not None and given.views is not None:
+        images[:, 0] = given.views
+    if given is not None and given.video is not None:
+        images[-1] = given.video
+    return ImageMatrix(images, view_cameras(settings), frame_times(settings.frames), settings.fps)
+
+
+def rebuild(
+    method: Reconstructed, matrix: ImageMatrix, settings: GenerateSettings
+) -> tuple[ImageMatrix, Asset4D]:
+    """Reconstruct an asset from a matrix, and render it where the matrix's pictures were taken."""
+    stage2 = settings.reconstruction
+    if not method.decoupled:
+        stage2 = replace(stage2, weight_floor=1.0, canonical_rate=1.0)
+    asset = reconstruct(matrix, stage2, seed=settings.seed)
+    columns = [render(asset, matrix.cameras, float(time)) for time in matrix.times]
+    images = torch.stack([column.rgb for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)
+    alphas = torch.stack([column.alpha for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)
+    return replace(matrix, images=images, alphas=alphas), asset
+
+
+def hold(truth: ImageMatrix) -> ImageMatrix:
+    """Repeat the true column over time."""
+    images = truth.images[:, :1].expand_as(truth.images).contiguous()
+    return replace(truth, images=images, alphas=None)
+
+
+def encode_and_decode(pair: PriorPair, truth: ImageMatrix) -> ImageMatrix:
+    """Pass the true matrix through the latent space.
+
+    Raises:
+        InputError: the pair's codec can't encode.
+    """
+    if not isinstance(pair.codec, LatentCodec):
+        raise InputError(f"the codec of the pair {pair.name} can't encode pictures")
+    latents = torch.stack([pair.codec.encode_scaled(row) for row in truth.images])
+    return replace(truth, images=decode_matrix(pair, latents, threads=1), alphas=None)

@@ -1,0 +1,1 @@
+"""Asking people which of several results they prefer (figure 9 of the paper)."""

@@ -1,0 +1,67 @@
+"""The known parts of a run in its folder, so that a resumed run needs neither the input nor its programs."""
+
+import json
+from typing import Any
+
+from diffusion2.atomic_files import write_json
+from diffusion2.config import GenerateSettings
+from diffusion2.errors import AssetFormatError
+from diffusion2.image_matrix import Conditions, turn_time
+from diffusion2.model_frame import ModelFrame
+from diffusion2.runs.matrix_files import read_picture, read_pictures, write_picture, write_pictures
+from diffusion2.runs.run_folder import RunFolder
+
+
+def write_conditions(run: RunFolder, conditions: Conditions, settings: GenerateSettings) -> None:
+    """Write what is known; `given.json`, which says what that is, comes last."""
+    run.conditions_path.mkdir(exist_ok=True)
+    write_picture(run.picture_path, conditions.picture)
+    if conditions.video is not None:
+        write_pictures(run.video_path, turn_time(conditions.video, settings), "frame")
+    if conditions.views is not None:
+        write_pictures(run.views_path, conditions.views, "view")
+    model = conditions.model_frame
+    write_json(
+        run.given_path,
+        {
+            "video": conditions.video is not None,
+            "views": conditions.views is not None,
+            "fps": conditions.fps,
+            "model_frame": None if model is None else model.to_dict(),
+        },
+    )
+
+
+def recorded_model_frame(run: RunFolder) -> ModelFrame | None:
+    """Read where a given 3D model stands, for exports to there; None where no model was given."""
+    model = _read_given(run).get("model_frame") if run.given_path.is_file() else None
+    return None if model is None else ModelFrame.from_dict(model)
+
+
+def read_recorded_conditions(run: RunFolder, settings: GenerateSettings) -> Conditions | None:
+    """Read what `write_conditions` wrote; None where it was not finished.
+
+    Raises:
+        AssetFormatError: a file is missing or damaged.
+    """
+    if not run.given_path.is_file():
+        return None
+    given = _read_given(run)
+    model = given.get("model_frame")
+    return Conditions(
+        read_picture(run.picture_path)[0],
+        turn_time(read_pictures(run.video_path, "frame")[0], settings) if given.get("video") else None,
+        read_pictures(run.views_path, "view")[0] if given.get("views") else None,
+        given.get("fps"),
+        None if model is None else ModelFrame.from_dict(model),
+    )
+
+
+def _read_given(run: RunFolder) -> dict[str, Any]:
+    try:
+        given = json.loads(run.given_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AssetFormatError(f"{run.given_path} can't be read: {error}") from error
+    if not isinstance(given, dict):
+        raise AssetFormatError(f"{run.given_path} does not say what was given")
+    return given

@@ -1,0 +1,1 @@
+"""Which weights there are, where they lie, fetching them, and what a GPU holds. `priors.check` opens them."""

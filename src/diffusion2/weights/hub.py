@@ -1,0 +1,62 @@
+"""Fetching weights from the hub."""
+
+import os
+from pathlib import Path
+
+from diffusion2.errors import WeightsError
+from diffusion2.weights.catalogue import SVD, HubModel, find_full_size, missing_parts
+
+
+def fetch(model: HubModel, to: Path | None = None) -> Path:
+    """Fetch a full-size model; what an interrupted call has fetched is kept and not fetched again.
+
+    Args:
+        model: which.
+        to: a folder of weights to put it in; None: the hub's own cache, which other programs share.
+
+    Returns:
+        Where it is now: a folder of diffusers, or the released file.
+
+    Raises:
+        WeightsError: the licence has not been accepted, there is no way to the hub, or no room on the disk.
+    """
+    from huggingface_hub import snapshot_download
+
+    target = None if to is None else (to / model.local[0] if model is SVD else to)
+    try:
+        folder = snapshot_download(
+            model.source,
+            allow_patterns=list(model.files),
+            local_dir=target,
+            endpoint=os.environ.get("HF_ENDPOINT"),
+        )
+    except Exception as error:  # its libraries' errors come from many places, and all mean that it isn't here
+        raise _explained(model, error) from error
+    path = (find_full_size(model, to) if to else find_full_size(model)) or Path(folder)
+    missing = missing_parts(model, path)
+    if missing:
+        raise WeightsError(f"the hub's {model.source} has no {missing[0]}: {path} is not {model.title}")
+    return path
+
+
+def _explained(model: HubModel, error: Exception) -> WeightsError:
+    """Say in one line what is the matter and what to do."""
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, GatedRepoError):
+        return WeightsError(
+            f"the hub gives {model.title} only to those who accepted its licence: accept it on {model.page}, "
+            "run hf auth login, or put a token of yours into the environment as HF_TOKEN, and fetch again"
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return WeightsError(f"the hub has no {model.source}, or not for this token: look at {model.page}")
+    offline = (
+        isinstance(error, LocalEntryNotFoundError | ConnectionError) or "Connect" in type(error).__name__
+    )
+    if offline:
+        return WeightsError(
+            f"{model.title} can't be fetched, there is no way to the hub: go online, unset HF_HUB_OFFLINE, "
+            f"or bring the files of {model.page} here by other means, see docs/weights.md"
+        )
+    return WeightsError(f"{model.title} could not be fetched, run the same again to go on: {said}")
