@@ -20,7 +20,7 @@ LAYERS = [
     {"gaussians", "meshes", "metrics"},
     {"priors"},
     {"inputs", "sampling", "reconstruction", "exporters"},
-    {"evaluation", "viewer", "training", "stage1"},
+    {"evaluation", "viewer", "training"},
     {"pipeline", "research"},
     {"commands"},
     {"cli"},
@@ -35,11 +35,13 @@ HOMES = {
     "diffusers": {"priors", "inputs.text"},
     "transformers": {"priors", "metrics.clip", "inputs.text"},
     "matplotlib": {"research.benchmark.figures", "research.theorem.plots"},
-    "huggingface_hub": {"weights.hub", "metrics.clip", "inputs.text"},
+    "huggingface_hub": {"weights.catalogue", "weights.hub", "metrics.clip", "inputs.text"},
     "numba": {"kernels", "gaussians.rasterize.pictures"},
     "gsplat": {"gaussians.rasterize"},
     "av": {"exporters.video", "inputs.video_file"},
     "trimesh": {"inputs.mesh_file"},
+    "jinja2": {"exporters.templates"},
+    "scipy": {"kernels.regions", "reconstruction.mesh"},
     "skimage": {"reconstruction.mesh"},
     "fast_simplification": {"reconstruction.mesh"},
     "xatlas": {"reconstruction.mesh"},
@@ -66,6 +68,7 @@ PUBLIC = {
     "Cameras",
     "Conditions",
     "Diffusion2Error",
+    "Event",
     "ExportError",
     "Gaussians",
     "GenerateSettings",
@@ -75,8 +78,18 @@ PUBLIC = {
     "NumericalError",
     "OutOfMemory",
     "PRESETS",
+    "ReconstructionSettings",
+    "Report",
+    "ResultWritten",
+    "RunFinished",
     "RunFolder",
+    "RunStarted",
+    "SamplingSettings",
     "Source",
+    "StageFinished",
+    "StageProgress",
+    "StageStarted",
+    "Warned",
     "WeightsError",
     "export",
     "generate",
@@ -85,7 +98,9 @@ PUBLIC = {
     "orbit",
     "read_matrix",
     "reconstruct",
+    "reconstruct_matrix",
     "render",
+    "sample",
 }
 
 
@@ -186,6 +201,13 @@ def test_importing_the_command_line_loads_no_torch():
     code = "import sys, diffusion2, diffusion2.cli; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_flow_loads_no_library_of_networks_before_it_loads_networks():
+    """They take seconds; bad input is refused before."""
+    code = "import sys, diffusion2.pipeline; print(*({'diffusers', 'transformers'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_the_public_names_are_locked():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from diffusion2.errors import BackendUnavailable
+from diffusion2.errors import BackendUnavailable, in_one_line
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.presentation import reference_cameras
 
@@ -137,7 +137,7 @@ def _check_loopback() -> None:
         socket.create_server((HOST, 0)).close()
     except OSError as error:
         raise BackendUnavailable(
-            f"the viewer needs to listen on {HOST}, which this machine refuses: {error.strerror or error}"
+            f"the viewer needs to listen on {HOST}, which this machine refuses: {in_one_line(error)}"
         ) from error
 
 

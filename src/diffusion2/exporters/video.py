@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion2.errors import ExportError, InputError
+from diffusion2.errors import ExportError, InputError, in_one_line
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.gaussians.presentation import duration, frames, is_loop, reference_cameras
@@ -122,7 +122,7 @@ def _open(av, path: Path):
     try:
         return av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
     except ValueError as error:
-        raise ExportError(f"{path}: the video could not be written: {error}") from error
+        raise ExportError(f"{path}: the video could not be written: {in_one_line(error)}") from error
 
 
 def _mark_bt709(context) -> None:

@@ -3,6 +3,7 @@
 from diffusion2.gaussians.asset import Asset4D
 from diffusion2.gaussians.deformation import DeformationField, DeformationOutput, DeformationSettings
 from diffusion2.gaussians.gaussians import Gaussians
+from diffusion2.gaussians.loading import load_asset
 from diffusion2.gaussians.render import render
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "DeformationOutput",
     "DeformationSettings",
     "Gaussians",
+    "load_asset",
     "render",
 ]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path
-from diffusion2.errors import AssetFormatError, ExportError, InputError
+from diffusion2.errors import AssetFormatError, ExportError, InputError, in_one_line
 from diffusion2.gaussians.deformation import DeformationField, DeformationSettings
 from diffusion2.gaussians.gaussians import Gaussians, multiply_quats, shapes_of
 from diffusion2.gaussians.posing import Posed
@@ -80,7 +80,7 @@ class Asset4D:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(save(tensors, header))
         except OSError as error:
-            raise ExportError(f"{path}: the asset could not be written: {error.strerror or error}") from error
+            raise ExportError(f"{path}: the asset could not be written: {in_one_line(error)}") from error
 
     @staticmethod
     def load(path: str | Path) -> "Asset4D":
@@ -94,8 +94,9 @@ class Asset4D:
         try:
             return _unflatten(header, tensors)
         except (InputError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise AssetFormatError(f"{path}: not an asset this version can read: {reason}") from error
+            raise AssetFormatError(
+                f"{path}: not an asset this version can read: {in_one_line(error)}"
+            ) from error
 
 
 def deform(gaussians: Gaussians, deformation: DeformationField | None, times: Tensor) -> Posed:
@@ -135,7 +136,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             _check_header(path, header)
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
-        raise AssetFormatError(f"{path}: not a safetensors file, or damaged: {error}") from error
+        raise AssetFormatError(f"{path}: not a safetensors file, or damaged: {in_one_line(error)}") from error
     if not all(tensor.dtype == torch.float32 for tensor in tensors.values()):
         raise AssetFormatError(f"{path}: an asset holds float32 tensors only")
     if header.get("checksum") != _checksum(tensors):

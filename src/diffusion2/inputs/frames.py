@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, in_one_line
 from diffusion2.inputs.picture import ANIMATED, decode, open_picture, read_picture
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm", ".tga", ".gif"}
@@ -117,7 +117,7 @@ def list_pictures(folder: Path) -> list[Path]:
             if path.suffix.lower() in PICTURES and not path.name.startswith(".") and path.is_file()
         ]
     except OSError as error:
-        raise InputError(f"{folder} can't be read: {error.strerror or error}") from error
+        raise InputError(f"{folder} can't be read: {in_one_line(error)}") from error
     if not found:
         raise InputError(f"{folder} is a folder without pictures (PNG, JPEG, WebP …) in it")
     return sorted(found, key=natural_key)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, in_one_line
 from diffusion2.inputs.frames import is_animation
 from diffusion2.inputs.picture import NoPicture, open_picture
 from diffusion2.inputs.video_file import NoVideo, VideoFile
@@ -63,5 +63,4 @@ def check_exists(path: Path) -> None:
             if not file.read(1):
                 raise InputError(f"{path} is empty")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{str(path)[:LONGEST_NAME]} can't be read: {reason}") from error
+        raise InputError(f"{str(path)[:LONGEST_NAME]} can't be read: {in_one_line(error)}") from error

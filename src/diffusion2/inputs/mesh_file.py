@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusion2.errors import BackendUnavailable, InputError
+from diffusion2.errors import InputError
 from diffusion2.meshes import AnimatedModel, Primitive
 from diffusion2.meshes.gltf import Node
 
@@ -24,15 +24,10 @@ def read_mesh(path: Path) -> AnimatedModel:
     """Read an OBJ with its materials, or a PLY or STL; in the file's own axes.
 
     Raises:
-        BackendUnavailable: trimesh is missing.
         InputError: the file has no triangles, or is too large.
     """
-    try:
-        import trimesh
-    except ImportError:
-        raise BackendUnavailable(
-            "reading OBJ, PLY and STL needs trimesh: pip install 'diffusion2[models]'"
-        ) from None
+    import trimesh  # takes half a second, which readers of glTF and Gaussians need not wait for
+
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"{path} is too large: at most {MAX_BYTES >> 20} MiB in this format")
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from PIL import Image
 
 from diffusion2.cameras import Cameras
 from diffusion2.config import InputSettings
-from diffusion2.errors import Diffusion2Error, InputError
+from diffusion2.errors import Diffusion2Error, InputError, in_one_line
 from diffusion2.inputs.mesh_file import read_mesh
 from diffusion2.inputs.splats import is_splats, read_splats, render_splats
 from diffusion2.meshes import AnimatedModel, Framing, MeshRenderer, frame_reference, load_model
@@ -59,8 +59,9 @@ def render_model(
     except Diffusion2Error:
         raise
     except Exception as error:  # readers raise anything on broken data
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} can't be read as a 3D model: it may be damaged ({reason})") from error
+        raise InputError(
+            f"{path} can't be read as a 3D model: it may be damaged ({in_one_line(error)})"
+        ) from error
     if not (rgba[-1, ..., 3] > 127).any():
         raise InputError(
             f"{path} shows nothing from the reference camera: it is too thin from there, or transparent; "

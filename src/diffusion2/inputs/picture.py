@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, in_one_line
 from diffusion2.inputs.framing import reduce
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
@@ -123,6 +123,5 @@ def _to_8_bit(picture: Image.Image) -> Image.Image:
 
 def _damaged(path: Path, error: Exception) -> InputError:
     if isinstance(error, PermissionError):
-        return InputError(f"{path} can't be read: {error.strerror}")
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return InputError(f"{path} can't be read as a picture: it may be damaged ({reason})")
+        return InputError(f"{path} can't be read: {in_one_line(error)}")
+    return InputError(f"{path} can't be read as a picture: it may be damaged ({in_one_line(error)})")

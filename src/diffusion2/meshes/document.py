@@ -14,7 +14,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import numpy as np
 
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, in_one_line
 from diffusion2.meshes.meshopt import decode_view
 
 COMPONENTS = {
@@ -111,7 +111,7 @@ class Document:
             return (self.path.parent / name).read_bytes()
         except OSError as error:
             raise InputError(
-                f"{self.path} needs the file {name}, which can't be read ({error.strerror}): it belongs "
+                f"{self.path} needs the file {name}, which can't be read ({in_one_line(error)}): it belongs "
                 "beside the model"
             ) from error
 
@@ -126,7 +126,7 @@ class Document:
                     data = decode_view(data, packed)
                 except (ValueError, IndexError) as error:
                     raise InputError(
-                        f"{self.path}: the compressed buffer view {index} is damaged ({error})"
+                        f"{self.path}: the compressed buffer view {index} is damaged ({in_one_line(error)})"
                     ) from error
             self._views[index] = data
         return self._views[index]
@@ -206,14 +206,16 @@ def _read_chunks(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} can't be read ({error.strerror})") from error
+        raise InputError(f"{path} can't be read ({in_one_line(error)})") from error
     chunks = dict(_glb_chunks(data)) if data[:4] == b"glTF" else {JSON_CHUNK: data}
     if JSON_CHUNK not in chunks:
         raise InputError(f"{path} can't be read as glTF: it is cut off or damaged, its JSON is missing")
     try:
         content = json.loads(chunks[JSON_CHUNK])
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} can't be read as glTF: its JSON is damaged ({error})") from error
+        raise InputError(
+            f"{path} can't be read as glTF: its JSON is damaged ({in_one_line(error)})"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} can't be read as glTF: its JSON is no object")
     return content, chunks.get(BINARY_CHUNK, b"")

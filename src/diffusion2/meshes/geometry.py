@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusion2.errors import BackendUnavailable, InputError
+from diffusion2.errors import BackendUnavailable, InputError, in_one_line
 from diffusion2.meshes.document import Document, as_floats
 from diffusion2.meshes.materials import Materials
 from diffusion2.meshes.model import Primitive
@@ -155,7 +155,9 @@ def _arrays(
         mesh = DracoPy.decode(document.view(packed["bufferView"]))
         stored = {entry["unique_id"]: entry["data"] for entry in mesh.attributes}
     except (DracoPy.FileTypeException, ValueError, AttributeError) as error:
-        raise InputError(f"{document.path}: its Draco-compressed data is damaged ({error})") from error
+        raise InputError(
+            f"{document.path}: its Draco-compressed data is damaged ({in_one_line(error)})"
+        ) from error
     for name, unique_id in packed["attributes"].items():
         if unique_id not in stored:
             raise InputError(f"{document.path}: its Draco-compressed data has no {name} (id {unique_id})")

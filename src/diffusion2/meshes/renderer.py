@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from diffusion2.cameras import Cameras
-from diffusion2.errors import BackendUnavailable
+from diffusion2.errors import BackendUnavailable, in_one_line
 from diffusion2.meshes.framing import Framing
 from diffusion2.meshes.materials import Material
 from diffusion2.meshes.model import AnimatedModel, PosedPrimitive, Primitive
@@ -105,7 +105,8 @@ class MeshRenderer:
                 context = moderngl.create_context(standalone=True, **options)
             except Exception as error:
                 raise BackendUnavailable(
-                    f"no off-screen OpenGL ({error}): install Mesa's EGL (Debian: libegl1 libgl1-mesa-dri)"
+                    f"no off-screen OpenGL ({in_one_line(error)}): install Mesa's EGL "
+                    "(Debian: libegl1 libgl1-mesa-dri)"
                 ) from error
             MeshRenderer._shared_program = context.program(
                 vertex_shader=VERTEX_SHADER, fragment_shader=FRAGMENT_SHADER

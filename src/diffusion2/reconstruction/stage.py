@@ -16,7 +16,7 @@ from diffusion2.reconstruction.visual_hull import carve, scatter_gaussians
 STAGE = "reconstruction"
 
 
-def reconstruct(
+def reconstruct_matrix(
     matrix: ImageMatrix,
     settings: ReconstructionSettings | None = None,
     report: Report = ignore,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path, remove, write_json
 from diffusion2.cameras import Cameras
-from diffusion2.errors import AssetFormatError
+from diffusion2.errors import AssetFormatError, in_one_line
 from diffusion2.image_matrix import ImageMatrix
 
 MAX_PIXELS = 8192 * 8192
@@ -59,7 +59,7 @@ def read_picture(path: Path) -> tuple[Tensor, Tensor | None]:
             has_alpha = "A" in picture.getbands() or "transparency" in picture.info
             pixels = np.asarray(picture.convert("RGBA" if has_alpha else "RGB"), dtype=np.float32) / 255
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise AssetFormatError(f"{path} can't be read as a picture: {_reason(error)}") from error
+        raise AssetFormatError(f"{path} can't be read as a picture: {in_one_line(error)}") from error
     planes = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
     if not has_alpha:
         return planes.contiguous(), None
@@ -167,7 +167,7 @@ def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, 
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise AssetFormatError(f"{path} can't be read: {_reason(error)}") from error
+        raise AssetFormatError(f"{path} can't be read: {in_one_line(error)}") from error
     views, frames = _list(path, content, "views"), _list(path, content, "frames")
 
     def column(name: str, low: float, high: float) -> np.ndarray:
@@ -220,10 +220,3 @@ def _number(path: Path, holder: Any, name: str, low: float, high: float) -> floa
     if not low <= value <= high:
         raise AssetFormatError(f'{path}: "{name}" must lie between {low:g} and {high:g}, not {value:g}')
     return float(value)
-
-
-def _reason(error: Exception) -> str:
-    """Give an error's reason in one line, without the path that the message has already."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -150,7 +150,7 @@ def test_without_decoupling_all_cells_weigh_alike_and_the_gaussians_keep_their_r
         seen.append(settings)
         raise InputError("seen")
 
-    monkeypatch.setattr("diffusion2.research.benchmark.methods.reconstruct", spy)
+    monkeypatch.setattr("diffusion2.research.benchmark.methods.reconstruct_matrix", spy)
     for decoupled in (True, False):
         with pytest.raises(InputError, match="seen"):
             rebuild(Reconstructed("", "preset", decoupled), disc_truth(), SETTINGS)

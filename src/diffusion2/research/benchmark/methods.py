@@ -13,7 +13,7 @@ from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, view_c
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.feature_blending import with_feature_blending
 from diffusion2.priors.prior import PriorPair
-from diffusion2.reconstruction import reconstruct
+from diffusion2.reconstruction import reconstruct_matrix
 from diffusion2.runs.matrix_files import to_8_bit
 from diffusion2.sampling import decode_matrix, sample_matrix, sample_references
 
@@ -209,7 +209,7 @@ def rebuild(
     stage2 = settings.reconstruction
     if not method.decoupled:
         stage2 = replace(stage2, weight_floor=1.0, canonical_rate=1.0)
-    asset = reconstruct(matrix, stage2, seed=settings.seed)
+    asset = reconstruct_matrix(matrix, stage2, seed=settings.seed)
     columns = [render(asset, matrix.cameras, float(time)) for time in matrix.times]
     images = torch.stack([column.rgb for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)
     alphas = torch.stack([column.alpha for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)
