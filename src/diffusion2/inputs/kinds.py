@@ -6,8 +6,9 @@ from typing import Literal
 
 from diffusion2.errors import InputError, in_one_line
 from diffusion2.inputs.frames import is_animation
-from diffusion2.inputs.picture import NoPicture, open_picture
+from diffusion2.inputs.picture import open_input
 from diffusion2.inputs.video_file import NoVideo, VideoFile
+from diffusion2.pictures import NoPicture
 
 Kind = Literal["picture", "video", "model"]
 
@@ -68,7 +69,7 @@ def kind_of(path: Path) -> Kind:
     if _sure_format(begin) is not None:
         return "model"
     try:
-        with open_picture(path) as picture:
+        with open_input(path) as picture:
             return "video" if is_animation(picture) else "picture"
     except NoPicture:
         pass
