@@ -30,7 +30,7 @@ class Texture:
 
 
 def decode_picture(data: bytes, name: str) -> Image.Image:
-    """Decode a file's bytes to 8 bits a channel: RGB, or RGBA where it has alpha.
+    """Decode a file's bytes to RGB, or RGBA where it has alpha, with 8 bits a channel.
 
     Args:
         data: the file's contents.
