@@ -10,10 +10,11 @@ from diffusion2.cameras import make_cameras, orbit
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix, frame_times
 from diffusion2.meshes import MeshRenderer
+from diffusion2.pictures import on_white
 from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import WEIGHTS_FILE, load_lifter
 from diffusion2.training.data import LARGEST, SIZE, Item, pose_framing, render_item
-from diffusion2.training.lifter import LIFTER_CONFIG, SHOWN_SCENES, LifterTask, depth_error, on_white
+from diffusion2.training.lifter import LIFTER_CONFIG, SHOWN_SCENES, LifterTask, depth_error
 from diffusion2.training.loop import LoopSettings, Trainer
 from diffusion2.training.scenes import ELEVATIONS_DEG, VIEWS, AssetScenes, MixedScenes, Scene, draw_scene
 
@@ -223,7 +224,7 @@ def test_without_held_out_creatures_nothing_is_measured_and_scenes_are_shown():
     shown = task.show()
     assert shown.shape == (2 * SHOWN_SCENES, VIEWS, 3, SMALL, SMALL)
     scene = a_ball(np.random.default_rng(0))
-    assert torch.equal(shown[0], on_white(scene.pictures))
+    assert torch.equal(shown[0], on_white(scene.pictures)[0])
 
 
 def test_a_trained_lifter_is_packed_loaded_and_unpacked(tmp_path, monkeypatch):
