@@ -14,7 +14,7 @@ SOURCE = Path(diffusion2.__file__).parent
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
     {"errors", "events", "atomic_files"},
-    {"config", "cameras", "model_frame", "kernels", "weights"},
+    {"config", "cameras", "pictures", "quaternions", "kernels", "weights"},
     {"image_matrix"},
     {"runs"},
     {"gaussians", "priors", "meshes", "metrics"},
@@ -63,6 +63,7 @@ PROTOCOLS = {"diffusion2.priors.prior", "diffusion2.priors.guidance"}
 PUBLIC = {
     "Asset4D",
     "AssetFormatError",
+    "AssetMetadata",
     "BackendUnavailable",
     "Cameras",
     "Conditions",

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from diffusion2.cameras import ModelFrame, turn
 from diffusion2.errors import AssetFormatError, InputError
 from diffusion2.inputs.mesh_file import crease_normals
 from diffusion2.inputs.splats import is_splats, read_splats
-from diffusion2.model_frame import ModelFrame, turn
 from diffusion2.runs.source import InputSettings
 
 from .conftest import centre, read

@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffusion2.cameras import Cameras
+from diffusion2.cameras import Cameras, ModelFrame, turn
 from diffusion2.config import InputSettings
 from diffusion2.errors import Diffusion2Error, InputError, in_one_line
 from diffusion2.inputs.mesh_file import read_mesh
 from diffusion2.inputs.splats import is_splats, read_splats, render_splats
 from diffusion2.meshes import AnimatedModel, Framing, MeshRenderer, frame_reference, load_model
 from diffusion2.meshes.gltf import WORLD_FROM_GLTF, Node
-from diffusion2.model_frame import ModelFrame, turn
 
 MAX_BYTES = 1 << 30
 MAX_SIZE = 1e12
