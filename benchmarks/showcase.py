@@ -71,7 +71,9 @@ def given(run: Path, size: int) -> np.ndarray:
         chosen = [files[k * len(files) // MOMENTS - 1] for k in range(MOMENTS)]
     else:
         chosen = [conditions / "picture.png"] * MOMENTS
-    pictures = [Image.open(file).convert("RGB").resize((size, size), Image.Resampling.LANCZOS) for file in chosen]
+    pictures = [
+        Image.open(file).convert("RGB").resize((size, size), Image.Resampling.LANCZOS) for file in chosen
+    ]
     return np.stack([np.asarray(picture) for picture in pictures])
 
 
