@@ -2,8 +2,8 @@
 
     python benchmarks/showcase.py OUT.webp RUN... [--azimuths 0 60 180] [--turn] [--size 192]
 
-On the left what was given (a picture, a video, or a model's views, which turn), then the asset from each azimuth
-while its time runs forth and back; with --turn also from a camera that goes around once.
+On the left what was given (a picture, a video, or a model's views, which turn), then the asset from each
+azimuth while its time runs forth and back; with --turn also from a camera that goes around once.
 """
 
 import argparse
@@ -71,10 +71,8 @@ def given(run: Path, size: int) -> np.ndarray:
         chosen = [files[k * len(files) // MOMENTS - 1] for k in range(MOMENTS)]
     else:
         chosen = [conditions / "picture.png"] * MOMENTS
-    pictures = [
-        Image.open(file).convert("RGB").resize((size, size), Image.Resampling.LANCZOS) for file in chosen
-    ]
-    return np.stack([np.asarray(picture) for picture in pictures])
+    pictures = (Image.open(file).convert("RGB") for file in chosen)
+    return np.stack([np.asarray(p.resize((size, size), Image.Resampling.LANCZOS)) for p in pictures])
 
 
 def there_and_back(moment: int, end: float) -> float:

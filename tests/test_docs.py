@@ -1,8 +1,8 @@
 """What the README and the pages say is so: commands parse, names and paths exist, links lead somewhere.
 
-A command is a line of a code block that begins with `diffusion2` or `torchrun … -m diffusion2`. A remark after
-` #` is left out, `\\` at the end of a line joins it with the next, and words in capitals (ASSETS, DIR) stand for
-paths. Notes (docs/notes) tell of earlier versions: of them only links are checked.
+A command is a line of a code block that begins with `diffusion2` or `torchrun … -m diffusion2`. A remark
+after ` #` is left out, `\\` at the end of a line joins it with the next, and words in capitals (ASSETS, DIR)
+stand for paths. Notes (docs/notes) tell of earlier versions: of them only links and lines are checked.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ from diffusion2.cli import parse
 from diffusion2.config import ReconstructionSettings, SamplingSettings
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "diffusion2"
 NOTES = sorted((ROOT / "docs" / "notes").glob("*.md"))
 PAGES = [
     ROOT / "README.md",
@@ -136,17 +137,12 @@ def exists(name: str) -> bool:
 
 def test_files_that_are_named_exist():
     """`priors/prior.py` and `exporters/`: of the package, of the repository, or beside the page."""
-    rooms = {path.name for path in (ROOT / "src" / "diffusion2").iterdir()} | {
-        "src",
-        "docs",
-        "tests",
-        "benchmarks",
-    }
+    rooms = {"src", "docs", "tests", "benchmarks", *(path.name for path in PACKAGE.iterdir())}
     for page, word in inline():
         for name in re.findall(r"^[\w./]+(?:\.py|/)(?=$|\s)", word.removeprefix("python ")):
             if name.split("/")[0] in rooms or name.endswith(".py"):
-                places = (ROOT / "src" / "diffusion2" / name, ROOT / name, page.parent / name)
-                places += tuple((ROOT / "src" / "diffusion2").rglob(name))
+                places = (PACKAGE / name, ROOT / name, page.parent / name)
+                places += tuple(PACKAGE.rglob(name))
                 assert any(place.exists() for place in places), f"{page}: {name}"
 
 
