@@ -35,7 +35,8 @@ _FULL_SAMPLING = SamplingSettings(
 
 PRESETS: dict[str, GenerateSettings] = {
     # The small pair on a CPU. In its training an object filled about 0.7 of the frame, a clip had about 12
-    # frames a second, and condition pictures were clean. The sweep in docs/notes/mini_v2.md chose how it samples.
+    # frames a second, and condition pictures were clean. How it samples was chosen by the sweep in
+    # docs/notes/mini_v2.md.
     "mini": GenerateSettings(
         preset="mini",
         object_size=0.7,

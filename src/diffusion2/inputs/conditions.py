@@ -151,7 +151,7 @@ def _read_parts(source: Source, settings: GenerateSettings, report: Report) -> _
         from diffusion2.inputs.model import render_model
 
         pictures, model_frame = render_model(
-            files["input"], view_cameras(settings), source.settings, settings.object_size
+            files["input"], view_cameras(settings), source.settings, settings.object_size, report
         )
         model = _Part(str(files["input"]), pictures)
     if "views" in files:

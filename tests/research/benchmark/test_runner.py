@@ -199,10 +199,8 @@ def test_the_table_says_what_was_measured(filled, tmp_path):
     assert len({line.count("|") for line in text.splitlines()[:6]}) == 1
     assert not any(name in line for name in CREATURES for line in text.splitlines() if "|" in line)
     heads = [line.replace("|", " ").split() for line in creatures_text(results, table).splitlines()]
-    assert [head[:-2] for head in heads if head[-2:] == [*CREATURES]] == [
-        ["PSNR", "object", "↑"],
-        ["motion", "ratio", "→", "1"],
-    ]
+    of_creatures = [" ".join(head[:-2]) for head in heads if head[-2:] == [*CREATURES]]
+    assert {"PSNR object ↑", "motion ratio → 1"} <= {*of_creatures}
     one = replace(results, settings=make_settings(seeds=(0,), creatures=CREATURES[:1]))
     assert creatures_text(one, table) == ""
     write_report(tmp_path / "benchmark.json", results, {"completion": table})
