@@ -6,11 +6,12 @@ from diffusion2.config import GenerateSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Report
 from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, turn_time, view_cameras
+from diffusion2.pictures import to_8_bit
 from diffusion2.priors.devices import choose_device, choose_dtype
 from diffusion2.priors.mini import load_pair
 from diffusion2.priors.network import NetworkPrior
 from diffusion2.priors.prior import PriorPair
-from diffusion2.runs.matrix_files import read_pictures, to_8_bit, write_matrix, write_pictures
+from diffusion2.runs.matrix_files import read_pictures, write_matrix, write_pictures
 from diffusion2.runs.run_folder import RunFolder
 from diffusion2.sampling import decode_matrix, sample_matrix, sample_references
 from diffusion2.weights.catalogue import full_size_paths, mini_folder

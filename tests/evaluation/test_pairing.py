@@ -18,7 +18,8 @@ from diffusion2.evaluation.pairing import (
 from diffusion2.evaluation.resampling import match_azimuths, nearest_times, resize, take
 from diffusion2.gaussians import Asset4D, Gaussians
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.runs.matrix_files import to_8_bit, write_matrix, write_picture
+from diffusion2.pictures import to_8_bit, write_picture
+from diffusion2.runs.matrix_files import write_matrix
 
 VIEWS, FRAMES, SIZE = 6, 4, 24
 PAPER = PairingSettings(protocol="paper")

@@ -26,7 +26,7 @@ from diffusion2.evaluation.view_folders import Pictures, count_view_folders, rea
 from diffusion2.events import Report, ignore, stage
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.runs.matrix_files import to_8_bit
+from diffusion2.pictures import to_8_bit
 from diffusion2.runs.run_folder import RunFolder
 
 PAPER_AZIMUTHS_DEG = (0.0, -75.0, 15.0, 105.0, 195.0)

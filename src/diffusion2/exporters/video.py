@@ -13,6 +13,7 @@ from diffusion2.errors import ExportError, InputError
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.gaussians.presentation import duration, frames, is_loop, reference_cameras
+from diffusion2.pictures import to_bytes
 
 _QUALITY = {"crf": "16", "preset": "medium"}
 
@@ -133,10 +134,9 @@ def _mark_bt709(context) -> None:
 
 def _to_bytes(picture: Tensor | np.ndarray) -> np.ndarray:
     """Give (H, W, 3), floats in [0, 1] or bytes, as bytes with even sides."""
-    pixels = torch.as_tensor(picture).detach().cpu().numpy()
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-        raise InputError(f"a frame of a video has shape (H, W, 3), not {pixels.shape}")
-    if pixels.dtype != np.uint8:
-        pixels = (pixels.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    values = torch.as_tensor(picture).detach().cpu()
+    if values.ndim != 3 or values.shape[2] != 3 or 0 in values.shape:
+        raise InputError(f"a frame of a video has shape (H, W, 3), not {tuple(values.shape)}")
+    pixels = (values if values.dtype == torch.uint8 else to_bytes(values)).numpy()
     height, width = pixels.shape[:2]
     return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -5,8 +5,9 @@ from typing import Literal
 
 from diffusion2.errors import InputError
 from diffusion2.inputs.frames import is_animation
-from diffusion2.inputs.picture import NoPicture, open_picture
+from diffusion2.inputs.picture import open_input
 from diffusion2.inputs.video_file import NoVideo, VideoFile
+from diffusion2.pictures import NoPicture
 
 Kind = Literal["picture", "video", "model"]
 
@@ -29,7 +30,7 @@ def kind_of(path: Path) -> Kind:
     if begin == b"glTF" or begin[:3] == b"ply":
         return "model"
     try:
-        with open_picture(path) as picture:
+        with open_input(path) as picture:
             return "video" if is_animation(picture) else "picture"
     except NoPicture:
         pass

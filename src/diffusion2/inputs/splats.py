@@ -12,6 +12,7 @@ from diffusion2.errors import InputError
 from diffusion2.gaussians import Gaussians
 from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.model_frame import ModelFrame
+from diffusion2.pictures import to_bytes
 
 MAX_GAUSSIANS = 1_500_000
 DEGREES = {3, 8, 15}
@@ -146,7 +147,7 @@ def render_splats(splats: SplatFile, frame: ModelFrame, cameras: Cameras) -> np.
         )
         straight = (drawn.rgb / drawn.alpha.clamp_min(1e-6)).clamp(0, 1)
         pictures.append(torch.cat([straight, drawn.alpha], -1)[0])
-    return (torch.stack(pictures) * 255).round().to(torch.uint8).numpy()
+    return to_bytes(torch.stack(pictures)).numpy()
 
 
 def _read_header(path: Path) -> _Header | None:

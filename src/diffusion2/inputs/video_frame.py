@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 from PIL.Image import Transpose
 
-from diffusion2.inputs.picture import shrink
 from diffusion2.inputs.tone_mapping import BT709, CHROMATICITIES, HLG, PQ, peak_of, to_light, to_srgb
+from diffusion2.pictures import shrink
 
 HDR = {PQ: "PQ", HLG: "HLG"}
 UNKNOWN_MATRICES = {2, 3}

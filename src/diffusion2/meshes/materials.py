@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from diffusion2.errors import InputError
 from diffusion2.meshes.document import Document
+from diffusion2.pictures import as_rgb
 
 Wrap = Literal["repeat", "mirror", "clamp"]
 WRAPS: dict[int, Wrap] = {10497: "repeat", 33648: "mirror", 33071: "clamp"}
@@ -132,7 +133,7 @@ class Materials:
                     raise InputError(
                         f"{document.path}: a texture of {picture.width} x {picture.height} px is too large"
                     )
-                pixels = np.asarray(picture.convert("RGBA" if with_alpha else "RGB"))
+                pixels = np.asarray(as_rgb(picture).convert("RGBA" if with_alpha else "RGB"))
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
                 reason = "its format is unknown" if isinstance(error, UnidentifiedImageError) else error
                 raise InputError(

@@ -265,9 +265,3 @@ class MeshRenderer:
             part.release()
         for resource in (*self._textures.values(), self._target, self._color, self._depth):
             resource.release()
-
-
-def on_white(rgba: np.ndarray) -> np.ndarray:
-    """Composite (..., 4) uint8 straight-alpha pictures on white, giving (..., 3) uint8."""
-    alpha = rgba[..., 3:].astype(np.float32) / 255
-    return np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)

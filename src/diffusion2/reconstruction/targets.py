@@ -9,6 +9,7 @@ from torch import Tensor
 
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.pictures import to_bytes
 from diffusion2.reconstruction.masks import estimate_alphas
 
 _MARGIN = 8
@@ -99,8 +100,8 @@ def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
     parts = ((matrix.images, slice(0, 3)), (alphas, slice(3, 4)), (known, slice(4, 5)))
     for view in range(matrix.views):  # one at a time, for the memory
         for pictures, channels in parts:
-            cut = pictures[view, ..., top:bottom, left:right].float().clamp(0, 1).mul(255).round()
-            packed[view, ..., channels] = cut.to(torch.uint8).permute(0, 2, 3, 1)
+            cut = to_bytes(pictures[view, ..., top:bottom, left:right])
+            packed[view, ..., channels] = cut.permute(0, 2, 3, 1)
     Ks = torch.as_tensor(matrix.cameras.Ks, dtype=torch.float32)
     Ks[:, 0, 2] -= left
     Ks[:, 1, 2] -= top

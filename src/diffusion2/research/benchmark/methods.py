@@ -10,11 +10,11 @@ from diffusion2.errors import InputError
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.render import render
 from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, view_cameras
+from diffusion2.pictures import to_8_bit
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.feature_blending import with_feature_blending
 from diffusion2.priors.prior import PriorPair
 from diffusion2.reconstruction import reconstruct
-from diffusion2.runs.matrix_files import to_8_bit
 from diffusion2.sampling import decode_matrix, sample_matrix, sample_references
 
 Task = Literal["image", "video", "completion"]
