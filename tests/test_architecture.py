@@ -13,7 +13,7 @@ SOURCE = Path(diffusion2.__file__).parent
 
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
-    {"errors", "events", "atomic_files"},
+    {"errors", "events", "atomic_files", "color_profiles"},
     {"config", "cameras", "model_frame", "pictures", "kernels", "weights"},
     {"image_matrix"},
     {"runs"},
@@ -38,6 +38,7 @@ HOMES = {
     "numba": {"kernels", "gaussians.rasterize.pictures"},
     "gsplat": {"gaussians.rasterize"},
     "av": {"exporters.video", "inputs.video_file"},
+    "pillow_heif": {"pictures"},
     "trimesh": {"inputs.mesh_file"},
     "skimage": {"reconstruction.mesh"},
     "fast_simplification": {"reconstruction.mesh"},

@@ -21,7 +21,7 @@ LUMINANCE = np.array([0.2627, 0.6780, 0.0593], dtype=np.float32)
 """Of BT.2020's primaries."""
 BRIGHTEST = 99.9
 """The percentile that counts as a video's peak: single pixels are noise and glints."""
-OVERSHOOT = 1.2
+OVERSHOOT = 1.1
 """Up to this peak, light above white is what encoders add beside sharp edges: it is cut off, and white stays."""
 
 CHROMATICITIES = {
@@ -52,8 +52,11 @@ def to_light(values: np.ndarray, transfer: int) -> np.ndarray:
 
 
 def peak_of(light: np.ndarray) -> float:
-    """Measure the brightest light of a picture; at least the SDR white."""
-    peak = float(np.percentile(light.max(-1), BRIGHTEST))
+    """Measure the brightest light of a picture, at least the SDR white.
+
+    By luminance, as single channels overshoot beside coloured edges wherever colour has half the resolution.
+    """
+    peak = float(np.percentile(light @ LUMINANCE, BRIGHTEST))
     return peak if peak > OVERSHOOT else 1.0
 
 

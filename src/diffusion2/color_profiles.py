@@ -1,0 +1,48 @@
+"""Pictures with a colour profile of their own (Adobe RGB, Display P3, printing inks …) as sRGB, by LittleCMS."""
+
+import io
+from functools import cache
+
+from PIL import Image, ImageCms
+
+SPACES = {"RGB ": {"RGB", "RGBA"}, "GRAY": {"L", "LA"}, "CMYK": {"CMYK"}}
+"""Which modes a profile of a space can describe."""
+PROFILED = {"CMYK", "L", "LA", "LAB"}
+"""Modes whose profile must be applied before they become RGB."""
+
+
+def to_srgb(picture: Image.Image) -> Image.Image:
+    """Bring an 8-bit picture's colours to sRGB by the ICC profile that comes with it.
+
+    A picture without a profile, or with one that is damaged or belongs to another kind of picture, stays as it is.
+    """
+    if picture.mode == "LAB":  # has no profile: it is L*a*b* itself
+        return ImageCms.profileToProfile(picture, ImageCms.createProfile("LAB"), _srgb(), outputMode="RGB") or picture
+    data = picture.info.get("icc_profile")
+    if not data:
+        return picture
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        described = ImageCms.getProfileDescription(profile)
+        fits = picture.mode in SPACES.get(profile.profile.xcolor_space, ())
+        if not fits or "srgb" in described.lower():
+            return picture
+        if picture.mode == "LA":
+            grey, alpha = picture.split()
+            converted = ImageCms.profileToProfile(grey, profile, _srgb(), outputMode="RGB")
+            if converted is not None:
+                converted.putalpha(alpha)
+        else:
+            mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+            converted = ImageCms.profileToProfile(picture, profile, _srgb(), outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return picture
+    if converted is None:
+        return picture
+    converted.info = {name: value for name, value in picture.info.items() if name != "icc_profile"}
+    return converted
+
+
+@cache
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
