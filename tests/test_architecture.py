@@ -14,7 +14,7 @@ SOURCE = Path(diffusion2.__file__).parent
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
     {"errors", "events", "atomic_files", "color_profiles"},
-    {"config", "cameras", "model_frame", "pictures", "kernels", "weights"},
+    {"config", "cameras", "model_frame", "pictures", "quaternions", "kernels", "weights"},
     {"image_matrix"},
     {"runs"},
     {"gaussians", "priors", "meshes", "metrics"},

@@ -18,8 +18,8 @@ from diffusion2.color_profiles import PROFILED, to_srgb
 from diffusion2.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
-HEIC = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"}
-"""What files of HEIC pictures call themselves; AVIF's may be mif1, too."""
+HEIC, AVIF = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"}, {b"avif", b"avis"}
+"""What files of these pictures call themselves; AVIF's may be mif1, too."""
 HEIC_INSTALL = "pip install 'diffusion2[heic]'"
 MAX_PIXELS = 8192 * 8192
 ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT, TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 0x0112, 256, 257, 262, 0
@@ -110,7 +110,10 @@ def open_picture(path: Path) -> Image.Image:
         InputError: it can't be read, is damaged or too large.
     """
     # anything may look like a TGA
-    formats = [*FORMATS, *(["TGA"] if path.suffix.lower() == ".tga" else []), *_heic_format(path)]
+    formats = [*FORMATS, *(["TGA"] if path.suffix.lower() == ".tga" else [])]
+    if (heif := _heif_kind(path)) == "HEIC":
+        _register_heic(path)
+        formats.append("HEIF")
     limit, own_tiff = Image.MAX_IMAGE_PIXELS, TiffImagePlugin.READ_LIBTIFF
     Image.init()
     try:
@@ -121,7 +124,12 @@ def open_picture(path: Path) -> Image.Image:
             warnings.simplefilter("ignore")
             picture = Image.open(path, formats=[name for name in formats if name in Image.OPEN])
     except Image.UnidentifiedImageError as error:
-        raise NoPicture(f"{path} is no picture that can be read: give a PNG, JPEG or WebP file") from error
+        if heif:  # as a video, it would be one of the tiles that the picture is made of
+            raise InputError(
+                f"{path} is a picture in {heif} that can't be read: it may be damaged; give a PNG or JPEG file"
+            ) from error
+        reason = "it has no picture format; give a PNG, JPEG or WebP file"
+        raise NoPicture(f"{path} can't be read as a picture: {reason}") from error
     except Exception as error:  # decoders raise anything on broken data
         raise _damaged(path, error) from error
     finally:
@@ -135,7 +143,7 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
-    """Width and height of an opened picture once its orientation is applied, whether or not it was decoded."""
+    """Width and height of a picture that is opened but not decoded yet, once its orientation is applied."""
     try:
         if picture.format == "TIFF":  # versions of Pillow differ in when they turn it
             tags = picture.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
@@ -228,28 +236,32 @@ def _deep_as_rgb(picture: Image.Image) -> Image.Image:
     return converted
 
 
-def _heic_format(path: Path) -> list[str]:
-    """The format of HEIC pictures in Pillow, where a file is one.
-
-    Raises:
-        InputError: it is one, and the library that reads them is missing. FFmpeg would show one of its tiles.
-    """
+def _heif_kind(path: Path) -> str | None:
+    """Tell a file of HEIC or AVIF pictures by its brands (ISO/IEC 23008-12, 10.2); None for any other."""
     try:
         with path.open("rb") as file:
             begin = file.read(64)
     except OSError:
-        return []
+        return None
+    if begin[4:8] != b"ftyp":
+        return None
     brands = {begin[8:12], *(begin[i : i + 4] for i in range(16, min(int.from_bytes(begin[:4]), 64), 4))}
-    if begin[4:8] != b"ftyp" or begin[8:12] not in HEIC or brands & {b"avif", b"avis"}:
-        return []
+    return "AVIF" if brands & AVIF else "HEIC" if begin[8:12] in HEIC else None
+
+
+def _register_heic(path: Path) -> None:
+    """Let Pillow know the format; its name there is HEIF.
+
+    Raises:
+        InputError: the library that reads it is missing. FFmpeg, which is here, would show one tile of the picture.
+    """
     try:
         import pillow_heif
     except ImportError:
         raise InputError(
-            f"{path} is a HEIC picture: {HEIC_INSTALL}, or export it as JPEG or PNG first"
+            f"{path} is a HEIC picture: {HEIC_INSTALL} to read it, or export it as JPEG or PNG first"
         ) from None
     pillow_heif.register_heif_opener(thumbnails=False)
-    return ["HEIF"]
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

@@ -8,9 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from diffusion2.cameras import orbit
 from diffusion2.errors import AssetFormatError, ExportError, InputError
-from diffusion2.exporters.scene import splats_at, splats_over
 from diffusion2.gaussians import Asset4D, DeformationField, DeformationSettings, Gaussians, render
-from diffusion2.gaussians.gaussians import multiply_quats, rgb_to_sh0, sh0_to_rgb
+from diffusion2.gaussians.gaussians import rgb_to_sh0, sh0_to_rgb
+from diffusion2.gaussians.splats import splats_at, splats_over
 
 METADATA = {"fps": 8.0, "frames": 12, "radius": 2.0, "fov_deg": 33.8, "elevation_deg": 10.0}
 
@@ -192,14 +192,3 @@ def test_colours_survive_the_harmonics():
     rgb = torch.rand(9, 3)
     # float32 rounding of a division and a multiplication.
     torch.testing.assert_close(sh0_to_rgb(rgb_to_sh0(rgb)), rgb, atol=1e-6, rtol=0)
-
-
-def test_quaternions_multiply_as_rotations_compose():
-    half = 0.5**0.5
-    about_x, about_z = torch.tensor([half, half, 0, 0]), torch.tensor([half, 0, 0, half])
-    # y about x by 90 deg is z, which stays there about z: z = (x after z)·(0, y).
-    both = multiply_quats(about_z, about_x)
-    y = torch.tensor([0.0, 0, 1, 0])
-    conjugate = both * torch.tensor([1.0, -1, -1, -1])
-    turned = multiply_quats(multiply_quats(both, y), conjugate)
-    torch.testing.assert_close(turned, torch.tensor([0.0, 0, 0, 1]), atol=1e-6, rtol=0)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import torch
 
-from diffusion2.exporters.scene import add_splats, move_splats, open_server, splats_over
+from diffusion2.exporters.scene import add_splats, move_splats, open_server
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.presentation import duration
+from diffusion2.gaussians.splats import splats_over
 
 MOMENTS_PER_SECOND = 24
 MIN_MOMENTS = 12

@@ -12,8 +12,9 @@ from torch import Tensor
 from diffusion2.atomic_files import atomic_path
 from diffusion2.errors import AssetFormatError, ExportError, InputError
 from diffusion2.gaussians.deformation import DeformationField, DeformationSettings
-from diffusion2.gaussians.gaussians import Gaussians, multiply_quats, shapes_of
+from diffusion2.gaussians.gaussians import Gaussians, shapes_of
 from diffusion2.gaussians.posing import Posed
+from diffusion2.quaternions import multiply_quats
 
 FORMAT = "diffusion2 asset"
 FORMAT_VERSION = 1

@@ -8,9 +8,10 @@ import webbrowser
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from diffusion2.exporters.scene import HOST, add_splats, move_splats, open_server, splats_at
+from diffusion2.exporters.scene import HOST, add_splats, move_splats, open_server
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.presentation import duration
+from diffusion2.gaussians.splats import splats_at
 
 STEPS_PER_SECOND = 24
 
