@@ -1,4 +1,4 @@
-"""Pictures with a colour profile of their own (Adobe RGB, Display P3, printing inks …) as sRGB, by LittleCMS."""
+"""Pictures with a colour profile of their own (Adobe RGB, Display P3, inks) as sRGB, by LittleCMS."""
 
 import io
 from functools import cache
@@ -14,10 +14,13 @@ PROFILED = {"CMYK", "L", "LA", "LAB"}
 def to_srgb(picture: Image.Image) -> Image.Image:
     """Bring an 8-bit picture's colours to sRGB by the ICC profile that comes with it.
 
-    A picture without a profile, or with one that is damaged or belongs to another kind of picture, stays as it is.
+    A picture stays as it is without a profile, or with one that is damaged or of another kind of picture.
     """
     if picture.mode == "LAB":  # has no profile: it is L*a*b* itself
-        return ImageCms.profileToProfile(picture, ImageCms.createProfile("LAB"), _srgb(), outputMode="RGB") or picture
+        return (
+            ImageCms.profileToProfile(picture, ImageCms.createProfile("LAB"), _srgb(), outputMode="RGB")
+            or picture
+        )
     data = picture.info.get("icc_profile")
     if not data:
         return picture

@@ -1,8 +1,8 @@
 """Pictures between files, bytes and tensors: the one place where any of them becomes another.
 
 A picture in memory is float in [0, 1]. As bytes it is sRGB in steps of 1/255 with straight (not
-premultiplied) alpha, upright, its colour profile applied, and 16 bits are brought to 8: what a viewer shows. Tensors have their
-channels first, (..., C, H, W), arrays of bytes last, (..., H, W, C).
+premultiplied) alpha, upright, its colour profile applied, and 16 bits are brought to 8: what a viewer shows.
+Tensors have their channels first, (..., C, H, W), arrays of bytes last, (..., H, W, C).
 """
 
 import warnings
@@ -126,7 +126,7 @@ def open_picture(path: Path) -> Image.Image:
     except Image.UnidentifiedImageError as error:
         if heif:  # as a video, it would be one of the tiles that the picture is made of
             raise InputError(
-                f"{path} is a picture in {heif} that can't be read: it may be damaged; give a PNG or JPEG file"
+                f"{path} is a picture in {heif} that can't be read: it may be damaged; give a PNG or JPEG"
             ) from error
         reason = "it has no picture format; give a PNG, JPEG or WebP file"
         raise NoPicture(f"{path} can't be read as a picture: {reason}") from error
@@ -232,7 +232,9 @@ def _deep_as_rgb(picture: Image.Image) -> Image.Image:
     converted = to_srgb(grey).convert("RGB")
     if isinstance(hidden, int | float):
         converted.putalpha(Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8)))
-    converted.info = {name: value for name, value in picture.info.items() if name not in ("transparency", "icc_profile")}
+    converted.info = {
+        name: value for name, value in picture.info.items() if name not in ("transparency", "icc_profile")
+    }
     return converted
 
 
@@ -253,7 +255,7 @@ def _register_heic(path: Path) -> None:
     """Let Pillow know the format; its name there is HEIF.
 
     Raises:
-        InputError: the library that reads it is missing. FFmpeg, which is here, would show one tile of the picture.
+        InputError: the library that reads it is missing; FFmpeg would show one tile of the picture.
     """
     try:
         import pillow_heif

@@ -299,7 +299,7 @@ PICTURES = {
     "svg": (written("a.svg", "<svg xmlns='http://www.w3.org/2000/svg'><circle r='9'/></svg>"), "no picture"),
     "pdf": (written("a.pdf", b"%PDF-1.4\n%\xe2\xe3\n1 0 obj\n<<>>\nendobj\n"), "no picture"),
     "postscript": (written("a.eps", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n"), "no picture"),
-    "heic": (written("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + JUNK), "no picture"),
+    "heic": (written("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + JUNK), "HEIC"),
     "zip": (written("a.png", b"PK\x03\x04" + JUNK), "no picture"),
 }
 

@@ -63,6 +63,8 @@ class Generate:
     """A video or folder of frames of the reference view, beside an INPUT or alone."""
     given_views: Path | None = None
     """A folder of the views at the reference time, beside an INPUT or alone (or --views FOLDER)."""
+    mask: Path | None = None
+    """The object in the picture or video, white on black: a picture, a video or a folder of pictures."""
     preset: PresetName = "mini"
     """Chooses the defaults of all options below."""
     overwrite: bool = False
@@ -81,7 +83,7 @@ class Generate:
     def _start(self, *, stage1_only: bool) -> "RunFolder":
         from diffusion2.pipeline import generate
 
-        source = Source(self.input, self.prompt, self.video, self.given_views, self.input_settings)
+        source = Source(self.input, self.prompt, self.video, self.given_views, self.input_settings, self.mask)
         with Terminal() as terminal:
             return generate(
                 source,

@@ -1,7 +1,7 @@
 """Colours of HDR and wide-gamut videos as 8-bit sRGB, by the published curves.
 
-Light is linear and relative to the SDR white, which is HDR's reference white of 203 cd/m² (ITU-R BT.2408-7, 2.2):
-what an SDR picture shows thus looks the same in its HDR twin, and only what is brighter is compressed.
+Light is linear and relative to the SDR white, which is HDR's reference white of 203 cd/m² (ITU-R BT.2408-7,
+2.2): what an SDR picture shows looks the same in its HDR twin, and only what is brighter is compressed.
 """
 
 from functools import cache
@@ -22,7 +22,7 @@ LUMINANCE = np.array([0.2627, 0.6780, 0.0593], dtype=np.float32)
 BRIGHTEST = 99.9
 """The percentile that counts as a video's peak: single pixels are noise and glints."""
 OVERSHOOT = 1.1
-"""Up to this peak, light above white is what encoders add beside sharp edges: it is cut off, and white stays."""
+"""Up to this peak, light above white is what encoders add beside edges: it is cut off, and white stays."""
 
 CHROMATICITIES = {
     BT709: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
@@ -30,7 +30,7 @@ CHROMATICITIES = {
     DCI_P3: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
     DISPLAY_P3: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
 }
-"""x and y of red, green and blue. White is D65 in all: DCI's own white is for cinemas, and players keep grey grey."""
+"""x and y of red, green and blue. White is D65 in all: DCI's own is for cinemas; players keep grey grey."""
 D65 = (0.3127, 0.3290)
 
 
@@ -89,7 +89,9 @@ def compress(light: np.ndarray, peak: float) -> np.ndarray:
     knee = max(1.5 * target - 0.5, 0.0)
     source = np.linspace(0, 1, 1024)
     t = ((source - knee) / max(1 - knee, 1e-6)).clip(0, 1)
-    bent = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * target
+    bent = (
+        (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * target
+    )
     mapped = np.where(source < knee, source, bent)
     before, after = (_decode_pq(scale * top) / WHITE_NITS for scale in (source, mapped))
     return np.interp(light, before, after).astype(np.float32)

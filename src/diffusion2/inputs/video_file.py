@@ -119,7 +119,7 @@ class VideoFile:
         self._stream = self._container.streams[self._number]
 
     def _choose_stream(self) -> tuple[int, list[int]]:
-        """Choose the video among thumbnails, covers and the like: its number, and when its frames are shown."""
+        """Choose the video among thumbnails and the like: its number, and when its frames are shown."""
         streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise InputError(f"{self.path} has no pictures in it, only sound or a cover")
@@ -146,8 +146,8 @@ class VideoFile:
         check_size(self.path, best.width, best.height)
         if len(streams) > 1:
             self.notes.append(
-                f"{self.path} has {len(streams)} video streams: number {best.index}, {best.width} x {best.height} "
-                f"pixels and {len(stamps[best.index])} frames, is taken, the others are left out"
+                f"{self.path} has {len(streams)} video streams: number {best.index}, {best.width} x "
+                f"{best.height} pixels and {len(stamps[best.index])} frames, is taken, and no other"
             )
         return best.index, sorted(stamps[best.index])
 
@@ -192,21 +192,21 @@ class VideoFile:
             return take(frame, side, float(ratio) if 0.1 <= ratio <= 10 else 1.0)
         except (FFmpegError, ValueError) as error:
             raise InputError(
-                f"{self.path}: its pictures ({frame.format.name}, matrix {int(frame.colorspace)}) can't be converted "
-                "to RGB: convert the video first, e.g. by `ffmpeg -i IN -pix_fmt yuv420p OUT.mp4`"
+                f"{self.path}: its pictures ({frame.format.name}, matrix {int(frame.colorspace)}) can't be "
+                "brought to RGB: convert the video first, e.g. by `ffmpeg -i IN -pix_fmt yuv420p OUT.mp4`"
             ) from error
 
     def _note(self, shots: Sequence[Shot]) -> None:
         """Note what had to be decided about colours and orientation."""
         if hdr := {HDR[shot.transfer] for shot in shots if shot.transfer in HDR}:
             self.notes.append(
-                f"{self.path} is HDR ({', '.join(sorted(hdr))}): it is brought to SDR with its reference white as "
-                "white, what is brighter is compressed; give an SDR video for other colours"
+                f"{self.path} is HDR ({', '.join(sorted(hdr))}): it is brought to SDR with its reference "
+                "white as white, what is brighter is compressed; give an SDR video for other colours"
             )
         if not all(nearest_turn(shot.matrix)[1] for shot in shots):
             self.notes.append(
-                f"{self.path} says that it is to be turned by no multiple of 90 degrees: it is turned by the nearest "
-                "one; turn the video itself for another"
+                f"{self.path} is to be turned by no multiple of 90 degrees: it is turned by the nearest one; "
+                "turn the video itself for another"
             )
 
     def _refusal(self, error: Exception) -> InputError:

@@ -65,13 +65,19 @@ def take(frame: Any, side: int, ratio: float) -> Shot:
     """
     wide = frame.color_trc in HDR or frame.color_primaries in CHROMATICITIES.keys() - {BT709}
     alpha = any(component.is_alpha for component in frame.format.components)
-    how: dict[str, Any] = {"format": ("rgba64le" if wide else "rgba") if alpha else ("rgb48le" if wide else "rgb24")}
+    how: dict[str, Any] = {
+        "format": ("rgba64le" if wide else "rgba") if alpha else ("rgb48le" if wide else "rgb24")
+    }
     if frame.colorspace in UNKNOWN_MATRICES:
         small = frame.width <= LARGEST_601[0] and frame.height <= LARGEST_601[1]
         how["src_colorspace"] = MATRIX_601 if small else MATRIX_709
     if wide:
         factor = -(-max(frame.width, frame.height) // side)
-        how |= {"width": -(-frame.width // factor), "height": -(-frame.height // factor), "interpolation": "AREA"}
+        how |= {
+            "width": -(-frame.width // factor),
+            "height": -(-frame.height // factor),
+            "interpolation": "AREA",
+        }
         values = frame.to_ndarray(**how)
     else:
         values = np.asarray(shrink(Image.fromarray(frame.to_ndarray(**how)), side))
@@ -79,7 +85,7 @@ def take(frame: Any, side: int, ratio: float) -> Shot:
 
 
 def develop(shots: Sequence[Shot], side: int) -> list[Image.Image]:
-    """Make the pictures of one video: RGBA, upright, at most `side` pixels a side; all get the same colours."""
+    """Make the pictures of one video, with one curve for all: RGBA, upright, at most `side` pixels a side."""
     bright = [shot for shot in shots if shot.is_wide and shot.transfer in HDR]
     peak = max((peak_of(_light(shot)) for shot in bright), default=1.0)
     return [_develop(shot, peak, side) for shot in shots]
