@@ -14,12 +14,14 @@ from PIL import Image, ImageOps, TiffImagePlugin, features
 from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path
-from diffusion2.color_profiles import PROFILED, to_srgb
+from diffusion2.color_profiles import PROFILED, hdr_transfer, to_srgb
 from diffusion2.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 HEIC, AVIF = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"}, {b"avif", b"avis"}
 """What files of these pictures call themselves; AVIF's may be mif1, too."""
+HEADER_BYTES = 1 << 16
+"""In which a file says what it is."""
 HEIC_INSTALL = "pip install 'diffusion2[heic]'"
 MAX_PIXELS = 8192 * 8192
 ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT, TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 0x0112, 256, 257, 262, 0
@@ -111,7 +113,8 @@ def open_picture(path: Path) -> Image.Image:
     """
     # anything may look like a TGA
     formats = [*FORMATS, *(["TGA"] if path.suffix.lower() == ".tga" else [])]
-    if (heif := _heif_kind(path)) == "HEIC":
+    begin = _begin_of(path)
+    if (heif := _heif_kind(begin)) == "HEIC":
         _register_heic(path)
         formats.append("HEIF")
     limit, own_tiff = Image.MAX_IMAGE_PIXELS, TiffImagePlugin.READ_LIBTIFF
@@ -136,6 +139,10 @@ def open_picture(path: Path) -> Image.Image:
         Image.MAX_IMAGE_PIXELS, TiffImagePlugin.READ_LIBTIFF = limit, own_tiff
     try:
         check_not_too_large(path, *picture.size)
+        if hdr := hdr_transfer(picture, begin):
+            raise InputError(
+                f"{path} is an HDR picture ({hdr}), whose colours would be wrong: save it as SDR first"
+            )
     except InputError:
         picture.close()
         raise
@@ -147,12 +154,12 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
     try:
         if picture.format == "TIFF":  # versions of Pillow differ in when they turn it
             tags = picture.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
-            size, orientation = (tags[TIFF_WIDTH], tags[TIFF_HEIGHT]), tags.get(ORIENTATION, 1)
+            (width, height), orientation = (tags[TIFF_WIDTH], tags[TIFF_HEIGHT]), tags.get(ORIENTATION, 1)
         else:
-            size, orientation = picture.size, picture.getexif().get(ORIENTATION, 1)
+            (width, height), orientation = picture.size, picture.getexif().get(ORIENTATION, 1)
     except Exception:  # decoders raise anything on broken data
         return picture.size
-    return size[::-1] if orientation in (5, 6, 7, 8) else size
+    return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
 
 
 def decode(picture: Image.Image, path: Path, side: int | None = None) -> Image.Image:
@@ -238,13 +245,16 @@ def _deep_as_rgb(picture: Image.Image) -> Image.Image:
     return converted
 
 
-def _heif_kind(path: Path) -> str | None:
-    """Tell a file of HEIC or AVIF pictures by its brands (ISO/IEC 23008-12, 10.2); None for any other."""
+def _begin_of(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            begin = file.read(64)
-    except OSError:
-        return None
+            return file.read(HEADER_BYTES)
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return b""
+
+
+def _heif_kind(begin: bytes) -> str | None:
+    """Tell a file of HEIC or AVIF pictures by its brands (ISO/IEC 23008-12, 10.2); None for any other."""
     if begin[4:8] != b"ftyp":
         return None
     brands = {begin[8:12], *(begin[i : i + 4] for i in range(16, min(int.from_bytes(begin[:4]), 64), 4))}

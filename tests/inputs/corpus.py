@@ -9,6 +9,7 @@ import struct
 import zlib
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
 
 from .conftest import disc, moving_disc, write_frames, write_video
@@ -148,6 +149,25 @@ def broken_frame(folder):
     return path
 
 
+def masked(folder, size, colour):
+    path = write_frames(folder / "frames", moving_disc(3))
+    write_frames(path / "masks", [Image.new("L", size, colour)] * 3)
+    return path
+
+
+def damaged_mask(folder):
+    path = write_frames(folder / "frames", moving_disc(3))
+    write_frames(path / "masks", [disc().convert("L")] * 3, "{:03d}_mask.png")
+    (path / "masks" / "001_mask.png").write_bytes((path / "masks" / "001_mask.png").read_bytes()[:60])
+    return path
+
+
+def empty_masks(folder):
+    path = write_frames(folder / "frames", moving_disc(3))
+    (path / "masks").mkdir()
+    return path
+
+
 def link_loop(folder):
     (folder / "a.png").symlink_to(folder / "b.png")
     (folder / "b.png").symlink_to(folder / "a.png")
@@ -197,6 +217,25 @@ def gltf(change=None, buffer=True, positions=BOX):
             (folder / "box data.bin").write_bytes(vertices + indices)
         (folder / "a.gltf").write_text(json.dumps(document))
         return folder / "a.gltf"
+
+    return make
+
+
+def avif_in_hlg(folder):
+    """What phones write: it says by which curve its values are to be shown."""
+    disc().save(folder / "a.avif")
+    data = (folder / "a.avif").read_bytes()
+    place = data.index(b"colrnclx") + 10
+    (folder / "a.avif").write_bytes(data[:place] + b"\0\x12" + data[place + 2 :])
+    return folder / "a.avif"
+
+
+def heic(**options):
+    def make(folder):
+        pillow_heif = pytest.importorskip("pillow_heif", reason="needs pip install 'diffusion2[heic]'")
+        pillow_heif.register_heif_opener()
+        large().save(folder / "a.heic", **options)
+        return folder / "a.heic"
 
     return make
 
@@ -299,6 +338,21 @@ PICTURES = {
     "svg": (written("a.svg", "<svg xmlns='http://www.w3.org/2000/svg'><circle r='9'/></svg>"), "no picture"),
     "pdf": (written("a.pdf", b"%PDF-1.4\n%\xe2\xe3\n1 0 obj\n<<>>\nendobj\n"), "no picture"),
     "postscript": (written("a.eps", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n"), "no picture"),
+    "png in PQ": (
+        written("a.png", png(64, 64, chunk(b"cICP", bytes([9, 16, 0, 1])))),
+        r"HDR picture \(PQ\)",
+    ),
+    "avif in HLG": (avif_in_hlg, r"HDR picture \(HLG\)"),
+    "heic in PQ": (
+        heic(color_primaries=9, transfer_characteristics=16, matrix_coefficients=9),
+        r"HDR picture \(PQ\)",
+    ),
+    "heic cut off": (cut(heic(), 0.5), "HEIC|damaged"),
+    "tiff of another byte order, with large offsets": (
+        written("a.tif", b"MM\0\x2b\0\x08\0\0\0\0\0\0\0\0\0\x10" + bytes(64)),
+        "no picture",
+    ),
+    "a profile that is junk": (saved("a.png", icc_profile=JUNK[:500]), None),
     "heic": (written("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + JUNK), "HEIC"),
     "zip": (written("a.png", b"PK\x03\x04" + JUNK), "no picture"),
 }
@@ -347,6 +401,17 @@ VIDEOS = {
         "differ in size",
     ),
     "a folder of one frame": (frames(lambda: [disc()]), None),
+    "frames beside a damaged mask": (damaged_mask, r"001_mask\.png"),
+    "frames with masks of another shape": (
+        lambda f: masked(f, (64, 20), 255),
+        "64 x 20 pixels, its picture 64",
+    ),
+    "frames with black masks": (lambda f: masked(f, (64, 64), 0), "black everywhere"),
+    "a folder of folders": (
+        lambda f: write_frames(f / "a" / "images", moving_disc(3)).parent,
+        "give one of them",
+    ),
+    "an empty folder of masks": (empty_masks, None),
     "a damaged frame": (broken_frame, r"002\.png.*damaged"),
     "numbers with gaps": (frames(lambda: moving_disc(6), "walk 1{}00.jpg"), None),
 }

@@ -31,14 +31,14 @@ def read_mask(path: Path, side: int) -> Image.Image:
         InputError: it can't be read.
     """
     with open_input(path) as picture:
+        decoded = decode(picture, path, side)
         if picture.mode in ("L", "I", "F") or picture.mode.startswith("I;"):
-            picture.load()
-            values = np.nan_to_num(np.asarray(picture, dtype=np.float32))
+            values = np.nan_to_num(np.asarray(picture, dtype=np.float32))  # before they become 8 bits
             if 0 < values.max() < LABELS:
                 labels = Image.fromarray((values > 0).astype(np.uint8) * 255)
                 labels.info = picture.info
                 return shrink(ImageOps.exif_transpose(labels), side)
-        return mask_of(decode(picture, path, side))
+        return mask_of(decoded)
 
 
 def mask_of(picture: Image.Image) -> Image.Image:
@@ -49,7 +49,7 @@ def mask_of(picture: Image.Image) -> Image.Image:
     picture = as_rgb(picture)
     if picture.mode == "RGBA":
         alpha = picture.getchannel("A")
-        if alpha.getextrema()[0] < 255:
+        if np.asarray(alpha).min() < 255:
             return alpha
     pixels = np.asarray(picture.convert("RGB"))
     brightest = pixels.max(-1)
@@ -76,7 +76,7 @@ def apply_masks(
     """
     known = [mask for mask in masks if mask is not None]
     notes = []
-    if known and max(mask.getextrema()[1] for mask in known) < 128:  # pyright: ignore[reportOperatorIssue]
+    if known and max(np.asarray(mask).max() for mask in known) < 128:
         raise InputError(f"{name}: the mask is black everywhere; the object must be white in it")
     if known and _show_background(known):
         known = [ImageChops.invert(mask) for mask in known]
