@@ -38,7 +38,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "no_rollbacks": {"rollback_steps": 0},
     "one_rollback": {"rollback_steps": 1},
     "five_rollbacks": {"rollback_steps": 5},
-    "preserving_rollbacks": {"rollback_noise": "preserving"},
+    "preserving_rollbacks": {"rollback_noise": "variance-preserving"},
     "no_guidance": {"video_guidance": 1.0, "last_video_guidance": 1.0, "views_guidance": 1.0},
     "guidance_2.5": {"video_guidance": 2.5, "last_video_guidance": 2.5, "views_guidance": 2.5},
     "guidance_3.5": {"video_guidance": 3.5, "last_video_guidance": 3.5, "views_guidance": 3.5},

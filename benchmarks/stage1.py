@@ -32,11 +32,9 @@ from diffusion2.priors.network import NetworkPrior, SequenceCondition
 from diffusion2.priors.place import Place
 from diffusion2.priors.tensor_files import build_empty
 from diffusion2.priors.unet import DeepFeatures, SpatioTemporalUNet
-from diffusion2.sampling.composition import multiview_weights
 from diffusion2.sampling.joint import JointSchedule, sample_joint
 from diffusion2.sampling.noise import CellNoise
 from diffusion2.sampling.parallel import Sequences, Workers
-from diffusion2.sampling.schedule import karras_sigmas
 
 Clock = Callable[[], float]
 
@@ -129,13 +127,7 @@ def schedule_of(settings: GenerateSettings, steps: int) -> JointSchedule:
     sampling = replace(
         settings.sampling, steps=steps, rollback_steps=min(steps, settings.sampling.rollback_steps)
     )
-    sigmas = karras_sigmas(steps, sampling.sigma_min, sampling.sigma_max, sampling.rho)
-    return JointSchedule(
-        sigmas,
-        multiview_weights(sampling, settings.views),
-        sampling.rollback_steps,
-        feature_reuse=sampling.feature_reuse,
-    )
+    return JointSchedule.from_settings(sampling, settings.views)
 
 
 def latent_shape(

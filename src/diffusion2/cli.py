@@ -1,6 +1,6 @@
 """The command line: settings from arguments, events on the terminal, errors as one line.
 
-Every option of a run is a field of `config.py`. This module imports nothing heavy before a command
+Every option of a run is a field of `config/settings.py`. This module imports nothing heavy before a command
 runs, so that `--help` answers at once.
 """
 
@@ -115,14 +115,17 @@ def parse(arguments: list[str]) -> Any:
 
 
 def one_line(box: str) -> str:
-    """Give the message of the framed text in which tyro reports a wrong call."""
+    """Take the message, and options that may have been meant, out of tyro's framed text on a wrong call."""
     lines = [line.strip("│╭╰╮╯─ ") for line in box.splitlines()]
+    suggestions = lines[lines.index("Perhaps you meant:") :] if "Perhaps you meant:" in lines else []
+    meant = dict.fromkeys(line.split()[0] for line in suggestions if line.startswith("--"))
     message = []
     for line, framed in zip(lines[1:], box.splitlines()[1:], strict=True):
         if not line and "──" in framed:
             break
         message.append(line)
-    return " ".join(" ".join(message).split()).rstrip(".") or "this call is not understood"
+    text = " ".join(" ".join(message).split()).rstrip(".") or "this call is not understood"
+    return text + (f", perhaps you meant {' or '.join(meant)}" if meant else "")
 
 
 def _defaults(arguments: list[str]) -> tuple[str, str, Any, Any]:

@@ -125,7 +125,9 @@ def rewrite(path, change_tensors=None, **changed):
         ({"metadata": None}, "not an asset this version can read"),
         ({"deformation": None}, "unexpected tensor"),
         ({"deformation": "{}"}, "deformation's tensor"),
-        ({"deformation": '{"depth": 100000}'}, "whole number"),
+        ({"deformation": '{"depth": 100000}'}, "deformation.depth must lie between 1 and 64"),
+        ({"deformation": '{"depth": 1.5}'}, "whole number"),
+        ({"deformation": '{"deep": 4}'}, "unknown setting deformation.deep .did you mean depth"),
         ({"deformation": '{"layers": 2}'}, "not an asset this version can read"),
         ({"change_tensors": lambda tensors: tensors.pop("gaussians.sh0")}, "sh0 is missing"),
         (

@@ -146,5 +146,5 @@ def test_a_field_may_let_gaussians_grow():
 
 
 def test_whether_gaussians_grow_is_true_or_false():
-    with pytest.raises(InputError, match="scales is true or false, not 1"):
+    with pytest.raises(InputError, match="scales must be True or False, not 1"):
         replace(SMALL, scales=1)

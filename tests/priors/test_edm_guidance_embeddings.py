@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diffusion2.errors import InputError
 from diffusion2.priors.edm import scalings
 from diffusion2.priors.embeddings import orbit_vector, sinusoids, video_vector
 from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
@@ -48,6 +49,12 @@ def test_guidance_moves_each_image_by_its_own_scale() -> None:
     assert torch.allclose(guided[:, 0], unconditional[:, 0])
     assert torch.allclose(guided[:, 1], conditional[:, 1])
     assert torch.allclose(guided[:, 2], 2 * conditional[:, 2] - unconditional[:, 2])
+
+
+@pytest.mark.parametrize("levels", [(2.0, 1.0), (-1.0, 1.0), (math.nan, 1.0)])
+def test_guidance_that_never_acts_is_refused(levels) -> None:
+    with pytest.raises(InputError, match="sigma_low must lie between 0 and"):
+        Guidance(torch.ones(2), *levels)
 
 
 def test_guidance_is_left_out_where_it_changes_nothing() -> None:

@@ -3,23 +3,23 @@
 import pytest
 import torch
 
+from diffusion2.config import SamplingSettings
 from diffusion2.errors import InputError
 from diffusion2.priors.gaussian import GaussianMatrix
 from diffusion2.research.theorem.analytic_sampling import (
     Moments,
-    Rollback,
     largest_deviation,
     propagate,
     sample,
 )
 from diffusion2.research.theorem.covariances import additive, correlation, separable
-from diffusion2.research.theorem.sampling_tables import draw_known, statistics
+from diffusion2.research.theorem.sampling_tables import ROLLBACKS, Rollback, draw_known, statistics
+from diffusion2.research.theorem.sampling_tables import make_schedule as schedule_of
 from diffusion2.sampling.joint import JointSchedule
 from diffusion2.sampling.schedule import karras_sigmas
 
 VIEWS, FRAMES = 3, 4
 WITHIN = 5.0  # standard errors; of about a hundred numbers none is further off by chance
-ROLLBACKS: tuple[Rollback, ...] = ("none", "published", "variance-preserving")
 
 
 def make_matrix(references: bool = True) -> GaussianMatrix:
@@ -27,18 +27,19 @@ def make_matrix(references: bool = True) -> GaussianMatrix:
     return GaussianMatrix(additive(view, time), references)
 
 
-def make_schedule(steps: int = 50, weight: float = 0.5, rollback_steps: int = 5) -> JointSchedule:
-    return JointSchedule(karras_sigmas(steps), torch.full((steps, VIEWS), weight), rollback_steps)
+def make_schedule(rollback: Rollback, steps: int = 50, weight: float = 0.5) -> JointSchedule:
+    sampling = SamplingSettings(steps=steps, sigma_max=700, rollback_steps=5, multiview_weight=weight)
+    return schedule_of(sampling, VIEWS, rollback)
 
 
 @pytest.mark.parametrize("references", [False, True])
 @pytest.mark.parametrize("rollback", ROLLBACKS)
 def test_4096_samples_have_the_moments_of_the_composed_sampler(rollback: Rollback, references: bool) -> None:
-    matrix, schedule = make_matrix(references), make_schedule(weight=0.35)
+    matrix, schedule = make_matrix(references), make_schedule(rollback, weight=0.35)
     known = draw_known(matrix, seed=1)
-    samples = sample(matrix, schedule, known, "eq5", rollback)
+    samples = sample(matrix, schedule, known)
     assert samples.shape == (VIEWS * FRAMES, 4096)
-    assert largest_deviation(samples, propagate(matrix, schedule, "eq5", rollback), known) < WITHIN
+    assert largest_deviation(samples, propagate(matrix, schedule), known) < WITHIN
     # the truth is something else: this is what composing costs
     assert largest_deviation(samples, Moments(*matrix.posterior()), known) > 3 * WITHIN
 
@@ -46,28 +47,32 @@ def test_4096_samples_have_the_moments_of_the_composed_sampler(rollback: Rollbac
 @pytest.mark.parametrize("references", [False, True])
 def test_with_the_true_score_samples_have_the_true_mean_and_covariance(references: bool) -> None:
     # 1000 Euler steps: what is left of the discretisation is under the sampling error of 4096 samples
-    matrix, schedule = make_matrix(references), make_schedule(steps=1000, rollback_steps=0)
+    matrix, schedule = make_matrix(references), make_schedule("none", steps=1000)
     known = draw_known(matrix, seed=2)
-    samples = sample(matrix, schedule, known, "joint", "none")
+    samples = sample(matrix, schedule, known, "joint")
     assert largest_deviation(samples, Moments(*matrix.posterior()), known) < WITHIN
 
 
-def test_published_rollbacks_scale_the_covariance_and_relate_no_cells() -> None:
+def test_variance_reducing_rollbacks_scale_the_covariance_and_relate_no_cells() -> None:
     """Where rollbacks happen the priors see only noise, so they do the same as less noise to start from."""
-    matrix, schedule = make_matrix(), make_schedule()
-    sigmas = schedule.sigmas.double()
+    matrix, schedules = make_matrix(), [make_schedule(rollback) for rollback in ROLLBACKS]
+    sigmas = schedules[0].sigmas.double()
     share = 1.0
     for ratio in (sigmas[1:6] / sigmas[:5]).tolist():
         share = share * ratio**2 + (1 - ratio) ** 2
     assert 0.3 < share < 0.35
     for composition in ("joint", "eq5"):
-        without = propagate(matrix, schedule, composition, "none")
-        published = propagate(matrix, schedule, composition, "published")
-        preserving = propagate(matrix, schedule, composition, "variance-preserving")
+        without, reducing, preserving = (propagate(matrix, s, composition) for s in schedules)
         # 1 %: at sigma 270 and above the priors know 1e-5 of the latents
-        assert torch.allclose(published.covariance, share * without.covariance, rtol=0.01, atol=1e-4)
+        assert torch.allclose(reducing.covariance, share * without.covariance, rtol=0.01, atol=1e-4)
         assert torch.allclose(preserving.covariance, without.covariance, rtol=0.01, atol=1e-4)
-        assert torch.allclose(published.mean, without.mean, atol=1e-3)
+        assert torch.allclose(reducing.mean, without.mean, atol=1e-3)
+
+
+def test_the_closed_form_is_that_of_euler_steps() -> None:
+    schedule = JointSchedule(karras_sigmas(5), torch.full((5, VIEWS), 0.5), solver="dpmpp-2m")
+    with pytest.raises(InputError, match="Euler"):
+        propagate(make_matrix(), schedule)
 
 
 def test_eq_5_loses_half_of_what_relates_neighbours_and_eq_3_keeps_it() -> None:
@@ -75,9 +80,7 @@ def test_eq_5_loses_half_of_what_relates_neighbours_and_eq_3_keeps_it() -> None:
     matrix = GaussianMatrix(separable(view, time))
     schedule = JointSchedule(karras_sigmas(50), torch.full((50, 6), 0.5))
     truth = statistics(matrix.posterior()[1], 6, 6)
-    composed, theorem = (
-        statistics(propagate(matrix, schedule, c, "none").covariance, 6, 6) for c in ("eq5", "eq3")
-    )
+    composed, theorem = (statistics(propagate(matrix, schedule, c).covariance, 6, 6) for c in ("eq5", "eq3"))
     assert truth.view == pytest.approx(0.717, abs=1e-3)
     assert composed.view < 0.6 * truth.view
     assert composed.diagonal < 0.4 * truth.diagonal

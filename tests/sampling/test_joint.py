@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffusion2.config import SamplingSettings
 from diffusion2.errors import InputError, NumericalError
 from diffusion2.priors.gaussian import GaussianPrior
+from diffusion2.sampling.composition import multiview_weights
 from diffusion2.sampling.joint import JointSchedule, State, compose, sample_joint
 from diffusion2.sampling.noise import CellNoise
 from diffusion2.sampling.parallel import Sequences, Workers
@@ -194,7 +196,7 @@ def test_noise_put_back_is_the_papers() -> None:
 
 def test_noise_that_preserves_the_level_restores_it() -> None:
     weights = torch.zeros(2, 1)
-    schedule = JointSchedule(torch.tensor([4.0, 1.0, 0.0]), weights, 1, rollback_noise="preserving")
+    schedule = JointSchedule(torch.tensor([4.0, 1.0, 0.0]), weights, 1, rollback_noise="variance-preserving")
     seen = follow_zero(schedule, [1.0, 10.0])
     assert seen[0][1] == pytest.approx((math.sqrt(17) / 4 + math.sqrt(15) * 10) / 4)
 
@@ -269,6 +271,41 @@ def test_schedules_whose_parts_do_not_fit_are_refused() -> None:
         JointSchedule(sigmas, torch.zeros(3, 2))
     with pytest.raises(InputError, match="rollback_steps"):
         JointSchedule(sigmas, torch.zeros(4, 2), rollback_steps=5)
+    for name, wrong in (("solver", "heun"), ("rollback_noise", "reduced"), ("sigmas", [4.0, 1.0, 0.0])):
+        with pytest.raises(InputError, match=f"{name} must be"):
+            JointSchedule(**{"sigmas": sigmas, "weights": torch.zeros(4, 2), name: wrong})
+
+
+def test_the_schedule_of_settings_has_all_that_they_say() -> None:
+    settings = SamplingSettings(
+        steps=5,
+        sigma_min=0.1,
+        sigma_max=9.0,
+        rho=3.0,
+        solver="dpmpp-2m",
+        rollback_steps=2,
+        rollback_noise="variance-preserving",
+        reference_noise_kept=0.9,
+        multiview_weight=0.8,
+        weight_schedule="linear",
+        last_multiview_weight=0.2,
+        feature_reuse=2,
+    )
+    schedule = JointSchedule.from_settings(settings, 3)
+    assert torch.equal(schedule.sigmas, karras_sigmas(5, 0.1, 9.0, 3.0))
+    assert torch.equal(schedule.weights, multiview_weights(settings, 3))
+    assert (schedule.rollback_steps, schedule.rollback_noise) == (2, "variance-preserving")
+    assert (schedule.solver, schedule.feature_reuse, schedule.noise_kept) == ("dpmpp-2m", 2, 1.0)
+
+
+@pytest.mark.parametrize(("alone", "weight"), [("video", 0.0), ("multiview", 1.0)])
+def test_a_reference_is_sampled_by_one_prior_without_rollbacks(alone, weight) -> None:
+    settings = SamplingSettings(steps=4, rollback_steps=2, reference_noise_kept=0.9, feature_reuse=3)
+    schedule = JointSchedule.from_settings(settings, 2, alone)
+    assert torch.equal(schedule.weights, torch.full((4, 2), weight))
+    assert (schedule.rollback_steps, schedule.noise_kept, schedule.feature_reuse) == (0, 0.9, 1)
+    with pytest.raises(InputError, match="views must lie between 1"):
+        JointSchedule.from_settings(settings, 0)
 
 
 def test_composition_is_the_weighted_sum_of_both_estimates(matrix: GaussianMatrix) -> None:

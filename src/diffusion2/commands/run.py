@@ -3,18 +3,17 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, Suppress, arg
 
 from diffusion2.commands.terminal import Terminal
-from diffusion2.config import GenerateSettings, InputSettings, ReconstructionSettings
+from diffusion2.config import GenerateSettings, InputSettings, PresetName, ReconstructionSettings
 from diffusion2.runs.source import Source
 
 if TYPE_CHECKING:
     from diffusion2.runs.run_folder import RunFolder
 
-PresetName = Literal["mini", "paper", "released", "fast"]
 SHORT = {
     "--elevation": ("--elevation-deg",),
     "--azimuths": ("--azimuths-deg",),

@@ -55,8 +55,6 @@ class Train:
             raise InputError(
                 f"there is no {self.assets / 'PROVENANCE.tsv'}: give a folder of models with --assets"
             )
-        if min(self.minutes, self.rate) <= 0 or self.threads < 1 or self.batch < 1:
-            raise InputError("minutes and rate must be positive, threads and batch at least 1")
         loop = LoopSettings(self.minutes, self.evaluate_minutes, self.anneal_minutes, self.rate)
         settings = TrainSettings(self.part, self.assets, cache, loop, self.threads, self.device, self.batch)
         with Terminal() as terminal:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 
+from diffusion2.config import Between, Settings
 from diffusion2.errors import InputError
 from diffusion2.evaluation.alignment import (
     align,
@@ -44,7 +45,7 @@ _RENDERED_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
-class PairingSettings:
+class PairingSettings(Settings):
     """How a result and a reference are brought together.
 
     Attributes:
@@ -59,7 +60,7 @@ class PairingSettings:
     protocol: Literal["matrix", "paper"] = "matrix"
     source: Literal["auto", "matrix", "asset"] = "auto"
     resample: bool = False
-    azimuths_deg: tuple[float, ...] = ()
+    azimuths_deg: tuple[Annotated[float, Between(-720, 720)], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Asset4D:
             "metadata": json.dumps(self.metadata),
         }
         if self.deformation is not None:
-            header["deformation"] = json.dumps(self.deformation.settings.to_dict())
+            header["deformation"] = json.dumps(asdict(self.deformation.settings))
         try:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(save(tensors, header))
@@ -175,7 +175,7 @@ def _unflatten(header: dict[str, str], tensors: dict[str, Tensor]) -> Asset4D:
         if tensors:
             raise ValueError(f"unexpected tensor {next(iter(tensors))}")
         return Asset4D(gaussians, None, metadata)
-    settings = DeformationSettings(**json.loads(header["deformation"]))
+    settings = DeformationSettings.from_dict(json.loads(header["deformation"]), "deformation.")
     with torch.device("meta"):
         field_ = DeformationField(settings)
     state = {name.removeprefix(_DEFORMATION): tensor for name, tensor in tensors.items()}

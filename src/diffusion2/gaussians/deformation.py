@@ -1,12 +1,13 @@
 """The deformation field: a small network that moves every Gaussian at a continuous time."""
 
 import math
-from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from diffusion2.config import Between, Settings, check_range
 from diffusion2.errors import InputError
 from diffusion2.gaussians.posing import Blend, follow_nearest, follow_own, pose
 
@@ -29,14 +30,14 @@ class DeformationOutput(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DeformationSettings:
+class DeformationSettings(Settings):
     """Size of the network; the defaults are those of the paper's stage 2 (8 layers of 256).
 
     Attributes:
-        depth: number of hidden layers, 1 to 64.
-        width: units of a hidden layer, 1 to 4096.
-        position_frequencies: octaves of the encoding of a position, 0 to 24.
-        time_frequencies: octaves of the encoding of the time, 0 to 24. The highest one swings
+        depth: number of hidden layers.
+        width: units of a hidden layer.
+        position_frequencies: octaves of the encoding of a position.
+        time_frequencies: octaves of the encoding of the time. The highest one swings
             2^(n-2) times over the sequence; more than half as many swings as there are frames can only
             flicker between the frames.
         time_layer: hidden layer, from 0, at which the time enters. The layers before it are computed once
@@ -47,30 +48,17 @@ class DeformationSettings:
         scales: whether Gaussians change their sizes, too, for what is stretched or hides itself.
     """
 
-    depth: int = 8
-    width: int = 256
-    position_frequencies: int = 10
-    time_frequencies: int = 6
-    time_layer: int = 0
-    nodes: int = 0
+    depth: Annotated[int, Between(1, 64)] = 8
+    width: Annotated[int, Between(1, 4096)] = 256
+    position_frequencies: Annotated[int, Between(0, 24)] = 10
+    time_frequencies: Annotated[int, Between(0, 24)] = 6
+    time_layer: Annotated[int, Between(0, 63)] = 0
+    nodes: Annotated[int, Between(0, 1_000_000)] = 0
     scales: bool = False
 
-    def __post_init__(self) -> None:
-        """Refuse sizes that no one means."""
-        limits = {
-            "depth": (1, 64),
-            "width": (1, 4096),
-            "position_frequencies": (0, 24),
-            "time_frequencies": (0, 24),
-            "time_layer": (0, self.depth - 1 if isinstance(self.depth, int) else 0),
-            "nodes": (0, 1_000_000),
-        }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
-                raise InputError(f"deformation {name} is a whole number in {low}..{high}, not {value!r}")
-        if not isinstance(self.scales, bool):
-            raise InputError(f"deformation scales is true or false, not {self.scales!r}")
+    def check_together(self) -> None:
+        """Refuse a time that enters behind the last layer."""
+        check_range("time_layer", self.time_layer, 0, self.depth - 1)
 
     @property
     def position_layers(self) -> tuple[int, ...]:
@@ -82,10 +70,6 @@ class DeformationSettings:
         """The layers that see the encoding of the time."""
         again = self.depth > SKIP_AFTER > self.time_layer
         return (self.time_layer, SKIP_AFTER) if again else (self.time_layer,)
-
-    def to_dict(self) -> dict[str, int]:
-        """Give the sizes as plain numbers, for a file's metadata."""
-        return asdict(self)
 
 
 class DeformationField(nn.Module):

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.weights.packaged import find_packaged_file
 
-NETWORKS = ("lpips_alex", "lpips_vgg", "clip", "i3d")
+Network = Literal["lpips_alex", "lpips_vgg", "clip", "i3d"]
+NETWORKS: tuple[Network, ...] = get_args(Network)
 NOT_ASKED = "not asked for"
 
 

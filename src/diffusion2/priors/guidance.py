@@ -6,19 +6,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffusion2.config import check_range
+
 
 def constant_scale(length: int, scale: float) -> Tensor:
-    """Give the same scale for each of `length` images, (length,)."""
+    """Take the same scale for each of `length` images, (length,)."""
     return torch.full((length,), float(scale))
 
 
 def linear_scale(length: int, first: float, last: float) -> Tensor:
-    """Give scales that grow from the first to the last image, (length,): SVD's 1.5 to 3."""
+    """Make scales that grow from the first to the last image, (length,): SVD's 1.5 to 3."""
     return torch.linspace(first, last, length)
 
 
 def triangle_scale(length: int, low: float, high: float) -> Tensor:
-    """Give scales that rise to the middle of an orbit and fall again, (length,): SV3D's 1, 2.5, 1."""
+    """Make scales that rise to the middle of an orbit and fall again, (length,): SV3D's 1, 2.5, 1."""
     rise = 1 - (2 * torch.linspace(0, 1, length) - 1).abs()
     return low + (high - low) * rise
 
@@ -36,6 +38,10 @@ class Guidance:
     scales: Tensor
     sigma_low: float = 0.0
     sigma_high: float = math.inf
+
+    def __post_init__(self) -> None:
+        """Refuse levels between which it never acts."""
+        check_range("sigma_low", self.sigma_low, 0, self.sigma_high)
 
     def acts_at(self, sigma: float) -> bool:
         """Say whether the unconditional estimate matters at this noise level."""

@@ -98,7 +98,7 @@ def _make_field(
         settings.deformation_width,
         settings.position_frequencies,
         settings.time_frequencies,
-        min(settings.time_layer, settings.deformation_depth - 1),
+        settings.time_layer,
         len(nodes),
         settings.deformation_scales,
     )

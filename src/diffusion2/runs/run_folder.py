@@ -212,12 +212,28 @@ class RunFolder:
         return config
 
     def read_settings(self) -> GenerateSettings:
-        """Read the settings this run was started with."""
-        return settings_from_dict(self.read_config()["settings"])
+        """Read the settings this run was started with.
+
+        Raises:
+            AssetFormatError: `config.json` is missing or not JSON.
+            InputError: it has a setting that is unknown to this version, or a value that does not fit.
+        """
+        try:
+            return settings_from_dict(self.read_config()["settings"])
+        except InputError as error:
+            raise InputError(f"{self.config_path}: {error}") from error
 
     def read_source(self) -> Source:
-        """Read what this run started from."""
-        return recorded_source(self.read_input())
+        """Read what this run started from.
+
+        Raises:
+            AssetFormatError: `config.json` is missing or not JSON.
+            InputError: it has a setting that is unknown to this version, or a value that does not fit.
+        """
+        try:
+            return recorded_source(self.read_input())
+        except InputError as error:
+            raise InputError(f"{self.config_path}: {error}") from error
 
     def read_input(self) -> dict[str, Any]:
         """Read the record of what this run started from; empty where another program wrote the folder."""

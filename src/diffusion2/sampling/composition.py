@@ -13,7 +13,7 @@ from diffusion2.config import SamplingSettings
 
 
 def multiview_weights(settings: SamplingSettings, views: int) -> Tensor:
-    """Give the multi-view prior's weight for each step and view.
+    """Compute the multi-view prior's weight for each step and view.
 
     Args:
         settings: the weight at the first step, at the last, the form of the way between them, and whether
@@ -34,7 +34,7 @@ def multiview_weights(settings: SamplingSettings, views: int) -> Tensor:
 
 
 def _passed(steps: int, form: str) -> Tensor:
-    """Give how far each step is on the way from the first weight (0) to the last (1), (steps,)."""
+    """Compute how far each step is on the way from the first weight (0) to the last (1), (steps,)."""
     time = torch.linspace(0, 1, steps, dtype=torch.float64)
     if form == "linear":
         return time
@@ -47,7 +47,7 @@ def _passed(steps: int, form: str) -> Tensor:
 
 
 def view_factor(views: int) -> Tensor:
-    """Give the released code's share of the composition per view, (V,) float64.
+    """Compute the released code's share of the composition per view, (V,) float64.
 
     `1 - 0.75·(1 - ½(1 + cos(2π(k + 1)/(V/2))))`: 1 at the reference view and behind the object, 0.25 at its
     sides, where the rest of the weight goes to the multi-view prior.

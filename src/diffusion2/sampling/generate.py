@@ -13,12 +13,10 @@ from diffusion2.events import Report, ignore, stage
 from diffusion2.image_matrix import Conditions, view_cameras
 from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
 from diffusion2.priors.prior import PriorPair
-from diffusion2.sampling.composition import multiview_weights
 from diffusion2.sampling.joint import JointSchedule, Progress, State, sample_joint
 from diffusion2.sampling.mirroring import mirroring
 from diffusion2.sampling.noise import MATRIX, REFERENCE_VIDEO, REFERENCE_VIEWS, CellNoise
 from diffusion2.sampling.parallel import Sequences, Workers, available_cores
-from diffusion2.sampling.schedule import karras_sigmas
 
 OnCheckpoint = Callable[[int, dict[str, Tensor]], None]
 
@@ -35,7 +33,7 @@ def sample_references(
         pair: the priors.
         conditions: the picture, and what else is known.
         settings: V, F, the elevation, the seed and how to sample.
-        report: hears of the stage "references", whose units are steps of either.
+        report: takes the events of the stage "references", whose units are steps of either.
 
     Returns:
         The conditions with video (F, 3, H, W) and views (V, 3, H, W), float32 in [0, 1]; the picture itself
@@ -90,7 +88,7 @@ def sample_matrix(
         pair: the priors.
         conditions: with video and views.
         settings: V, F, the elevation, the seed and how to sample.
-        report: hears of the stage "matrix", whose units are evaluations of the matrix.
+        report: takes the events of the stage "matrix", whose units are evaluations of the matrix.
         on_checkpoint: called with (steps done, state) every `checkpoint_every` steps, or soon after, when the
             next step needs no features of earlier ones.
         start: what `on_checkpoint` got, to go on from; the result is the same to the bit.
@@ -106,7 +104,7 @@ def sample_matrix(
     assert conditions.video is not None
     assert conditions.views is not None
     sampling = settings.sampling
-    schedule = _matrix_schedule(settings)
+    schedule = JointSchedule.from_settings(sampling, settings.views)
     pair = mirrored(pair, settings)
     if sampling.feature_reuse > 1:
         pair = pair.reusing_features(schedule.fresh_sigmas)
@@ -140,7 +138,7 @@ def decode_matrix(pair: PriorPair, latents: Tensor, report: Report = ignore, thr
     Args:
         pair: whose codec.
         latents: (V, F, C, h, w).
-        report: hears of the stage "decode", whose units are rows.
+        report: takes the events of the stage "decode", whose units are rows.
         threads: rows at once; 0: one per core on a CPU.
 
     Returns:
@@ -156,12 +154,13 @@ def decode_matrix(pair: PriorPair, latents: Tensor, report: Report = ignore, thr
 
 
 def mirrored(pair: PriorPair, settings: GenerateSettings) -> PriorPair:
-    """Give the pair that sees mirror images where the settings want that.
+    """Make the pair see mirror images where the settings want that.
 
     Raises:
         InputError: its latents can't be mirrored.
     """
-    return mirroring(pair, _matrix_schedule(settings).alternate_sigmas) if settings.sampling.mirror else pair
+    schedule = JointSchedule.from_settings(settings.sampling, settings.views)
+    return mirroring(pair, schedule.alternate_sigmas) if settings.sampling.mirror else pair
 
 
 def video_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings) -> Sequences:
@@ -208,22 +207,6 @@ def _guidance(scales: Tensor, sampling: SamplingSettings) -> Guidance:
     return Guidance(scales, sampling.guidance_sigma_low, sampling.guidance_sigma_high)
 
 
-def _matrix_schedule(settings: GenerateSettings) -> JointSchedule:
-    sampling = settings.sampling
-    return JointSchedule(
-        _sigmas(sampling),
-        multiview_weights(sampling, settings.views),
-        sampling.rollback_steps,
-        sampling.rollback_noise,
-        sampling.solver,
-        sampling.feature_reuse,
-    )
-
-
-def _sigmas(sampling: SamplingSettings) -> Tensor:
-    return karras_sigmas(sampling.steps, sampling.sigma_min, sampling.sigma_max, sampling.rho)
-
-
 def _workers(settings: GenerateSettings) -> Workers:
     return Workers(settings.sampling.batch_size, settings.sampling.threads)
 
@@ -245,14 +228,9 @@ class _Reference:
     noise: CellNoise
 
     def sample(self, sampling: SamplingSettings, progress: Progress) -> Tensor:
-        """Give its latents, (T, C, h, w)."""
-        weights = torch.full((sampling.steps, self.noise.shape[0]), 0.0 if self.columns is None else 1.0)
-        schedule = JointSchedule(
-            _sigmas(sampling),
-            weights,
-            solver=sampling.solver,
-            noise_kept=sampling.reference_noise_kept,
-        )
+        """Sample its latents, (T, C, h, w)."""
+        alone = "video" if self.columns is None else "multiview"
+        schedule = JointSchedule.from_settings(sampling, self.noise.shape[0], alone)
         return sample_joint(self.rows, self.columns, self.noise, schedule, Workers(), progress).flatten(0, 1)
 
 
@@ -261,12 +239,12 @@ def _share(progress: Progress, jobs: int) -> list[Progress]:
     counts, lock = [0] * jobs, Lock()
 
     def listener(job: int) -> Progress:
-        def told(done: int, total: int, detail: str) -> None:
+        def listen(done: int, total: int, detail: str) -> None:
             with lock:
                 counts[job] = done
                 progress(sum(counts), jobs * total, detail)
 
-        return told
+        return listen
 
     return [listener(job) for job in range(jobs)]
 

@@ -1,23 +1,33 @@
 """Algorithm 1: joint denoising of the image matrix by two priors, with variance-reducing sampling."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
+from diffusion2.config import (
+    Between,
+    RollbackNoise,
+    SamplingSettings,
+    Solver,
+    check_range,
+    conform_fields,
+)
 from diffusion2.errors import InputError, NumericalError
+from diffusion2.sampling.composition import multiview_weights
 from diffusion2.sampling.parallel import Sequences, Workers
-from diffusion2.sampling.schedule import extrapolate
+from diffusion2.sampling.schedule import extrapolate, karras_sigmas
 
 State = Mapping[str, Tensor]
 """What the sampler goes on from: "latents" and, for a multistep solver, its last "estimate"."""
 OnStep = Callable[[int, State], None]
-"""Told (steps done, state)."""
+"""Called with (steps done, state)."""
 Progress = Callable[[int, int, str], None]
-"""Told (evaluations done, in all, what was done last)."""
+"""Called with (evaluations done, in all, what was done last)."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +38,8 @@ class JointSchedule:
         sigmas: (steps + 1,) falling noise levels, the last one 0.
         weights: (steps, V), weight of the multi-view prior.
         rollback_steps: N_r, in so many first steps noise is put back once and the step repeated.
-        rollback_noise: how much: "reduced", `sigma_i - sigma_{i+1}`, as Algorithm 1 has it; or "preserving",
-            `sqrt(sigma_i² - sigma_{i+1}²)`, which restores the noise level sigma_i.
+        rollback_noise: how much: "variance-reducing", `sigma_i - sigma_{i+1}`, as Algorithm 1 has it; or
+            "variance-preserving", `sqrt(sigma_i² - sigma_{i+1}²)`, which restores the noise level sigma_i.
         solver: "euler", as in the paper; or "dpmpp-2m", which corrects each step by the estimate before it.
         noise_kept: share of the next level's noise that a step leaves. Below 1 it takes off what is left of
             earlier noise where priors, which know less noise at that level from their training, don't.
@@ -40,30 +50,57 @@ class JointSchedule:
     sigmas: Tensor
     weights: Tensor
     rollback_steps: int = 0
-    rollback_noise: Literal["reduced", "preserving"] = "reduced"
-    solver: Literal["euler", "dpmpp-2m"] = "euler"
-    feature_reuse: int = 1
-    noise_kept: float = 1.0
+    rollback_noise: RollbackNoise = "variance-reducing"
+    solver: Solver = "euler"
+    feature_reuse: Annotated[int, Between(1, 100)] = 1
+    noise_kept: Annotated[float, Between(1e-6, 1)] = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse parts that do not belong together."""
+        """Refuse values outside their ranges, and parts that do not belong together."""
+        conform_fields(self)
         steps = len(self.sigmas) - 1
         if steps < 1 or self.weights.ndim != 2 or len(self.weights) != steps:
             raise InputError(f"{steps} steps need weights ({steps}, V), not {tuple(self.weights.shape)}")
-        if not 0 <= self.rollback_steps <= steps:
-            raise InputError(f"rollback_steps must lie between 0 and {steps}, not {self.rollback_steps}")
-        if not 0 < self.noise_kept <= 1:
-            raise InputError(f"noise_kept must lie above 0 and at most at 1, not {self.noise_kept}")
+        check_range("rollback_steps", self.rollback_steps, 0, steps)
+
+    @classmethod
+    def from_settings(
+        cls, settings: SamplingSettings, views: int, alone: Literal["video", "multiview"] | None = None
+    ) -> "JointSchedule":
+        """Build the schedule that settings describe.
+
+        Args:
+            settings: noise levels, weights, rollbacks, solver.
+            views: V, rows of the matrix.
+            alone: the one prior that samples a reference. There is nothing to reconcile then: no rollbacks,
+                and no features kept, but `reference_noise_kept`. None for the matrix.
+
+        Raises:
+            InputError: there are no views.
+        """
+        check_range("views", views, 1, math.inf)
+        sigmas = karras_sigmas(settings.steps, settings.sigma_min, settings.sigma_max, settings.rho)
+        if alone is not None:
+            weights = torch.full((settings.steps, views), 1.0 if alone == "multiview" else 0.0)
+            return cls(sigmas, weights, solver=settings.solver, noise_kept=settings.reference_noise_kept)
+        return cls(
+            sigmas,
+            multiview_weights(settings, views),
+            settings.rollback_steps,
+            settings.rollback_noise,
+            settings.solver,
+            settings.feature_reuse,
+        )
 
     @property
     def steps(self) -> int:
-        """Give the number of steps."""
+        """The number of steps."""
         return len(self.sigmas) - 1
 
     def rollback_scale(self, step: int) -> float:
-        """Give the standard deviation of the noise that is put back in a step."""
+        """Compute the standard deviation of the noise that is put back in a step."""
         sigma, below = float(self.sigmas[step]), float(self.sigmas[step + 1])
-        return sigma - below if self.rollback_noise == "reduced" else (sigma**2 - below**2) ** 0.5
+        return sigma - below if self.rollback_noise == "variance-reducing" else (sigma**2 - below**2) ** 0.5
 
     def is_fresh(self, step: int) -> bool:
         """Say whether a step uses nothing that priors kept of earlier ones, so that a run can go on there."""
@@ -71,17 +108,17 @@ class JointSchedule:
 
     @property
     def fresh_sigmas(self) -> frozenset[float]:
-        """Give the noise levels of the steps that are fresh."""
+        """The noise levels of the steps that are fresh."""
         return frozenset(float(self.sigmas[step]) for step in range(self.steps) if self.is_fresh(step))
 
     @property
     def alternate_sigmas(self) -> frozenset[float]:
-        """Give the noise levels of every second fresh step, and of those that use what priors kept there."""
+        """The noise levels of every second fresh step, and of those that use what priors kept there."""
         fresh = accumulate(self.is_fresh(step) for step in range(self.steps))
         return frozenset(float(self.sigmas[step]) for step, count in enumerate(fresh) if count % 2 == 0)
 
     def evaluations(self, start: int = 0) -> int:
-        """Give the number of evaluations of the matrix from a step on."""
+        """Count the evaluations of the matrix from a step on."""
         return self.steps - start + max(0, self.rollback_steps - start)
 
 

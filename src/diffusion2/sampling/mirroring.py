@@ -24,11 +24,11 @@ class MirroredCondition:
     mirrored: Condition
 
     def __len__(self) -> int:
-        """Give the number of sequences."""
+        """Count the sequences."""
         return len(self.plain)
 
     def __getitem__(self, sequences: slice) -> "MirroredCondition":
-        """Give the condition of some of the sequences."""
+        """Select the condition of some of the sequences."""
         return MirroredCondition(self.plain[sequences], self.mirrored[sequences])
 
 
@@ -45,7 +45,7 @@ class _MirroringPrior:
         self._prior, self._sigmas, self._mirror = prior, sigmas, mirror
 
     def reusing_features(self, fresh: frozenset[float]) -> Any:
-        """Give this prior with features kept between noise levels that are all mirrored, or all not."""
+        """Make this prior one with features kept between noise levels that are all mirrored, or all not."""
         return type(self)(self._prior.reusing_features(fresh), self._sigmas, self._mirror)
 
     def denoise(self, latents: Tensor, sigma: float, condition: MirroredCondition) -> Tensor:
@@ -58,26 +58,26 @@ class _MirroringPrior:
 
 
 class _MirroringVideoPrior(_MirroringPrior):
-    def prepare(self, pictures: Tensor, guidance: Guidance, **told: Any) -> MirroredCondition:
+    def prepare(self, pictures: Tensor, guidance: Guidance, **conditioning: Any) -> MirroredCondition:
         """Prepare what N videos are conditioned on; see `VideoPrior.prepare`."""
         sides = (pictures, pictures.flip(-1))
-        return MirroredCondition(*(self._prior.prepare(side, guidance, **told) for side in sides))
+        return MirroredCondition(*(self._prior.prepare(side, guidance, **conditioning) for side in sides))
 
 
 class _MirroringMultiviewPrior(_MirroringPrior):
     def prepare(
-        self, pictures: Tensor, cameras: Cameras, guidance: Guidance, **told: Any
+        self, pictures: Tensor, cameras: Cameras, guidance: Guidance, **conditioning: Any
     ) -> MirroredCondition:
         """Prepare what N orbits are conditioned on; see `MultiviewPrior.prepare`."""
         turned = replace(guidance, scales=_turn_around(guidance.scales, 0))
         return MirroredCondition(
-            self._prior.prepare(pictures, cameras, guidance, **told),
-            self._prior.prepare(pictures.flip(-1), cameras.mirrored(), turned, **told),
+            self._prior.prepare(pictures, cameras, guidance, **conditioning),
+            self._prior.prepare(pictures.flip(-1), cameras.mirrored(), turned, **conditioning),
         )
 
 
 def mirroring(pair: PriorPair, sigmas: frozenset[float]) -> PriorPair:
-    """Give a pair whose priors see sequences mirrored at these noise levels.
+    """Make a pair whose priors see sequences mirrored at these noise levels.
 
     Raises:
         InputError: the pair's latents can't be mirrored.
@@ -95,5 +95,5 @@ def mirroring(pair: PriorPair, sigmas: frozenset[float]) -> PriorPair:
 
 
 def _turn_around(views: Tensor, dim: int) -> Tensor:
-    """Give views in the order of `Cameras.mirrored`: the other way around, the last where it is."""
+    """Put views in the order of `Cameras.mirrored`: the other way around, the last where it is."""
     return torch.cat([views.narrow(dim, 0, views.shape[dim] - 1).flip(dim), views.narrow(dim, -1, 1)], dim)

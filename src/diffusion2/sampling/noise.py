@@ -25,7 +25,7 @@ class CellNoise:
         self.seed, self.shape, self.stream = seed, shape, stream
 
     def __call__(self, draw: int) -> Tensor:
-        """Give the whole matrix of one draw, (V, F, C, h, w) float32. Draw 0 is where sampling starts."""
+        """Draw the noise of the whole matrix, (V, F, C, h, w) float32. Draw 0 is where sampling starts."""
         out = np.empty(self.shape, np.float32)
         for view in range(self.shape[0]):
             for frame in range(self.shape[1]):
@@ -33,7 +33,7 @@ class CellNoise:
         return torch.from_numpy(out)
 
     def cell(self, view: int, frame: int, draw: int) -> np.ndarray:
-        """Give one cell's noise, (C, h, w) float32."""
+        """Draw one cell's noise, (C, h, w) float32."""
         # the lowest word counts on within a cell: 2^64 blocks of four numbers, never into another cell
         counter = np.array([0, view, frame, draw], np.uint64)
         bits = np.random.Philox(key=np.array([self.seed, self.stream], np.uint64), counter=counter)

@@ -97,5 +97,5 @@ class Workers:
 
 
 def available_cores() -> int:
-    """Give the number of cores this process may use."""
+    """Count the cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

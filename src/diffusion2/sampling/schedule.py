@@ -10,7 +10,7 @@ from diffusion2.errors import InputError
 
 
 def karras_sigmas(steps: int, sigma_min: float = 0.002, sigma_max: float = 700.0, rho: float = 7.0) -> Tensor:
-    """Give the noise levels of Karras et al. (2022), eq. 5: from sigma_max to sigma_min, then 0.
+    """Compute the noise levels of Karras et al. (2022), eq. 5: from sigma_max to sigma_min, then 0.
 
     Args:
         steps: N, at least 1.
@@ -36,7 +36,7 @@ def karras_sigmas(steps: int, sigma_min: float = 0.002, sigma_max: float = 700.0
 
 
 def extrapolate(earlier: Tensor, estimate: Tensor, sigmas: Sequence[float]) -> Tensor:
-    """Give the estimate towards which a step of DPM-Solver++(2M) goes (Lu et al., 2022, Algorithm 2).
+    """Compute the estimate towards which a step of DPM-Solver++(2M) goes (Lu et al., 2022, Algorithm 2).
 
     Euler's step is exact where the estimate stays the same. So the estimate is taken at the step's middle, on
     the line through the last two over `-ln sigma`: with it, Euler's step is of second order.

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from diffusion2.atomic_files import atomic_path
+from diffusion2.config import Between, Settings
 from diffusion2.errors import NumericalError, WeightsError
 from diffusion2.events import Report, stage
 from diffusion2.exporters import write_contact_sheet
@@ -64,7 +65,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class LoopSettings:
+class LoopSettings(Settings):
     """How long to train and how often to look.
 
     Attributes:
@@ -76,11 +77,11 @@ class LoopSettings:
         seed: of all draws.
     """
 
-    minutes: float
-    evaluate_minutes: float = 10.0
-    anneal_minutes: float = 0.0
-    rate: float = 1.0
-    seed: int = 0
+    minutes: Annotated[float, Between(1e-4, 1e6)]
+    evaluate_minutes: Annotated[float, Between(0, 1e6)] = 10.0
+    anneal_minutes: Annotated[float, Between(0, 1e6)] = 0.0
+    rate: Annotated[float, Between(1e-6, 1e3)] = 1.0
+    seed: Annotated[int, Between(0, 2**63 - 1)] = 0
 
 
 class Trainer:

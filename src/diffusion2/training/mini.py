@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from diffusion2.atomic_files import atomic_path
+from diffusion2.config import Between, Settings
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report, ignore
 from diffusion2.priors.devices import choose_device
@@ -40,7 +41,7 @@ DEFAULT_CACHE = Path.home() / ".cache" / "diffusion2" / "mini"
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Settings):
     """What is trained, on what, where it is kept and for how long.
 
     Attributes:
@@ -57,9 +58,9 @@ class TrainSettings:
     assets: Path
     cache: Path
     loop: LoopSettings
-    threads: int = 1
+    threads: Annotated[int, Between(1, 1024)] = 1
     device: Literal["cpu", "cuda"] = "cpu"
-    batch: int = BATCH
+    batch: Annotated[int, Between(1, 100_000)] = BATCH
 
 
 def train(settings: TrainSettings, report: Report) -> Path:

@@ -101,7 +101,7 @@ def test_variations_change_what_their_names_say_and_nothing_else():
     assert vary(sampling, METHODS["preset"], 12) == sampling
     assert vary(sampling, METHODS["composed"], 12) == replace(sampling, rollback_steps=0)
     assert vary(sampling, METHODS["composed-vrs"], 12) == sampling
-    preserving = replace(sampling, rollback_noise="preserving")
+    preserving = replace(sampling, rollback_noise="variance-preserving")
     assert vary(sampling, METHODS["composed-preserving"], 12) == preserving
     alone = replace(sampling, multiview_weight=1.0, last_multiview_weight=None, weight_schedule="constant")
     assert vary(sampling, METHODS["multiview-vrs"], 12) == alone

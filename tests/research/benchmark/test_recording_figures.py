@@ -24,6 +24,7 @@ from diffusion2.research.benchmark.recording import expected_noise_left, record
 from diffusion2.research.benchmark.settings import BenchmarkSettings
 from diffusion2.research.benchmark.strips import spread_cells, write_strips
 from diffusion2.sampling import sample_matrix
+from diffusion2.sampling.joint import JointSchedule
 from diffusion2.sampling.schedule import karras_sigmas
 
 from .tiny_bench import FRAMES, SETTINGS, SIZE, VIEWS, disc_truth
@@ -57,17 +58,20 @@ def exact_pair():
 
 
 def test_noise_falls_with_every_rollback_and_then_stays():
-    shares = expected_noise_left([4.0, 3.0, 1.5, 0.0], 2)
+    schedule = JointSchedule(torch.tensor([4.0, 3.0, 1.5, 0.0]), torch.zeros(3, 1), rollback_steps=2)
+    shares = expected_noise_left(schedule)
     first = (0.75**2 + 0.25**2) ** 0.5
     second = (first**2 * 0.5**2 + 0.5**2) ** 0.5
     assert shares == pytest.approx([1, first, first, second, second])
-    assert expected_noise_left([4.0, 3.0, 1.5, 0.0], 2, preserving=True) == pytest.approx([1.0] * 5)
-    assert expected_noise_left([4.0, 3.0, 1.5, 0.0], 0) == [1.0] * 3
+    preserving = replace(schedule, rollback_noise="variance-preserving")
+    assert expected_noise_left(preserving) == pytest.approx([1.0] * 5)
+    assert expected_noise_left(replace(schedule, rollback_steps=0)) == [1.0] * 3
 
 
 def test_the_released_rollbacks_leave_as_little_noise_as_a_prototype_showed():
     """50 steps from 700 and 10 rollbacks: it measured 0.37."""
-    assert expected_noise_left(karras_sigmas(50).tolist(), 10)[-1] == pytest.approx(0.37, abs=0.005)
+    schedule = JointSchedule(karras_sigmas(50), torch.zeros(50, 1), rollback_steps=10)
+    assert expected_noise_left(schedule)[-1] == pytest.approx(0.37, abs=0.005)
 
 
 @pytest.mark.parametrize("name", ["composed", "composed-vrs", "composed-preserving"])
@@ -78,8 +82,7 @@ def test_measured_noise_is_the_expected_one_where_the_priors_know_the_picture(ex
     settings = replace(SETTINGS, sampling=vary(base, METHODS[name], FRAMES))
     evaluations = record(exact_pair, conditions, settings)
     s = settings.sampling
-    sigmas = karras_sigmas(s.steps, s.sigma_min, s.sigma_max, s.rho).tolist()
-    expected = expected_noise_left(sigmas, s.rollback_steps, preserving=name == "composed-preserving")
+    expected = expected_noise_left(JointSchedule.from_settings(s, VIEWS))
     measured = [evaluation.noise_left for evaluation in evaluations]
     # 82,944 numbers: standard error 0.25 %; at the last level the state is float32 around pictures of size 1
     assert measured == pytest.approx(expected, rel=0.012)

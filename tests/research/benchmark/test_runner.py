@@ -231,7 +231,7 @@ def test_a_missing_network_is_named_below_the_table(tmp_path, pair):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tasks": ("text",)}, "no task 'text': choose from image, video, completion"),
+        ({"tasks": ("text",)}, "tasks must be image, video or completion, not 'text'"),
         ({"creatures": ("Unicorn",)}, "no creature 'Unicorn': choose from Wolf"),
         ({"methods": ("best",)}, "no method 'best'"),
         ({"seeds": ()}, "at least one task and one seed"),

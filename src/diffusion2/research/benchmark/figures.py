@@ -18,7 +18,7 @@ from diffusion2.research.benchmark.cells import Unit
 from diffusion2.research.benchmark.methods import METHODS, Sampled, vary
 from diffusion2.research.benchmark.recording import Evaluation, expected_noise_left, record
 from diffusion2.research.benchmark.strips import spread_cells, write_strips
-from diffusion2.sampling.schedule import karras_sigmas
+from diffusion2.sampling.joint import JointSchedule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,11 +53,15 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Recordings:
-    """The evaluations of every recorded method, and the noise levels of its schedule."""
+    """The evaluations of every recorded method, and its schedule; all have the same noise levels."""
 
     evaluations: dict[str, list[Evaluation]]
-    sigmas: list[float]
-    rollbacks: dict[str, int]
+    schedules: dict[str, JointSchedule]
+
+    @property
+    def sigmas(self) -> list[float]:
+        """The noise levels of all steps, and the 0 at the end."""
+        return next(iter(self.schedules.values())).sigmas.tolist()
 
 
 def write_figures(
@@ -104,16 +108,14 @@ def make_recordings(bench: Bench, unit: Unit, report: Report = ignore) -> Record
     truth = bench.truth(unit.creature)
     settings = replace(bench.settings.generate, seed=unit.seed)
     conditions = bench.references(unit, truth)
-    evaluations, rollbacks = {}, {}
+    evaluations, schedules = {}, {}
     for name in RECORDED:
         method = METHODS[name]
         assert isinstance(method, Sampled)
         sampling = vary(settings.sampling, method, settings.frames)
-        rollbacks[name] = sampling.rollback_steps
+        schedules[name] = JointSchedule.from_settings(sampling, settings.views)
         evaluations[name] = record(bench.pair, conditions, replace(settings, sampling=sampling), report)
-    s = settings.sampling
-    sigmas = karras_sigmas(s.steps, s.sigma_min, s.sigma_max, s.rho).tolist()
-    return Recordings(evaluations, sigmas, rollbacks)
+    return Recordings(evaluations, schedules)
 
 
 def figure_numbers(recordings: Recordings) -> dict[str, object]:
@@ -137,7 +139,8 @@ def figure_numbers(recordings: Recordings) -> dict[str, object]:
 
 def noise_table(recordings: Recordings) -> str:
     """Give the noise that is left as Markdown: what the last evaluation of each of the first steps finds."""
-    steps = min(max(recordings.rollbacks.values()) + 2, len(recordings.sigmas) - 1)
+    rolled_back = max(schedule.rollback_steps for schedule in recordings.schedules.values())
+    steps = min(rolled_back + 2, len(recordings.sigmas) - 1)
     lines = ["| step | σ told | " + " | ".join(f"{RECORDED[name][0]}" for name in RECORDED) + " |"]
     lines.append("|---:|---:|" + "---:|" * len(RECORDED))
     for step in range(steps):
@@ -155,8 +158,7 @@ def noise_table(recordings: Recordings) -> str:
 
 
 def _expected(recordings: Recordings, name: str) -> list[float]:
-    preserving = name == "composed-preserving"
-    return expected_noise_left(recordings.sigmas, recordings.rollbacks[name], preserving=preserving)
+    return expected_noise_left(recordings.schedules[name])
 
 
 def _figure_5(recordings: Recordings, truth: ImageMatrix, pair: PriorPair, path: Path) -> Path:

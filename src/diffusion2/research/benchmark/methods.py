@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from diffusion2.config import GenerateSettings, SamplingSettings
+from diffusion2.config import GenerateSettings, RollbackNoise, SamplingSettings
 from diffusion2.errors import InputError
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.render import render
@@ -42,7 +42,7 @@ class Sampled:
     title: str
     multiview_weight: float | None = None
     rollbacks: bool | None = None
-    rollback_noise: Literal["reduced", "preserving"] | None = None
+    rollback_noise: RollbackNoise | None = None
     blending: bool = False
 
 
@@ -81,15 +81,15 @@ Method: TypeAlias = Sampled | Reconstructed | Held | Ceiling
 METHODS: dict[str, Method] = {
     "preset": Sampled("composed, as the preset"),
     "composed": Sampled("composed", rollbacks=False),
-    "composed-vrs": Sampled("composed, VRS", rollbacks=True, rollback_noise="reduced"),
+    "composed-vrs": Sampled("composed, VRS", rollbacks=True, rollback_noise="variance-reducing"),
     "composed-preserving": Sampled(
-        "composed, rollbacks that keep the noise level", rollbacks=True, rollback_noise="preserving"
+        "composed, rollbacks that keep the noise level", rollbacks=True, rollback_noise="variance-preserving"
     ),
     "multiview": Sampled("multi-view only", 1.0, rollbacks=False),
-    "multiview-vrs": Sampled("multi-view only, VRS", 1.0, rollbacks=True, rollback_noise="reduced"),
+    "multiview-vrs": Sampled("multi-view only, VRS", 1.0, rollbacks=True, rollback_noise="variance-reducing"),
     "multiview-blend": Sampled("multi-view only, features blended", 1.0, rollbacks=False, blending=True),
     "multiview-vrs-blend": Sampled(
-        "multi-view only, VRS, features blended", 1.0, True, rollback_noise="reduced", blending=True
+        "multi-view only, VRS, features blended", 1.0, True, rollback_noise="variance-reducing", blending=True
     ),
     "video": Sampled("video only", 0.0, rollbacks=False),
     "preset-asset": Reconstructed("composed, as the preset, reconstructed", "preset"),

@@ -10,8 +10,8 @@ from diffusion2.events import Report, ignore
 from diffusion2.image_matrix import Conditions
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling import sample_matrix
-from diffusion2.sampling.composition import multiview_weights
 from diffusion2.sampling.generate import mirrored
+from diffusion2.sampling.joint import JointSchedule
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def record(
     rows, columns = _Listener(pair.video), _Listener(pair.multiview)
     listening = replace(pair, video=rows, multiview=columns)
     sample_matrix(listening, conditions, replace(settings, sampling=sampling), report)
-    weights = multiview_weights(sampling, settings.views)
+    weights = JointSchedule.from_settings(sampling, settings.views).weights
     places = [
         (step, attempt)
         for step in range(sampling.steps)
@@ -114,27 +114,21 @@ def record(
     ]
 
 
-def expected_noise_left(sigmas: list[float], rollback_steps: int, *, preserving: bool = False) -> list[float]:
-    """Give the noise that is there, as a share of sigma, if the clean estimate never changed.
+def expected_noise_left(schedule: JointSchedule) -> list[float]:
+    """Compute the noise that is there, as a share of sigma, if the clean estimate never changed.
 
     Then a step from sigma to sigma' scales the noise by r = sigma'/sigma, and a rollback turns a share a into
-    sqrt(a² r² + n²), where n is 1 - r for the paper's noise and sqrt(1 - r²) for noise that keeps the level.
-    The former falls with every rollback, the latter stays at 1.
-
-    Args:
-        sigmas: the levels of all steps and the 0 at the end.
-        rollback_steps: N_r.
-        preserving: which noise is put back.
+    sqrt(a² r² + n²), where n is 1 - r for variance-reducing noise and sqrt(1 - r²) for variance-preserving
+    noise. The former falls with every rollback, the latter stays at 1.
 
     Returns:
         One share for each evaluation, in the order of `record`.
     """
     share, shares = 1.0, []
-    for step in range(len(sigmas) - 1):
+    for step in range(schedule.steps):
         shares.append(share)
-        if step < rollback_steps:
-            ratio = sigmas[step + 1] / sigmas[step]
-            added = 1 - ratio**2 if preserving else (1 - ratio) ** 2
-            share = (share**2 * ratio**2 + added) ** 0.5
+        if step < schedule.rollback_steps:
+            sigma, below = (float(level) for level in schedule.sigmas[step : step + 2])
+            share = (share**2 * below**2 + schedule.rollback_scale(step) ** 2) ** 0.5 / sigma
             shares.append(share)
     return shares

@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from diffusion2.config import PRESETS, GenerateSettings
+from diffusion2.config import PRESETS, Between, GenerateSettings, Settings
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.metrics.networks import Network
 from diffusion2.research.benchmark.cells import TRUTH, Unit
 from diffusion2.research.benchmark.creatures import CREATURES, Creature, creature_truth
-from diffusion2.research.benchmark.methods import BASELINES, TASKS, Task, check_methods
+from diffusion2.research.benchmark.methods import BASELINES, Task, check_methods
 
 
 @dataclass(frozen=True)
-class BenchmarkSettings:
+class BenchmarkSettings(Settings):
     """What is compared, on what, and how it is measured.
 
     Attributes:
@@ -27,20 +29,16 @@ class BenchmarkSettings:
     tasks: tuple[Task, ...] = ("completion",)
     methods: tuple[str, ...] = ("preset", "multiview", "video")
     creatures: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = (0,)
-    networks: tuple[str, ...] = ("lpips_alex", "i3d")
+    seeds: tuple[Annotated[int, Between(0, 2**63 - 1)], ...] = (0,)
+    networks: tuple[Network, ...] = ("lpips_alex", "i3d")
     generate: GenerateSettings = PRESETS["mini"]
 
-    def __post_init__(self) -> None:
-        """Refuse what is unknown, missing or named twice."""
+    def check_together(self) -> None:
+        """Refuse methods and creatures that are not in their tables, and what is missing or named twice."""
         check_methods(self.methods)
-        names = [creature.name for creature in CREATURES]
-        for what, chosen, known_ones in (
-            ("task", self.tasks, list(TASKS)),
-            ("creature", self.creatures, names),
-        ):
-            if unknown := [name for name in chosen if name not in known_ones]:
-                raise InputError(f"there is no {what} {unknown[0]!r}: choose from {', '.join(known_ones)}")
+        creatures = [creature.name for creature in CREATURES]
+        if unknown := [name for name in self.creatures if name not in creatures]:
+            raise InputError(f"there is no creature {unknown[0]!r}: choose from {', '.join(creatures)}")
         for what, chosen in (
             ("task", self.tasks),
             ("method", self.methods),
@@ -54,16 +52,16 @@ class BenchmarkSettings:
 
     @property
     def chosen(self) -> list[Creature]:
-        """Give the creatures."""
+        """The creatures that are compared on."""
         return [c for c in CREATURES if not self.creatures or c.name in self.creatures]
 
     @property
     def sampled(self) -> tuple[str, ...]:
-        """Give the methods that are not baselines."""
+        """The methods that are not baselines."""
         return tuple(name for name in self.methods if name not in BASELINES)
 
     def units(self) -> list[Unit]:
-        """Give all that is to be done, longest first."""
+        """List all that is to be done, longest first."""
         names = [creature.name for creature in self.chosen]
         units = [Unit(task, name, seed) for seed in self.seeds for task in self.tasks for name in names]
         return (units if self.sampled else []) + [Unit(TRUTH, name) for name in names]

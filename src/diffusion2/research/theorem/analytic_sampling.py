@@ -5,22 +5,20 @@ known exactly, Euler steps and rollbacks included.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from diffusion2.errors import InputError
 from diffusion2.priors.gaussian import GaussianMatrix, GaussianPrior, Scores
 from diffusion2.research.theorem.composition_error import eq3, eq5
 from diffusion2.sampling.joint import JointSchedule, sample_joint
 from diffusion2.sampling.noise import CellNoise
 from diffusion2.sampling.parallel import Sequences, Workers
 
-Rollback = Literal["none", "published", "variance-preserving"]
-"""What a rollback from sigma' to sigma puts back: nothing; noise of deviation sigma - sigma', which is the
-paper's variance reduction; or sqrt(sigma² - sigma'²), which restores the noise level."""
 Composition = Literal["joint", "eq3", "eq5"]
 """The true joint score, row + column - cell, or the weighted mean of row and column."""
 
@@ -45,18 +43,21 @@ def propagate(
     matrix: GaussianMatrix,
     schedule: JointSchedule,
     composition: Composition = "eq5",
-    rollback: Rollback = "published",
     on_step: Callable[[float, Moments], None] = lambda sigma, moments: None,
 ) -> Moments:
-    """Give mean and covariance of what Algorithm 1 samples, in closed form.
+    """Compute mean and covariance of what Algorithm 1 samples, in closed form.
 
     Args:
         matrix: the covariance, and whether references are known.
         schedule: noise levels, weights of the multi-view prior, rollbacks.
         composition: the score that drives it.
-        rollback: what the schedule's rollbacks put back; "none" leaves them out.
         on_step: called with the noise level and the moments before the first step and after each.
+
+    Raises:
+        InputError: the schedule's steps are not Euler's.
     """
+    if schedule.solver != "euler" or schedule.noise_kept != 1:
+        raise InputError("the closed form is that of Euler steps which leave all noise")
     sigmas = [float(sigma) for sigma in schedule.sigmas]
     n, m = matrix.cells, len(matrix.ordered) - matrix.cells
     mean = torch.zeros(n, m, dtype=torch.float64)
@@ -67,20 +68,12 @@ def propagate(
         score = _compose(matrix.scores(sigma), composition, weight)
         step = sigma * (sigma - below) * score
         gain = torch.eye(n, dtype=torch.float64) + step[:, :n]
-        back = noise_back(sigma, below, rollback)
-        for attempt in range(2 if i < schedule.rollback_steps and rollback != "none" else 1):
+        for attempt in range(2 if i < schedule.rollback_steps else 1):
             if attempt:
-                covariance = covariance + back**2 * torch.eye(n, dtype=torch.float64)
+                covariance = covariance + schedule.rollback_scale(i) ** 2 * torch.eye(n, dtype=torch.float64)
             mean, covariance = gain @ mean + step[:, n:], gain @ covariance @ gain.T
         on_step(below, Moments(mean, covariance))
     return Moments(mean, covariance)
-
-
-def noise_back(sigma: float, below: float, rollback: Rollback) -> float:
-    """Give the standard deviation of the noise that a rollback from `below` to `sigma` puts back."""
-    if rollback == "none":
-        return 0.0
-    return sigma - below if rollback == "published" else (sigma**2 - below**2) ** 0.5
 
 
 def sample(
@@ -88,7 +81,6 @@ def sample(
     schedule: JointSchedule,
     known: Tensor,
     composition: Literal["joint", "eq5"] = "eq5",
-    rollback: Rollback = "published",
     seed: int = 0,
 ) -> Tensor:
     """Draw SIDE² samples with the sampler that everybody uses, `sampling.joint.sample_joint`.
@@ -98,20 +90,17 @@ def sample(
         schedule: noise levels, weights of the multi-view prior, rollbacks.
         known: (m,) the known cells in the order of `GaussianMatrix.ordered`, the same for all samples.
         composition: "joint" samples with the true score, as one prior of one long sequence.
-        rollback: what the schedule's rollbacks put back.
         seed: of the noise.
 
     Returns:
         (n, SIDE²) float64
     """
     views, frames = matrix.views, matrix.frames
-    steps = schedule.rollback_steps if rollback != "none" else 0
-    schedule = JointSchedule(schedule.sigmas, schedule.weights, steps)
     if composition == "joint":
         mean, covariance = matrix.posterior()
         rows = Sequences(GaussianPrior(covariance), _as_condition((mean @ known)[None]))
         columns, shape = None, (1, matrix.cells, 1, SIDE, SIDE)
-        schedule = JointSchedule(schedule.sigmas, torch.zeros(schedule.steps, 1), steps)
+        schedule = replace(schedule, weights=torch.zeros(schedule.steps, 1))
     else:
         video, along_row = matrix.row_prior()
         multiview, along_column = matrix.column_prior()
@@ -119,20 +108,12 @@ def sample(
         rows = Sequences(video, _as_condition(_means(first, along_row, views)))
         columns = Sequences(multiview, _as_condition(_means(top, along_column, frames)))
         shape = (views, frames, 1, SIDE, SIDE)
-    noise = CellNoise(seed, shape)
-
-    def draw(number: int) -> Tensor:
-        if number == 0 or rollback != "variance-preserving":
-            return noise(number)
-        sigma, below = (float(s) for s in schedule.sigmas[number - 1 : number + 1])
-        return noise(number) * (noise_back(sigma, below, rollback) / (sigma - below))
-
-    samples = sample_joint(rows, columns, draw, schedule, Workers(batch_size=1000))
+    samples = sample_joint(rows, columns, CellNoise(seed, shape), schedule, Workers(batch_size=1000))
     return samples.double().reshape(matrix.cells, -1)
 
 
 def largest_deviation(samples: Tensor, moments: Moments, known: Tensor) -> float:
-    """Give how far samples are from a mean and covariance, at worst, in standard errors of each number.
+    """Measure how far samples are from a mean and covariance, at worst, in standard errors of each number.
 
     Args:
         samples: (n, N).
@@ -155,7 +136,7 @@ def _compose(scores: Scores, composition: Composition, weight: Tensor) -> Tensor
 
 
 def _means(known: Tensor | None, per_known: Tensor, count: int) -> Tensor:
-    """Give the means of sequences, (N, T), from their known cells (N,)."""
+    """Compute the means of sequences, (N, T), from their known cells (N,)."""
     return torch.zeros(count, len(per_known)) if known is None else known[:, None] * per_known
 
 

@@ -20,8 +20,8 @@ LINES = {
 }
 ROLLBACK_LINES = {
     "none": ("no rollbacks", "#9ecae1", 5.0),
-    "published": ("rollbacks as published", "#d95f0e", 1.5),
-    "variance-preserving": ("rollbacks that keep the variance", "#08519c", 1.5),
+    "variance-reducing": ("variance-reducing rollbacks", "#d95f0e", 1.5),
+    "variance-preserving": ("variance-preserving rollbacks", "#08519c", 1.5),
 }
 
 
@@ -104,14 +104,15 @@ def plot_samples(settings: TheoremSettings) -> "Figure":
     image = None
     for row, (name, make) in enumerate(kinds.items()):
         matrix = make(False)
-        schedule = make_schedule(sampling, matrix.views)
+        plain = make_schedule(sampling, matrix.views, "none")
+        reducing = make_schedule(sampling, matrix.views, "variance-reducing")
         middle = matrix.views // 2 * matrix.frames + matrix.frames // 2
         shown = {
             "the true distribution": matrix.posterior()[1],
-            "sampled: true score": propagate(matrix, schedule, "joint", "none").covariance,
-            "sampled: eq. 3": propagate(matrix, schedule, "eq3", "none").covariance,
-            "sampled: eq. 5": propagate(matrix, schedule, "eq5", "none").covariance,
-            "eq. 5, published rollbacks": propagate(matrix, schedule, "eq5", "published").covariance,
+            "sampled: true score": propagate(matrix, plain, "joint").covariance,
+            "sampled: eq. 3": propagate(matrix, plain, "eq3").covariance,
+            "sampled: eq. 5": propagate(matrix, plain, "eq5").covariance,
+            "eq. 5, variance-reducing": propagate(matrix, reducing, "eq5").covariance,
         }
         for axis, (label, covariance) in zip(axes[row], shown.items(), strict=True):
             values = covariance[middle].view(matrix.views, matrix.frames).numpy()

@@ -1,6 +1,7 @@
 """What Algorithm 1 samples for Gaussian matrices: numbers behind docs/theorem.md."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,16 +11,15 @@ from diffusion2.priors.gaussian import GaussianMatrix
 from diffusion2.research.theorem.analytic_sampling import (
     Composition,
     Moments,
-    Rollback,
     largest_deviation,
     propagate,
     sample,
 )
-from diffusion2.sampling.composition import multiview_weights
 from diffusion2.sampling.joint import JointSchedule
-from diffusion2.sampling.schedule import karras_sigmas
 
-ROLLBACKS: tuple[Rollback, ...] = ("none", "published", "variance-preserving")
+Rollback = Literal["none", "variance-reducing", "variance-preserving"]
+"""No rollbacks, or what they put back: see `config.RollbackNoise`."""
+ROLLBACKS: tuple[Rollback, ...] = ("none", "variance-reducing", "variance-preserving")
 COMPOSITIONS: tuple[Composition, ...] = ("joint", "eq3", "eq5")
 
 
@@ -94,8 +94,8 @@ def sampled(
     seed: int,
 ) -> Sampled:
     """Measure what the sampler gives; eq. 3 in closed form only, as the sampler has no prior of one cell."""
-    schedule = make_schedule(sampling, matrix.views)
-    truth, got = Moments(*matrix.posterior()), propagate(matrix, schedule, composition, rollback)
+    schedule = make_schedule(sampling, matrix.views, rollback)
+    truth, got = Moments(*matrix.posterior()), propagate(matrix, schedule, composition)
     size = matrix.views, matrix.frames
     closed = Sampled(
         structure,
@@ -110,7 +110,7 @@ def sampled(
     if composition == "eq3":
         return closed
     known = draw_known(matrix, seed)
-    samples = sample(matrix, schedule, known, composition, rollback, seed)
+    samples = sample(matrix, schedule, known, composition, seed)
     drawn = statistics(torch.cov(samples), *size)
     deviation = largest_deviation(samples, got, known)
     return Sampled(
@@ -118,10 +118,13 @@ def sampled(
     )
 
 
-def make_schedule(sampling: SamplingSettings, views: int) -> JointSchedule:
-    """Give the steps, weights and rollbacks of a run's settings."""
-    sigmas = karras_sigmas(sampling.steps, sampling.sigma_min, sampling.sigma_max, sampling.rho)
-    return JointSchedule(sigmas, multiview_weights(sampling, views), sampling.rollback_steps)
+def make_schedule(sampling: SamplingSettings, views: int, rollback: Rollback) -> JointSchedule:
+    """Build the schedule of a run's settings, with these rollbacks in the same steps."""
+    if rollback == "none":
+        sampling = replace(sampling, rollback_steps=0)
+    else:
+        sampling = replace(sampling, rollback_noise=rollback)
+    return JointSchedule.from_settings(sampling, views)
 
 
 def draw_known(matrix: GaussianMatrix, seed: int) -> Tensor:
@@ -173,5 +176,6 @@ def variance_curve(
         sigmas.append(sigma)
         share.append(float(moments.covariance.diagonal().mean() / (truth + sigma**2).mean()))
 
-    propagate(matrix, make_schedule(PRESETS[preset].sampling, matrix.views), composition, rollback, on_step)
+    schedule = make_schedule(PRESETS[preset].sampling, matrix.views, rollback)
+    propagate(matrix, schedule, composition, on_step)
     return VarianceCurve(preset, composition, rollback, sigmas, share)

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor
 
+from diffusion2.config import Between, PresetName, Settings
+from diffusion2.errors import InputError
 from diffusion2.priors.gaussian import GaussianMatrix
 from diffusion2.research.theorem.composition_error import (
     CompositionError,
@@ -23,9 +26,12 @@ from diffusion2.research.theorem.covariances import (
     separable,
 )
 
+Length = Annotated[float, Between(0, 1e6)]
+NoiseLevel = Annotated[float, Between(1e-6, 1e6)]
+
 
 @dataclass(frozen=True)
-class TheoremSettings:
+class TheoremSettings(Settings):
     """What is measured.
 
     Attributes:
@@ -40,15 +46,21 @@ class TheoremSettings:
         seed: of the known cells and the noise.
     """
 
-    views: int = 12
-    frames: int = 12
-    view_length: float = 2.0
-    time_length: float = 6.0
-    sigmas: tuple[float, ...] = tuple(round(float(10 ** (k / 6 - 1.5)), 4) for k in range(22))
-    lengths: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-    table_sigmas: tuple[float, ...] = (1.0, 10.0)
-    preset: str = "paper"
-    seed: int = 0
+    views: Annotated[int, Between(2, 100)] = 12
+    frames: Annotated[int, Between(2, 100)] = 12
+    view_length: Length = 2.0
+    time_length: Length = 6.0
+    sigmas: tuple[NoiseLevel, ...] = tuple(round(float(10 ** (k / 6 - 1.5)), 4) for k in range(22))
+    lengths: tuple[Length, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+    table_sigmas: tuple[NoiseLevel, ...] = (1.0, 10.0)
+    preset: PresetName = "paper"
+    seed: Annotated[int, Between(0, 2**63 - 1)] = 0
+
+    def check_together(self) -> None:
+        """Refuse to measure at no noise level, or over no length."""
+        for name in ("sigmas", "lengths", "table_sigmas"):
+            if not getattr(self, name):
+                raise InputError(f"{name} must have at least one value")
 
 
 def structures(settings: TheoremSettings) -> dict[str, Callable[[bool], GaussianMatrix]]:

@@ -1,0 +1,37 @@
+"""Settings and presets. Every option of a run is a field here; the command line is made from it.
+
+`checks` refuses what does not fit, `settings` has the fields, `presets` the table. Nothing heavy is imported,
+so that `--help` answers at once.
+"""
+
+from diffusion2.config.checks import Between, Settings, Share, check_range, closest, conform_fields
+from diffusion2.config.presets import PRESETS, PresetName
+from diffusion2.config.settings import (
+    GenerateSettings,
+    InputSettings,
+    ReconstructionSettings,
+    RollbackNoise,
+    SamplingSettings,
+    Solver,
+    input_settings_from_dict,
+    settings_from_dict,
+)
+
+__all__ = [
+    "PRESETS",
+    "Between",
+    "GenerateSettings",
+    "InputSettings",
+    "PresetName",
+    "ReconstructionSettings",
+    "RollbackNoise",
+    "SamplingSettings",
+    "Settings",
+    "Share",
+    "Solver",
+    "check_range",
+    "closest",
+    "conform_fields",
+    "input_settings_from_dict",
+    "settings_from_dict",
+]
