@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import InputError
 from diffusion2.inputs import read_conditions
-from diffusion2.inputs.background import connected_to_border
 from diffusion2.inputs.cut_out import cut_out
 from diffusion2.inputs.picture import read_rgba
 from diffusion2.runs.source import InputSettings, Source
@@ -212,26 +211,6 @@ def test_large_pictures_are_shrunk_before_work(tmp_path):
     path = save(blob(size=(5000, 4000), box=(500, 500, 4500, 3500)), tmp_path / "a.png", compress_level=1)
     left, _, right, _ = object_box(read(path, 100))
     assert abs((right - left) - 90) <= 2
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.floats(0.3, 0.9))
-def test_connected_to_border_agrees_with_a_plain_flood_fill(seed, height, width, share):
-    region = np.random.default_rng(seed).random((height, width)) < share
-    expected = np.zeros_like(region)
-    todo = [
-        (y, x)
-        for y in range(height)
-        for x in range(width)
-        if region[y, x] and (y in (0, height - 1) or x in (0, width - 1))
-    ]
-    while todo:
-        y, x = todo.pop()
-        if not (0 <= y < height and 0 <= x < width) or expected[y, x] or not region[y, x]:
-            continue
-        expected[y, x] = True
-        todo += [(y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)]
-    assert np.array_equal(connected_to_border(region), expected)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the pictures in ../shared/inputs/images")

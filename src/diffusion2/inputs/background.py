@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
+from diffusion2.kernels.regions import regions_at_border
+
 TOLERANCE = 20
 """How far a background pixel may be from the background's colour, per channel, of 255."""
 PLAIN_BORDER = 0.8
@@ -29,7 +31,7 @@ def plain_background_mask(picture: Image.Image) -> Image.Image | None:
     if np.mean(np.abs(border - colour).max(axis=-1) <= TOLERANCE) < PLAIN_BORDER:
         return None
     near = np.abs(pixels - colour).max(axis=-1) <= TOLERANCE
-    mask = ~connected_to_border(near)
+    mask = ~regions_at_border(near)
     if mask.mean() < MIN_OBJECT:
         mask[:] = False
     image = Image.fromarray(mask.astype(np.uint8) * 255)
@@ -37,26 +39,3 @@ def plain_background_mask(picture: Image.Image) -> Image.Image | None:
         image = image.filter(ImageFilter.MinFilter(3))  # the edge has taken on the background's colour
     softened = image.filter(ImageFilter.BoxBlur(1))
     return Image.fromarray(np.minimum(np.asarray(image), np.asarray(softened)))
-
-
-def connected_to_border(region: np.ndarray) -> np.ndarray:
-    """Give the part of a boolean (H, W) region from which the border can be reached inside it.
-
-    Reaching spreads along whole runs, by rows and by columns in turn, until nothing changes.
-    """
-    reached = region.copy()
-    reached[1:-1, 1:-1] = False
-    count = -1
-    while count != (count := int(reached.sum())):
-        reached = _spread_along_rows(region, reached)
-        reached = _spread_along_rows(region.T, reached.T).T
-    return reached
-
-
-def _spread_along_rows(region: np.ndarray, reached: np.ndarray) -> np.ndarray:
-    """Reach all of each horizontal run of the region that is reached anywhere."""
-    width = region.shape[1]
-    runs = np.cumsum(~region, axis=1) + (np.arange(len(region)) * (width + 1))[:, None]
-    touched = np.zeros(len(region) * (width + 1), dtype=bool)
-    touched[runs[reached]] = True
-    return region & touched[runs]

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from diffusion2.kernels.threads import run_tasks
-from diffusion2.reconstruction.mask_kernel import grow_regions
+from diffusion2.kernels.regions import regions_at_border, regions_with
 
 WHITE_TOLERANCE = 0.06
 """A pixel whose every channel is within this of 1 looks like the background; decoded latents are never
@@ -29,7 +28,7 @@ def estimate_alphas(images: Tensor) -> tuple[Tensor, Tensor]:
             and background, and in white parts inside, which may also be see-through holes.
     """
     white = (images >= 1 - WHITE_TOLERANCE).all(dim=1, keepdim=True)
-    background = _connected_to_border(~_without_specks(~white))
+    background = torch.from_numpy(regions_at_border((~_without_specks(~white)).numpy()))
     alphas = ~background
     outline = _dilate(alphas) & _dilate(background)
     return alphas.float(), (~(outline | (alphas & white))).float()
@@ -38,24 +37,8 @@ def estimate_alphas(images: Tensor) -> tuple[Tensor, Tensor]:
 def _without_specks(foreground: Tensor) -> Tensor:
     """Remove regions so thin or small that nothing of them is left by a 3 × 3 erosion."""
     core = ~_dilate(~foreground)
-    kept = _grow(core, foreground)
+    kept = torch.from_numpy(regions_with(core.numpy(), foreground.numpy()))
     return kept & (kept.float().mean(dim=(1, 2, 3), keepdim=True) >= _SMALLEST_SPECK)
-
-
-def _connected_to_border(white: Tensor) -> Tensor:
-    """Keep the white pixels that are connected with the border through white pixels."""
-    seed = torch.zeros_like(white)
-    seed[..., 0, :] = seed[..., -1, :] = seed[..., :, 0] = seed[..., :, -1] = True
-    return _grow(seed & white, white)
-
-
-def _grow(seed: Tensor, within: Tensor) -> Tensor:
-    """Grow regions from seeds as far as they reach in masks, (B, 1, H, W) bool, through edges of pixels."""
-    count, _, height, width = within.shape
-    grown = seed.clone(memory_format=torch.contiguous_format).view(torch.uint8)
-    free = within.contiguous().view(torch.uint8)
-    run_tasks(grow_regions, count, free[:, 0].numpy(), grown[:, 0].numpy(), scratch=height * width)
-    return grown.view(torch.bool)
 
 
 def _dilate(mask: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from diffusion2.errors import BackendUnavailable, InputError
@@ -59,15 +61,9 @@ def turned_outwards(surface: Surface) -> Surface:
 def without_floaters(surface: Surface) -> Surface:
     """Keep the largest connected part and those not much smaller."""
     vertices, triangles = surface.vertices, surface.triangles
-    part = torch.arange(len(vertices))
-    while True:
-        # Each vertex takes the least number among those it shares a triangle with, then that one's number.
-        least = part[triangles].amin(1, keepdim=True).expand(-1, 3).flatten()
-        smaller = part.scatter_reduce(0, triangles.flatten(), least, "amin")
-        smaller = smaller[smaller]
-        if torch.equal(smaller, part):
-            break
-        part = smaller
+    edges = triangles[:, [0, 1, 1, 2]].reshape(-1, 2).T.numpy()
+    graph = coo_array((np.ones(edges.shape[1], bool), tuple(edges)), (len(vertices), len(vertices)))
+    part = torch.from_numpy(connected_components(graph, directed=False)[1]).long()
     corners = vertices[triangles]
     areas = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=1)
     of_part = torch.zeros(len(vertices)).index_add_(0, part[triangles[:, 0]], areas)
