@@ -1,5 +1,7 @@
 """Connected regions of masks."""
 
+from typing import Any
+
 import numpy as np
 from scipy.ndimage import label
 
@@ -19,7 +21,8 @@ def regions_with(seeds: np.ndarray, masks: np.ndarray) -> np.ndarray:
         (..., H, W) bool.
     """
     height, width = masks.shape[-2:]
-    labels, count = label(masks.reshape(-1, height, width), _EDGES)
+    labels = np.empty((masks.size // (height * width), height, width), dtype=np.int32)
+    count: Any = label(masks.reshape(labels.shape), _EDGES, output=labels)
     labels = labels.reshape(masks.shape)
     kept = np.zeros(count + 1, dtype=bool)
     kept[labels[seeds]] = True
