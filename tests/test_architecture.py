@@ -40,7 +40,7 @@ HOMES = {
     "av": {"exporters.video", "inputs.video_file"},
     "pillow_heif": {"pictures"},
     "trimesh": {"inputs.mesh_file"},
-    "scipy": {"kernels.regions", "reconstruction.mesh"},
+    "scipy": {"kernels.regions", "reconstruction.mesh", "inputs.morphology"},
     "skimage": {"reconstruction.mesh"},
     "fast_simplification": {"reconstruction.mesh"},
     "xatlas": {"reconstruction.mesh"},
