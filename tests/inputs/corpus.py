@@ -143,6 +143,20 @@ def touching():
     return disc(0, 32, 20)
 
 
+def ring_on_green():
+    picture = disc(radius=24, ground=(20, 200, 60))
+    ImageDraw.Draw(picture).ellipse((22, 22, 42, 42), fill=(20, 200, 60))
+    return picture
+
+
+def with_alpha(change):
+    """The disc on cream, with an alpha channel that is changed from the disc's."""
+    alpha = np.asarray(disc(ground=None).getchannel("A"), np.int16)
+    picture = disc(ground=(240, 235, 220)).convert("RGBA")
+    picture.putalpha(Image.fromarray(change(alpha).astype(np.uint8)))
+    return picture
+
+
 def broken_frame(folder):
     path = write_frames(folder / "frames", moving_disc(5))
     (path / "002.png").write_bytes((path / "002.png").read_bytes()[:60])
@@ -264,6 +278,9 @@ ASCII_STL = """solid a
 facet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 1\nendloop\nendfacet
 endsolid a\n"""
 STAMPS = [0, 10, 20, 30, 500, 510, 520, 900, 905, 910, 4000, 9000]
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+SPECKS = np.full((640, 640, 3), 250, np.uint8)
+SPECKS[5:8, 5:8] = SPECKS[600:602, 300:303] = 0
 JUNK = bytes(np.random.default_rng(0).integers(0, 256, 4000, dtype=np.uint8))
 LARGE_PLY = (
     "ply\nformat binary_little_endian 1.0\nelement vertex 1000000000000\nproperty float x\nend_header\n"
@@ -332,6 +349,13 @@ PICTURES = {
     "a device": (lambda f: f / "/dev/zero", "no regular file"),
     "a link to nothing": (dangling, "no file"),
     "links in a circle": (link_loop, "no file|can't be read"),
+    "a ring on green": (saved("a.png", ring_on_green), None),
+    "alpha the other way round": (saved("a.png", lambda: with_alpha(lambda a: 255 - a)), None),
+    "alpha that is nearly 0 everywhere": (saved("a.png", lambda: with_alpha(lambda a: a * 0 + 20)), None),
+    "alpha that is nearly 255 everywhere": (saved("a.png", lambda: with_alpha(lambda a: a // 5 + 204)), None),
+    "alpha with haze": (saved("a.png", lambda: with_alpha(lambda a: a.clip(30, 255))), None),
+    "noise in all colours": (saved("a.png", lambda: Image.fromarray(NOISE)), "not plain"),
+    "specks only": (saved("a.png", lambda: Image.fromarray(SPECKS)), "no object|pixels large"),
     "a very long name": (lambda f: f / ("a" * 5000), "can't be read"),
     "spaces and unicode": (saved("ein füchs 🦊\n.png"), None),
     "a name that is no unicode": (bytes_name, None),

@@ -72,28 +72,43 @@ def mended(pictures: Sequence[Image.Image]) -> tuple[list[Image.Image], list[str
     Returns:
         the pictures and which of "haze", "shadow" and "premultiplied" were mended.
     """
-    colours = [np.asarray(picture)[..., :3].astype(np.float32) for picture in pictures]
-    alphas = [np.asarray(picture)[..., 3].astype(np.float32) for picture in pictures]
-    done = []
+    level = _haze([np.asarray(picture.getchannel("A")) for picture in pictures])
+    shadow, divide = [], []
+    for picture in pictures:  # one at a time, as a video's floats are too many
+        colours, alpha = _without_haze(picture, level)
+        found = _drop_shadow(colours, alpha)
+        shadow.append(found.mean())
+        divide.append(_premultiplied(colours, np.where(found, 0, alpha)))
+    faults = {
+        "haze": level > 0,
+        "shadow": bool(np.mean(shadow) > LEAST_SHADOW),
+        "premultiplied": bool(np.mean(divide) > 0.5),
+    }
+    done = [fault for fault, there in faults.items() if there]
+    return [_mend(picture, level, done) for picture in pictures] if done else list(pictures), done
+
+
+def _mend(picture: Image.Image, level: float, faults: Sequence[str]) -> Image.Image:
+    colours, alpha = _without_haze(picture, level)
+    if "shadow" in faults:
+        alpha = np.where(_drop_shadow(colours, alpha), 0, alpha)
+    if "premultiplied" in faults:
+        colours = (colours / np.maximum(alpha, 1)[..., None] * 255).clip(0, 255)
+    return Image.fromarray(np.dstack([colours, alpha]).round().astype(np.uint8))
+
+
+def _haze(alphas: Sequence[np.ndarray]) -> float:
+    """Find the alpha that faint things along the border reach, if most of it is faint."""
     edge = np.concatenate([alpha[border_of(*alpha.shape)] for alpha in alphas])
-    if 0 < np.median(edge) < LEAST_RANGE:
-        level = float(np.percentile(edge[edge < LEAST_RANGE], 99))
-        alphas = [((alpha - level) / (255 - level) * 255).clip(0, 255) for alpha in alphas]
-        done.append("haze")
-    shadows = [_drop_shadow(*each) for each in zip(colours, alphas, strict=True)]
-    if np.mean([shadow.mean() for shadow in shadows]) > LEAST_SHADOW:
-        alphas = [np.where(shadow, 0, alpha) for shadow, alpha in zip(shadows, alphas, strict=True)]
-        done.append("shadow")
-    if np.mean([_premultiplied(*each) for each in zip(colours, alphas, strict=True)]) > 0.5:
-        colours = [
-            (colour / np.maximum(alpha, 1)[..., None] * 255).clip(0, 255)
-            for colour, alpha in zip(colours, alphas, strict=True)
-        ]
-        done.append("premultiplied")
-    if not done:
-        return list(pictures), done
-    stacks = (np.dstack(each) for each in zip(colours, alphas, strict=True))
-    return [Image.fromarray(stack.round().astype(np.uint8)) for stack in stacks], done
+    if not 0 < np.median(edge) < LEAST_RANGE:
+        return 0.0
+    return float(np.percentile(edge[edge < LEAST_RANGE], 99))
+
+
+def _without_haze(picture: Image.Image, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Colours (H, W, 3) and alpha (H, W), of 255, from which haze is subtracted."""
+    pixels = np.asarray(picture).astype(np.float32)
+    return pixels[..., :3], ((pixels[..., 3] - level) / (255 - level) * 255).clip(0, 255)
 
 
 def inverted(picture: Image.Image) -> Image.Image:

@@ -73,7 +73,8 @@ def find_parts(pixels: np.ndarray, ground: Ground, hidden: np.ndarray) -> Parts:
         ground: its background.
         hidden: (H, W) bool, what can't be seen, which is background.
     """
-    away = pixels - ground.colours
+    colours = ground.colours(*hidden.shape)
+    away = pixels - colours
     smooth = blur(away, 1.5)
     smooth_away = largest_channel(smooth)
     distance = largest_channel(away)
@@ -87,7 +88,7 @@ def find_parts(pixels: np.ndarray, ground: Ground, hidden: np.ndarray) -> Parts:
     outside = regions_with(border, ~(sure | faint))
     enclosed = ~(sure | faint | outside)
     holes = large_regions(enclosed & (smooth_away <= quiet), HOLE * sure.size)
-    light = _light(pixels, ground, outside | holes) & ~outside & ~hidden
+    light = _light(pixels, colours, outside | holes) & ~outside & ~hidden
     holes |= regions_with(holes, enclosed) | (regions_with(holes, holes | light) & enclosed)
     light &= ~holes
     faint &= ~light
@@ -130,11 +131,11 @@ def _faint(clear: np.ndarray, different: np.ndarray, away: np.ndarray) -> tuple[
     return sharp[labels], regions & ~sharp[labels]
 
 
-def _light(pixels: np.ndarray, ground: Ground, background: np.ndarray) -> np.ndarray:
+def _light(pixels: np.ndarray, colours: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Find what has a multiple of the background's colour and is reached from it without crossing an edge."""
-    power = dot(ground.colours, ground.colours)
-    share = dot(pixels, ground.colours) / np.maximum(power, 1.0)
-    tint = largest_channel(pixels - share[..., None] * ground.colours)
+    power = dot(colours, colours)
+    share = dot(pixels, colours) / np.maximum(power, 1.0)
+    tint = largest_channel(pixels - share[..., None] * colours)
     same = (
         (tint <= SAME_HUE) & (share >= DARKEST_SHADOW) & (share <= BRIGHTEST_LIGHT) & (power > 3 * BLACK**2)
     )

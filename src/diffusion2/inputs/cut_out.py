@@ -111,6 +111,8 @@ def _by_alpha(pictures: Sequence[Image.Image], turned: bool, tell: Tell) -> list
 def _without_background(
     pictures: Sequence[Image.Image], settings: InputSettings, name: Path | str, tell: Tell
 ) -> list[Image.Image]:
+    if settings.matting_model:
+        find_network(settings.matting_model)  # a wrong name is said now, not only where the network is asked
     plain = _by_background(pictures, settings, tell)
     if plain is not None:
         return plain
@@ -136,24 +138,31 @@ def _by_background(
     pictures: Sequence[Image.Image], settings: InputSettings, tell: Tell
 ) -> list[Image.Image] | None:
     """Cut out what differs from a plain background; None where there is none."""
-    hidden = [np.asarray(picture.getchannel("A")) < UNSEEN for picture in pictures]
-    pixels = [np.asarray(picture)[..., :3].astype(np.float32) for picture in pictures]
-    fits = [fit_ground(*each) for each in zip(pixels, hidden, strict=True)]
+    fits = [fit_ground(_pixels(picture), _hidden(picture)) for picture in pictures]
     grounds = [ground for ground, _ in fits if ground is not None]
     if len(grounds) < len(fits) or np.mean([share for _, share in fits]) < PLAIN_BORDER:
         return None
-    parts = [find_parts(*each) for each in zip(pixels, grounds, hidden, strict=True)]
+    pairs = list(zip(pictures, grounds, strict=True))
+    parts = [find_parts(_pixels(picture), ground, _hidden(picture)) for picture, ground in pairs]
     look = None if settings.background == "plain" else lambda: _saliencies(pictures, settings)
     masks = decide(parts, grounds, Network(_network_name(settings), look), tell)
     if np.mean([mask.mean() for mask in masks]) < MIN_OBJECT:
         masks = [np.zeros_like(mask) for mask in masks]
-    return [_cut(*each) for each in zip(pictures, pixels, masks, grounds, strict=True)]
+    return [_cut(*pair, mask) for pair, mask in zip(pairs, masks, strict=True)]
 
 
-def _cut(picture: Image.Image, pixels: np.ndarray, mask: np.ndarray, ground: Ground) -> Image.Image:
-    cut = Image.fromarray(with_sharp_edge(pixels, mask, ground.colours))
+def _cut(picture: Image.Image, ground: Ground, mask: np.ndarray) -> Image.Image:
+    cut = Image.fromarray(with_sharp_edge(_pixels(picture), mask, ground.colours(*mask.shape)))
     cut.putalpha(ImageChops.darker(cut.getchannel("A"), picture.getchannel("A")))
     return cut
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture)[..., :3].astype(np.float32)
+
+
+def _hidden(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture.getchannel("A")) < UNSEEN
 
 
 def _by_network(pictures: Sequence[Image.Image], settings: InputSettings) -> list[Image.Image]:
@@ -168,9 +177,9 @@ def _by_network(pictures: Sequence[Image.Image], settings: InputSettings) -> lis
 
 
 def _saliencies(pictures: Sequence[Image.Image], settings: InputSettings) -> list[np.ndarray]:
-    """What the network sees as the object in each picture, (H, W) in [0, 1]."""
+    """What the network sees as the object in each picture, (H, W) uint8."""
     network = find_network(settings.matting_model)
-    return [np.asarray(object_mask(_filled(picture), network), np.float32) / 255 for picture in pictures]
+    return [np.asarray(object_mask(_filled(picture), network)) for picture in pictures]
 
 
 def _filled(picture: Image.Image) -> Image.Image:

@@ -14,9 +14,9 @@ WORTH_TELLING = 0.02
 """Share of all that is not background from which on doubtful regions are worth a question and a note."""
 LITTLE_LEFT = 0.2
 """Share of it that must be left as object where all else is taken for light."""
-HALF, MOST, SOME = 0.5, 0.9, 0.15
-"""What a network must see of a soft pixel to take it for the object; of one with the background's colours,
-where soft ones are the object's; and of soft regions on average, to be asked about each pixel."""
+HALF, MOST, SOME = 128, 230, 38
+"""What a network must see, of 255: of a soft pixel to take it for the object; of one with the background's
+colours, where soft ones are the object's; and of soft regions on average, to be asked about each pixel."""
 FOLD = 0.08
 """Width of a dark fold at most, as a share of the root of the object's area, to both sides."""
 COLOURED = 40
@@ -33,7 +33,7 @@ class Network:
 
     Attributes:
         name: for notes.
-        look: what it sees as the object in each picture, (H, W) in [0, 1]; raises where there is no
+        look: what it sees as the object in each picture, (H, W) uint8; raises where there is no
             network. None if it may not be asked.
     """
 
@@ -78,7 +78,7 @@ def decide(
         the object in each picture, (H, W) bool.
     """
     masks = [part.sure.copy() for part in parts]
-    colour = np.median([ground.colours.reshape(-1, 3).mean(0) for ground in grounds], axis=0)
+    colour = np.median([ground.colour for ground in grounds], axis=0)
     sure, faint, light = (
         sum(int(getattr(p, kind).sum()) for p in parts) for kind in ("sure", "faint", "light")
     )

@@ -35,12 +35,21 @@ class Ground:
     """A smooth background.
 
     Attributes:
-        colours: (H, W, 3) float32, of 255.
+        terms: (15, 3), the polynomials of its red, green and blue, of 255.
         sure: distance, per channel, from which a pixel is surely no background.
     """
 
-    colours: np.ndarray
+    terms: np.ndarray
     sure: float
+
+    @property
+    def colour(self) -> np.ndarray:
+        """Its mean colour, (3,)."""
+        return self.terms[0]
+
+    def colours(self, height: int, width: int) -> np.ndarray:
+        """Its colours in a picture of that size, (H, W, 3) float32."""
+        return _evaluate(self.terms, height, width)
 
 
 def fit_ground(pixels: np.ndarray, hidden: np.ndarray | None = None) -> tuple[Ground | None, float]:
@@ -76,9 +85,7 @@ def fit_ground(pixels: np.ndarray, hidden: np.ndarray | None = None) -> tuple[Gr
     sure = max(SURE, *_above_noise(distance[seen]))
     if sure > NOISIEST:
         return None, 0.0
-    return Ground(_evaluate(fitted, height, width), sure), _share_of_border(
-        unseen | (distance <= sure), border
-    )
+    return Ground(fitted, sure), _share_of_border(unseen | (distance <= sure), border)
 
 
 def largest_channel(away: np.ndarray) -> np.ndarray:
