@@ -28,7 +28,7 @@ from diffusion2.events import Event, StageProgress
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.gaussians.rasterize import cpu, rasterize
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.reconstruction import reconstruct
+from diffusion2.reconstruction import reconstruct_matrix
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     warm = make_matrix(4, 3, 32)
-    reconstruct(
+    reconstruct_matrix(
         warm, replace(ReconstructionSettings(), warmup_iterations=2, joint_iterations=2, gaussians=99)
     )
     print("picture  phase     iterations   ms each    CPU ms   outside      whole")
@@ -117,7 +117,7 @@ def time_case(case: Case, matrix: ImageMatrix, *, full: bool) -> Asset4D:
 
     start = time.perf_counter()
     with time_in_rasterizer() as spent:
-        asset = reconstruct(matrix, settings, note)
+        asset = reconstruct_matrix(matrix, settings, note)
         end = time.perf_counter() - start
     warm, both = settings.warmup_iterations, settings.warmup_iterations + settings.joint_iterations
     setup = seconds[10] - 10 * (seconds[warm] - seconds[10]) / (warm - 10)

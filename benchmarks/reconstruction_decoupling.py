@@ -31,7 +31,7 @@ from diffusion2.gaussians import render
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.metrics.lpips import load_lpips
 from diffusion2.metrics.pixels import psnr
-from diffusion2.reconstruction import reconstruct
+from diffusion2.reconstruction import reconstruct_matrix
 from diffusion2.runs.matrix_files import read_matrix
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -86,7 +86,7 @@ def variants(matrix: ImageMatrix, seed: int) -> dict[str, Tensor]:
     """Give the pictures (V, F, 3, H, W) of the matrix and of the assets that are made of it."""
     found = {"as generated": matrix.images}
     for name, changes in VARIANTS.items():
-        asset = reconstruct(matrix, replace(PRESETS["mini"].reconstruction, **changes), seed=seed)
+        asset = reconstruct_matrix(matrix, replace(PRESETS["mini"].reconstruction, **changes), seed=seed)
         columns = [render(asset, matrix.cameras, time).rgb for time in matrix.times.tolist()]
         found[name] = torch.stack(columns, dim=1).clamp(0, 1).movedim(-1, -3)
     return found

@@ -51,7 +51,7 @@ from diffusion2.meshes import load_model
 from diffusion2.meshes.ground_truth import Window, choose_window, render_clip
 from diffusion2.metrics.lpips import load_lpips
 from diffusion2.metrics.pixels import psnr, ssim
-from diffusion2.reconstruction import reconstruct
+from diffusion2.reconstruction import reconstruct_matrix
 from diffusion2.reconstruction.targets import closeness
 from diffusion2.research.benchmark.creatures import CREATURES, Creature
 
@@ -220,7 +220,7 @@ def measure_method(
     """Reconstruct a matrix and compare."""
     matrix = lose_texture(truth["matrix"], arguments.blur) if arguments.blur else truth["matrix"]
     start = time.process_time()
-    asset = reconstruct(matrix, settings, seed=arguments.seed)
+    asset = reconstruct_matrix(matrix, settings, seed=arguments.seed)
     found: dict[str, Any] = {"seconds": time.process_time() - start, "gaussians": len(asset.gaussians)}
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)

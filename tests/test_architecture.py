@@ -14,12 +14,12 @@ SOURCE = Path(diffusion2.__file__).parent
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
     {"errors", "events", "atomic_files", "color_profiles"},
-    {"config", "cameras", "model_frame", "pictures", "quaternions", "kernels", "weights"},
+    {"config", "cameras", "pictures", "quaternions", "kernels", "weights"},
     {"image_matrix"},
     {"runs"},
     {"gaussians", "priors", "meshes", "metrics"},
     {"inputs", "sampling", "reconstruction", "exporters"},
-    {"evaluation", "viewer", "training", "stage1"},
+    {"evaluation", "viewer", "training"},
     {"pipeline", "research"},
     {"commands"},
     {"cli"},
@@ -34,13 +34,15 @@ HOMES = {
     "diffusers": {"priors", "inputs.text"},
     "transformers": {"priors", "metrics.clip", "inputs.text"},
     "matplotlib": {"research.benchmark.figures", "research.theorem.plots"},
-    "huggingface_hub": {"weights.hub", "metrics.clip", "inputs.text"},
+    "huggingface_hub": {"weights.catalogue", "weights.hub", "metrics.clip", "inputs.text"},
     "numba": {"kernels", "gaussians.rasterize.pictures"},
     "gsplat": {"gaussians.rasterize"},
     "av": {"exporters.video", "inputs.video_file"},
     "pillow_heif": {"pictures"},
-    "trimesh": {"inputs.mesh_file"},
-    "scipy": {"kernels.regions", "reconstruction.mesh", "inputs.morphology"},
+    "trimesh": {"inputs.stl"},
+    "mapbox_earcut": {"inputs.polygons"},
+    "jinja2": {"exporters.templates"},
+    "scipy": {"kernels.regions", "meshes.sides", "reconstruction.mesh", "inputs.morphology"},
     "skimage": {"reconstruction.mesh"},
     "fast_simplification": {"reconstruction.mesh"},
     "xatlas": {"reconstruction.mesh"},
@@ -63,10 +65,12 @@ PROTOCOLS = {"diffusion2.priors.prior", "diffusion2.priors.guidance"}
 PUBLIC = {
     "Asset4D",
     "AssetFormatError",
+    "AssetMetadata",
     "BackendUnavailable",
     "Cameras",
     "Conditions",
     "Diffusion2Error",
+    "Event",
     "ExportError",
     "Gaussians",
     "GenerateSettings",
@@ -76,8 +80,18 @@ PUBLIC = {
     "NumericalError",
     "OutOfMemory",
     "PRESETS",
+    "ReconstructionSettings",
+    "Report",
+    "ResultWritten",
+    "RunFinished",
     "RunFolder",
+    "RunStarted",
+    "SamplingSettings",
     "Source",
+    "StageFinished",
+    "StageProgress",
+    "StageStarted",
+    "Warned",
     "WeightsError",
     "export",
     "generate",
@@ -86,7 +100,9 @@ PUBLIC = {
     "orbit",
     "read_matrix",
     "reconstruct",
+    "reconstruct_matrix",
     "render",
+    "sample",
 }
 
 
@@ -187,6 +203,13 @@ def test_importing_the_command_line_loads_no_torch():
     code = "import sys, diffusion2, diffusion2.cli; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_flow_loads_no_library_of_networks_before_it_loads_networks():
+    """They take seconds; bad input is refused before."""
+    code = "import sys, diffusion2.pipeline; print(*({'diffusers', 'transformers'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_the_public_names_are_locked():

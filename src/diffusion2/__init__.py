@@ -2,7 +2,7 @@
 
     import diffusion2
 
-    run = diffusion2.generate("creature.png", out="runs/creature", preset="mini")
+    run = diffusion2.generate("creature.png", "runs/creature", "mini")
     asset = diffusion2.load_asset(run.asset_path)
     diffusion2.render(asset, diffusion2.make_cameras([0, 90]), time=0.5)
     diffusion2.export(asset, "creature.mp4")
@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffusion2.cameras import Cameras, make_cameras, orbit
-    from diffusion2.config import PRESETS, GenerateSettings, InputSettings
+    from diffusion2.config import (
+        PRESETS,
+        GenerateSettings,
+        InputSettings,
+        ReconstructionSettings,
+        SamplingSettings,
+    )
     from diffusion2.errors import (
         AssetFormatError,
         BackendUnavailable,
@@ -26,51 +32,79 @@ if TYPE_CHECKING:
         OutOfMemory,
         WeightsError,
     )
-    from diffusion2.gaussians import Asset4D, Gaussians, render
+    from diffusion2.events import (
+        Event,
+        Report,
+        ResultWritten,
+        RunFinished,
+        RunStarted,
+        StageFinished,
+        StageProgress,
+        StageStarted,
+        Warned,
+    )
+    from diffusion2.exporters import export
+    from diffusion2.gaussians import Asset4D, AssetMetadata, Gaussians, load_asset, render
     from diffusion2.image_matrix import Conditions, ImageMatrix
-    from diffusion2.pipeline import export, generate, load_asset
-    from diffusion2.reconstruction import reconstruct
+    from diffusion2.pipeline import generate, reconstruct, sample
+    from diffusion2.reconstruction import reconstruct_matrix
     from diffusion2.runs.matrix_files import read_matrix
     from diffusion2.runs.run_folder import RunFolder
     from diffusion2.runs.source import Source
 
 _HOMES = {
     "generate": "pipeline",
-    "load_asset": "pipeline",
-    "export": "pipeline",
-    "render": "gaussians",
-    "reconstruct": "reconstruction",
-    "read_matrix": "runs.matrix_files",
+    "reconstruct": "pipeline",
+    "sample": "pipeline",
+    "reconstruct_matrix": "reconstruction",
     "Asset4D": "gaussians",
+    "AssetMetadata": "gaussians",
     "Gaussians": "gaussians",
+    "load_asset": "gaussians",
+    "render": "gaussians",
+    "export": "exporters",
+    "read_matrix": "runs.matrix_files",
+    "RunFolder": "runs.run_folder",
+    "Source": "runs.source",
     "Cameras": "cameras",
     "make_cameras": "cameras",
     "orbit": "cameras",
     "Conditions": "image_matrix",
     "ImageMatrix": "image_matrix",
-    "RunFolder": "runs.run_folder",
+    "PRESETS": "config",
     "GenerateSettings": "config",
     "InputSettings": "config",
-    "Source": "runs.source",
-    "PRESETS": "config",
-    "Diffusion2Error": "errors",
-    "InputError": "errors",
-    "WeightsError": "errors",
-    "BackendUnavailable": "errors",
+    "ReconstructionSettings": "config",
+    "SamplingSettings": "config",
+    "Event": "events",
+    "Report": "events",
+    "ResultWritten": "events",
+    "RunFinished": "events",
+    "RunStarted": "events",
+    "StageFinished": "events",
+    "StageProgress": "events",
+    "StageStarted": "events",
+    "Warned": "events",
     "AssetFormatError": "errors",
+    "BackendUnavailable": "errors",
+    "Diffusion2Error": "errors",
     "ExportError": "errors",
+    "InputError": "errors",
     "NumericalError": "errors",
     "OutOfMemory": "errors",
+    "WeightsError": "errors",
 }
 
 __all__ = [
     "PRESETS",
     "Asset4D",
     "AssetFormatError",
+    "AssetMetadata",
     "BackendUnavailable",
     "Cameras",
     "Conditions",
     "Diffusion2Error",
+    "Event",
     "ExportError",
     "Gaussians",
     "GenerateSettings",
@@ -79,8 +113,18 @@ __all__ = [
     "InputSettings",
     "NumericalError",
     "OutOfMemory",
+    "ReconstructionSettings",
+    "Report",
+    "ResultWritten",
+    "RunFinished",
     "RunFolder",
+    "RunStarted",
+    "SamplingSettings",
     "Source",
+    "StageFinished",
+    "StageProgress",
+    "StageStarted",
+    "Warned",
     "WeightsError",
     "export",
     "generate",
@@ -89,7 +133,9 @@ __all__ = [
     "orbit",
     "read_matrix",
     "reconstruct",
+    "reconstruct_matrix",
     "render",
+    "sample",
 ]
 
 

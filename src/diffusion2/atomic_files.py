@@ -30,6 +30,29 @@ def write_json(path: Path, value: object) -> None:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def check_writable(folder: Path) -> None:
+    """Try to write a file in a folder, which need not be there yet; leave nothing behind.
+
+    For finding out before minutes of work. Only the attempt tells: access rights say nothing of read-only
+    disks, and nothing at all to the superuser.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    made: list[Path] = []
+    probe = folder / f".write-test-{os.getpid()}"
+    try:
+        for level in reversed([folder, *folder.parents]):
+            if not level.exists():
+                level.mkdir()
+                made.append(level)
+        probe.write_bytes(b"")
+        probe.unlink()
+    finally:
+        for level in reversed(made):
+            level.rmdir()
+
+
 def remove(path: Path) -> None:
     """Remove a file or folder if it is there; a link is removed, not what it points to."""
     if path.is_dir() and not path.is_symlink():

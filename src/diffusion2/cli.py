@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from diffusion2.commands import command_types
-from diffusion2.commands.run import spell_out
+from diffusion2.commands.run import peek, spell_out
+from diffusion2.config import PRESETS, GenerateSettings, InputSettings
 from diffusion2.errors import Diffusion2Error, InputError
 
 INTERRUPTED = 130
@@ -96,16 +97,15 @@ def parse(arguments: list[str]) -> Any:
     """
     import tyro
 
-    arguments = spell_out(arguments)
-    preset, reason, settings, inputs = _defaults(arguments)
+    settings, inputs = _defaults(arguments)
     captured = StringIO()
     try:
         with redirect_stderr(captured):
             return tyro.cli(
-                command_types(preset, reason, settings, inputs),
+                command_types(settings, inputs),
                 prog="diffusion2",
                 description=DESCRIPTION,
-                args=arguments,
+                args=spell_out(arguments),
                 config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
             )
     except SystemExit as stopped:
@@ -128,41 +128,23 @@ def one_line(box: str) -> str:
     return text + (f", perhaps you meant {' or '.join(meant)}" if meant else "")
 
 
-def _defaults(arguments: list[str]) -> tuple[str, str, Any, Any]:
+def _defaults(arguments: list[str]) -> tuple[GenerateSettings, InputSettings]:
     """Find the defaults of a run's options: those of the run in the folder, or of the preset."""
-    from diffusion2.config import PRESETS, GenerateSettings, InputSettings
     from diffusion2.weights.catalogue import choose_preset
 
-    if arguments[:1] == ["reconstruct"]:
-        folder = next((a for a in arguments[1:] if (Path(a) / "config.json").is_file()), None)
-        if folder is None:
-            return "mini", "", GenerateSettings(), InputSettings()
-        from diffusion2.runs.run_folder import RunFolder
+    options = peek(arguments)
+    reconstructs = arguments[:1] == ["reconstruct"]
+    folders = arguments[1:] if reconstructs else [options.out] if options.resume and options.out else []
+    for folder in folders:
+        if (Path(folder) / "config.json").is_file():
+            from diffusion2.runs.run_folder import RunFolder  # late: it waits for torch
 
-        return "mini", "", RunFolder(Path(folder)).read_settings(), InputSettings()
-    out = _value(arguments, "--out")
-    if "--resume" in arguments and out is not None and (Path(out) / "config.json").is_file():
-        from diffusion2.runs.run_folder import RunFolder
-
-        run = RunFolder(Path(out))
-        preset = str(run.read_config().get("preset", "mini"))
-        return preset, "as the run began", run.read_settings(), run.read_source().settings
-    name = _value(arguments, "--preset")
-    if name in PRESETS:
-        return name, "as asked", PRESETS[name], InputSettings()
-    name, reason = choose_preset(_value(arguments, "--weights"))
-    return name, reason, PRESETS[name], InputSettings()
-
-
-def _value(arguments: list[str], option: str) -> str | None:
-    """Give the last value of an option in arguments that are not parsed yet."""
-    found = None
-    for index, argument in enumerate(arguments):
-        if argument == option and index + 1 < len(arguments):
-            found = arguments[index + 1]
-        elif argument.startswith(f"{option}="):
-            found = argument.removeprefix(f"{option}=")
-    return found
+            run = RunFolder(Path(folder))
+            return run.read_settings(), InputSettings() if reconstructs else run.read_source().settings
+    if reconstructs or options.preset == "none":
+        return GenerateSettings(), InputSettings()
+    name = options.preset if options.preset in PRESETS else choose_preset(options.weights)[0]
+    return PRESETS[name], InputSettings()
 
 
 def _say(line: str) -> None:

@@ -12,6 +12,8 @@
 Every message is one line that names the thing, what was expected, what came, and what to do next.
 """
 
+LONGEST_REASON = 300
+
 
 class Diffusion2Error(Exception):
     """Base of every error this package raises on purpose."""
@@ -60,3 +62,14 @@ class OutOfMemory(Diffusion2Error):
     """A device's memory is too small for the least piece of work."""
 
     exit_code = 1
+
+
+def in_one_line(error: BaseException) -> str:
+    """Say why another library or the system failed, as the end of a message of ours.
+
+    Returns:
+        The system's words where it is the system's error, without the path that our message has already;
+        otherwise the first line that says something, cut where it is very long; at least the error's type.
+    """
+    lines = str(getattr(error, "strerror", None) or error).splitlines()
+    return next((line.strip() for line in lines if line.strip()), type(error).__name__)[:LONGEST_REASON]

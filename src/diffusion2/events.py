@@ -5,15 +5,16 @@ never prints. `stage` times a stage and makes its events.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run begins: what it makes, with which preset, and why that one."""
+    """A run begins: from what, where, with which preset ("none": with settings of none), and why that one."""
 
     source: str
     out: Path
@@ -80,11 +81,28 @@ class RunFinished:
 
 
 Event = RunStarted | StageStarted | StageProgress | StageFinished | Warned | ResultWritten | RunFinished
-Report = Callable[[Event], None]
+
+
+class Report(Protocol):
+    """What takes the events of long work: any function of one event, such as a list's `append`."""
+
+    def __call__(self, event: Event, /) -> object:
+        """Take one event."""
+        ...
 
 
 def ignore(event: Event) -> None:
     """Listen to nothing: the default where a caller does not care."""
+
+
+def both(first: Report, second: Report) -> Report:
+    """Let two listen, the first one first."""
+
+    def report(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return report
 
 
 def to_record(event: Event) -> dict[str, object]:

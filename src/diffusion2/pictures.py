@@ -15,7 +15,7 @@ from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path
 from diffusion2.color_profiles import PROFILED, hdr_transfer, to_srgb
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, in_one_line
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 HEIC, AVIF = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"}, {b"avif", b"avis"}
@@ -278,6 +278,5 @@ def _register_heic(path: Path) -> None:
 
 def _damaged(path: Path, error: Exception) -> InputError:
     if isinstance(error, OSError) and error.strerror:  # of the file, not of what is in it
-        return InputError(f"{path} can't be read: {error.strerror}")
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return InputError(f"{path} can't be read as a picture: it may be damaged ({reason})")
+        return InputError(f"{path} can't be read: {in_one_line(error)}")
+    return InputError(f"{path} can't be read as a picture: it may be damaged ({in_one_line(error)})")

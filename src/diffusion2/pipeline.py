@@ -1,264 +1,234 @@
-"""The flow on one page: picture, conditions, image matrix, asset, results.
+"""The flow on one page: conditions, priors, references, matrix, asset, results.
 
 What passes from stage to stage is what lies in the run folder (pictures of 8 bits), so a resumed run,
 or a stage that is run alone, continues identically.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from diffusion2.config import PRESETS, GenerateSettings, InputSettings, ReconstructionSettings
-from diffusion2.errors import AssetFormatError, ExportError, InputError
-from diffusion2.events import Event, Report, ResultWritten, RunFinished, RunStarted, Warned, ignore, stage
+from diffusion2.config import GenerateSettings, ReconstructionSettings
+from diffusion2.errors import InputError
+from diffusion2.events import (
+    Event,
+    Report,
+    ResultWritten,
+    RunFinished,
+    RunStarted,
+    Warned,
+    both,
+    ignore,
+    stage,
+)
 from diffusion2.exporters import write_orbit_video, write_viewer
-from diffusion2.gaussians import Asset4D
-from diffusion2.image_matrix import ImageMatrix
+from diffusion2.gaussians import load_asset
+from diffusion2.image_matrix import Conditions, ImageMatrix
 from diffusion2.inputs import read_conditions
-from diffusion2.reconstruction import reconstruct
-from diffusion2.runs.condition_files import read_recorded_conditions, recorded_model_frame, write_conditions
-from diffusion2.runs.matrix_files import read_matrix
-from diffusion2.runs.run_folder import EventLog, RunFolder, make_config
+from diffusion2.priors.devices import choose_device
+from diffusion2.priors.loading import load_priors
+from diffusion2.priors.prior import PriorPair
+from diffusion2.reconstruction import reconstruct_matrix
+from diffusion2.runs.condition_files import (
+    read_made_references,
+    read_recorded_conditions,
+    recorded_model_frame,
+    write_conditions,
+    write_made_references,
+)
+from diffusion2.runs.event_log import EventLog
+from diffusion2.runs.matrix_files import read_matrix, write_matrix
+from diffusion2.runs.plan import plan_resumed, plan_run
+from diffusion2.runs.run_folder import RunFolder
 from diffusion2.runs.source import Source
-from diffusion2.weights.catalogue import check_available, choose_preset, weights_hashes
-
-if TYPE_CHECKING:
-    from diffusion2.stage1 import Stage1
+from diffusion2.sampling import assemble_matrix, decode_matrix, sample_matrix, sample_references
+from diffusion2.weights.catalogue import check_available
 
 MINI_DOMAIN = "the mini pair has only seen low-poly toy creatures: other objects run, but will not look good"
-EXPORTERS: dict[str, Callable[[Asset4D, Path], object]] = {
-    ".mp4": write_orbit_video,
-    ".html": write_viewer,
-}
 
 
 def generate(
     source: str | Path | Source,
     out: str | Path,
-    preset: str | None = None,
+    preset: str | GenerateSettings | None = None,
     *,
-    settings: GenerateSettings | None = None,
     overwrite: bool = False,
     resume: bool = False,
     report: Report = ignore,
-    reason: str = "as asked",
-    stage1_only: bool = False,
 ) -> RunFolder:
     """Turn whatever is known of a moving object into a moving 3D asset.
 
     Args:
         source: a picture, a video, a folder of frames or a 3D model; or a `Source`, for words or several.
         out: the run's folder, new or empty.
-        preset: a name in `PRESETS`; None for the best one whose weights are here.
-        settings: what decides the result; None for the preset's. A run is resumed with the settings it
-            began with.
+        preset: a name in `PRESETS`; or settings, such as `dataclasses.replace(PRESETS["mini"], seed=3)`; None
+            for the best preset whose weights are here. A run is resumed with what it began with.
         overwrite: replace the run in `out`; it is kept until the new one is complete.
         resume: continue the run in `out`; the result is the same as without the interruption.
         report: takes the events of the work.
-        reason: why this preset, for the log.
-        stage1_only: stop when the image matrix is there.
 
     Raises:
         InputError: the input, the folder or a setting can't be used. Nothing has been changed then.
         WeightsError: the preset's weights are missing. Nothing has been changed then.
         NumericalError: a stage left the finite numbers.
     """
-    began, heard = time.perf_counter(), []
-    run = RunFolder(Path(out))
-    run.check(overwrite=overwrite, resume=resume)
-    source = source if isinstance(source, Source) else Source(source)
-    plan = _resumed(run, source, preset, settings) if resume else _planned(source, preset, settings, reason)
-    settings = plan.settings
-    check_available(settings.priors, settings.weights)
-    conditions = read_recorded_conditions(run, settings) if resume else None
-    if conditions is None:
-        conditions = read_conditions(plan.source, settings, _both(report, heard.append))
-    stage1 = None if resume and run.has_matrix else _load_stage1(settings)
-    if not resume:
-        run.start(_config(plan, stage1))
-    report = _begin_log(run, plan, report, heard)
-
-    try:
-        write_conditions(run, conditions, settings)
-        if stage1 is not None:
-            stage1(run, conditions, settings, report)
-            report(ResultWritten("matrix", run.path / "matrix"))
-        if not stage1_only:
-            _finish(run, settings.reconstruction, settings.seed, report)
-    except BaseException:
-        if run.previous_path.is_dir():
-            report(Warned(f"the run that was there before is kept in {run.previous_path}"))
-        raise
-    run.complete()
-    report(RunFinished(time.perf_counter() - began))
-    return run
+    with _begin(source, out, preset, overwrite=overwrite, resume=resume, report=report) as work:
+        _make_matrix(work)
+        if not work.run.asset_path.exists():
+            _make_asset(work.run, work.settings, work.report)
+        _make_results(work.run, work.report)
+    return work.run
 
 
-def reconstruct_folder(
+def sample(
+    source: str | Path | Source,
+    out: str | Path,
+    preset: str | GenerateSettings | None = None,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    report: Report = ignore,
+) -> RunFolder:
+    """Run stage 1 alone: the source becomes the image matrix, from which `reconstruct` goes on.
+
+    Arguments and errors are those of `generate`.
+    """
+    with _begin(source, out, preset, overwrite=overwrite, resume=resume, report=report) as work:
+        _make_matrix(work)
+    return work.run
+
+
+def reconstruct(
     folder: str | Path,
     settings: ReconstructionSettings | None = None,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     overwrite: bool = False,
     report: Report = ignore,
 ) -> RunFolder:
-    """Run stage 2 on a folder with `matrix/` and `cameras.json`, whoever wrote them.
+    """Run stage 2 alone on a folder with `matrix/` and `cameras.json`, whoever wrote them.
 
-    Without settings it uses those that the run began with, or the plain defaults where there are none.
+    Args:
+        folder: the folder; the asset and all results are written into it.
+        settings: None: those that the run began with, or the plain defaults where there are none.
+        seed: of all that is drawn; None: the run's, or 0 where there is none.
+        overwrite: replace the asset that is there.
+        report: takes the events of the work.
 
     Raises:
         AssetFormatError: a part of the matrix is missing or can't be read.
-        InputError: the folder has an asset already, and `overwrite` is not given.
+        InputError: the folder has an asset already, and `overwrite` is not given; or a setting can't be used.
+        NumericalError: the optimisation left the finite numbers.
     """
     run = RunFolder(Path(folder))
     if not run.path.is_dir():
         raise InputError(f"there is no folder {run.path}")
+    run.restore()
     if run.asset_path.exists() and not overwrite:
         raise InputError(f"{run.asset_path} is there already: add --overwrite to replace it")
     matrix = read_matrix(run.path)
+    began = run.settings_or_defaults()
+    began = replace(
+        began, seed=began.seed if seed is None else seed, reconstruction=settings or began.reconstruction
+    )
     run.check_writable()
-    report = _both(report, EventLog(run.events_path))
-    settings = settings or run.settings_or_defaults().reconstruction
-    _finish(run, settings, seed, report, matrix=matrix, again=True)
+    report = both(report, EventLog(run.events_path))
+    with run.completing(report):
+        _make_asset(run, began, report, matrix)
+        _make_results(run, report)
     return run
 
 
-def load_asset(path: str | Path) -> Asset4D:
-    """Load an asset from its file or from the folder of its run.
-
-    Raises:
-        AssetFormatError: there is none, or it can't be read.
-    """
-    path = Path(path)
-    if path.is_dir():
-        if not RunFolder(path).asset_path.is_file():
-            raise AssetFormatError(
-                f"there is no asset.safetensors in {path}: run diffusion2 reconstruct on it"
-            )
-        path = RunFolder(path).asset_path
-    return Asset4D.load(path)
-
-
-def export(asset: Asset4D, path: str | Path) -> Path:
-    """Write an asset for other programs; the suffix says what it becomes (.mp4, .html).
-
-    Raises:
-        ExportError: the suffix is unknown, or the file can't be written.
-    """
-    path = Path(path)
-    exporter = EXPORTERS.get(path.suffix.lower())
-    if exporter is None:
-        raise ExportError(f"{path}: an asset can't be written as {path.suffix or 'that'}: use {_choices()}")
-    exporter(asset, path)
-    return path
-
-
 @dataclass(frozen=True)
-class _Plan:
-    """What a run is made of and with, all choices made."""
+class _Work:
+    """A run that has begun: its folder, what it is made of and with, who listens.
 
-    source: Source
-    preset: str
+    `priors` is None where the matrix is in the folder already.
+    """
+
+    run: RunFolder
     settings: GenerateSettings
-    reason: str
+    conditions: Conditions
+    priors: PriorPair | None
+    report: Report
 
 
-def _planned(source: Source, preset: str | None, settings: GenerateSettings | None, reason: str) -> _Plan:
-    """Choose what is left open for a new run."""
-    if preset is None:
-        preset, reason = choose_preset(settings.weights if settings else None)
-    if preset not in PRESETS:
-        raise InputError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
-    return _Plan(source, preset, settings or PRESETS[preset], reason)
-
-
-def _resumed(run: RunFolder, source: Source, preset: str | None, settings: GenerateSettings | None) -> _Plan:
-    """Go on with what a run began with; refuse anything else."""
-    began = _Plan(
-        run.read_source(), str(run.read_config().get("preset")), run.read_settings(), "as the run began"
-    )
-    if (
-        preset not in (None, began.preset)
-        or settings not in (None, began.settings)
-        or source.settings not in (InputSettings(), began.source.settings)
-    ):
-        raise InputError(
-            f"the run in {run.path} was begun with other settings: resume it without options, or start again "
-            "with --overwrite"
-        )
-    if not source.is_recorded(run.read_input()):
-        raise InputError(f"{source} is not the input that the run in {run.path} was begun with")
-    return began
-
-
-def _config(plan: _Plan, stage1: "Stage1 | None") -> dict[str, object]:
-    return make_config(
-        plan.settings,
-        preset=plan.preset,
-        reason=plan.reason,
-        source=plan.source,
-        device="cpu" if stage1 is None else stage1.device,
-        weights=weights_hashes(plan.settings.priors, plan.settings.weights),
-    )
-
-
-def _begin_log(run: RunFolder, plan: _Plan, report: Report, heard: list[Event]) -> Report:
-    """Let the run's log listen, too; tell it what was heard before it was there."""
-    log = EventLog(run.events_path)
-    report = _both(report, log)
-    report(RunStarted(str(plan.source), run.path, plan.preset, plan.reason))
-    for event in heard:
-        log(event)
-    if plan.settings.priors == "mini":
-        report(Warned(MINI_DOMAIN))
-    return report
-
-
-def _load_stage1(settings: GenerateSettings) -> "Stage1":
-    """Load the networks, late: their libraries take seconds, and bad input has been refused by now."""
-    from diffusion2.stage1 import Stage1
-
-    return Stage1.load(settings)
-
-
-def _finish(
-    run: RunFolder,
-    settings: ReconstructionSettings,
-    seed: int,
-    report: Report,
+@contextmanager
+def _begin(
+    source: str | Path | Source,
+    out: str | Path,
+    preset: str | GenerateSettings | None,
     *,
-    matrix: ImageMatrix | None = None,
-    again: bool = False,
+    overwrite: bool,
+    resume: bool,
+    report: Report,
+) -> Iterator[_Work]:
+    """Read the conditions and load the priors, which refuses what can't be used; then begin or go on."""
+    began, early = time.perf_counter(), list[Event]()
+    run = RunFolder(Path(out))
+    run.check(overwrite=overwrite, resume=resume)
+    source = source if isinstance(source, Source) else Source(source)
+    plan = plan_resumed(run, source, preset) if resume else plan_run(source, preset)
+    settings = plan.settings
+    check_available(settings.priors, settings.weights)
+    conditions = read_recorded_conditions(run, settings) if resume else None
+    if conditions is None:
+        conditions = read_conditions(plan.source, settings, both(report, early.append))
+    priors = None if resume and run.has_matrix else load_priors(settings)
+    if not resume:
+        run.start(plan.to_config(choose_device(settings.sampling.device, settings.priors)))
+    log = EventLog(run.events_path)
+    both(report, log)(RunStarted(str(plan.source), run.path, settings.preset, plan.reason))
+    for event in early:
+        log(event)
+    report = both(report, log)
+    if settings.priors == "mini":
+        report(Warned(MINI_DOMAIN))
+    with run.completing(report):
+        write_conditions(run, conditions, settings)
+        yield _Work(run, settings, conditions, priors, report)
+    report(RunFinished(time.perf_counter() - began))
+
+
+def _make_matrix(work: _Work) -> None:
+    """Sample what is not known of the references, then the matrix, from where its last checkpoint is."""
+    run, settings, given, priors = work.run, work.settings, work.conditions, work.priors
+    if priors is None:
+        return
+    known = read_made_references(run, given, settings)
+    references = write_made_references(run, sample_references(priors, known, settings, work.report), settings)
+    start, keep = run.checkpoints.latest(), run.checkpoints.save
+    latents = sample_matrix(priors, references, settings, work.report, on_checkpoint=keep, start=start)
+    images = decode_matrix(priors, latents, work.report, settings.sampling.threads)
+    write_matrix(run.path, assemble_matrix(images, given, settings))
+    work.report(ResultWritten("matrix", run.path / "matrix"))
+
+
+def _make_asset(
+    run: RunFolder, settings: GenerateSettings, report: Report, matrix: ImageMatrix | None = None
 ) -> None:
-    """Go from the matrix in the folder to all results; what is there is kept unless `again`."""
-    if again or not run.asset_path.exists():
-        asset = reconstruct(matrix or read_matrix(run.path), settings, report, seed=seed)
-        model_frame = recorded_model_frame(run)
-        if model_frame is not None:
-            asset = replace(asset, metadata={**asset.metadata, "model_frame": model_frame.to_dict()})
-        run.forget_asset()
-        asset.save(run.asset_path)
-        report(ResultWritten("asset", run.asset_path))
+    """Reconstruct the matrix in the folder; what shows or measures a former asset goes with it."""
+    asset = reconstruct_matrix(
+        matrix or read_matrix(run.path), settings.reconstruction, report, seed=settings.seed
+    )
+    model_frame = recorded_model_frame(run)
+    if model_frame is not None:
+        asset = replace(asset, metadata=replace(asset.metadata, model_frame=model_frame))
+    run.forget_shown()
+    asset.save(run.asset_path)
+    report(ResultWritten("asset", run.asset_path))
+
+
+def _make_results(run: RunFolder, report: Report) -> None:
+    """Show the asset in the folder, in whatever way it isn't shown yet."""
     asset = load_asset(run.asset_path)
-    if again or not run.orbit_path.exists():
+    if not run.orbit_path.exists():
         with stage(report, "video") as progress:
             write_orbit_video(asset, run.orbit_path, progress=progress)
         report(ResultWritten("video", run.orbit_path))
-    if again or not run.viewer_path.exists():
+    if not run.viewer_path.exists():
         with stage(report, "viewer"):
             write_viewer(asset, run.viewer_path, title=run.path.resolve().name)
         report(ResultWritten("viewer", run.viewer_path))
-
-
-def _both(first: Report, second: Report) -> Report:
-    def report(event: Event) -> None:
-        first(event)
-        second(event)
-
-    return report
-
-
-def _choices() -> str:
-    return " or ".join(EXPORTERS)

@@ -57,7 +57,9 @@ def mini_weights(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_other_weights(tmp_path_factory, monkeypatch):
     """Let no full-size weights that this machine may have be found, nor fetched ones stay."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path_factory.getbasetemp() / "no_hub"))
+    empty = str(tmp_path_factory.getbasetemp() / "no_hub")
+    monkeypatch.setenv("HF_HUB_CACHE", empty)  # for other processes
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", empty)  # for this one, which has read it
     for name in ("DIFFUSION2_WEIGHTS", "DIFFUSION2_SVD", "DIFFUSION2_SV3D"):
         monkeypatch.delenv(name, raising=False)
 

@@ -45,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
         hub, path = self.server, self.path.partition("?")[0]
         api, files = f"/api/models/{hub.hub_id}", f"/{hub.hub_id}/resolve/{COMMIT}/"
         if path in (api, f"{api}/revision/main", f"{api}/revision/{COMMIT}"):
-            siblings = [{"rfilename": name} for name in hub.files]
+            siblings = [{"rfilename": name, "lfs": _lfs(content)} for name, content in hub.files.items()]
             self._answer(200, {"id": hub.hub_id, "sha": COMMIT, "siblings": siblings})
         elif path == f"{api}/tree/{COMMIT}":
             self._answer(
@@ -92,6 +92,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep quiet."""
+
+
+def _lfs(content: bytes) -> dict[str, object]:
+    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), "pointerSize": 134}
 
 
 @contextmanager

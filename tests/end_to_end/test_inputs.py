@@ -10,12 +10,12 @@ from PIL import Image, ImageDraw
 
 import diffusion2
 from diffusion2.cli import main
-from diffusion2.model_frame import ModelFrame
+from diffusion2.priors.loading import load_priors
 from diffusion2.runs.matrix_files import read_matrix, read_pictures
 
-from ..inputs.conftest import require_renderer
 from ..inputs.models import BOX, FACES, write_obj
 from ..inputs.tiny_pipeline import write_tiny_pipeline
+from ..meshes.opengl import need_opengl
 from .conftest import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("use_mini_weights")
@@ -107,19 +107,20 @@ def test_row_and_column_together(walk, turns, tmp_path):
 
 
 def test_a_model_is_animated_where_it_stands(tmp_path):
-    require_renderer()
+    need_opengl()
     path = write_obj(tmp_path / "a box.obj", BOX * [3, 2, 1] + 5, FACES)
     assert call("generate", tmp_path / "run", path) == 0
     matrix = read_matrix(tmp_path / "run")
     views, _ = read_pictures(tmp_path / "run" / "conditions" / "views", "view")
     assert torch.equal(matrix.images[:, 0], views)
     asset = diffusion2.load_asset(tmp_path / "run")
-    frame = ModelFrame.from_dict(asset.metadata["model_frame"])
+    frame = asset.metadata.model_frame
+    assert frame is not None
     assert frame.to_model(np.zeros((1, 3)))[0] == pytest.approx([6.5, 6, 5.5])
     # the same when the second stage is run alone
     options = ["--warmup-iterations", "2", "--joint-iterations", "2", "--gaussians", "100", "--overwrite"]
     assert main(["reconstruct", str(tmp_path / "run"), *options]) == 0
-    assert diffusion2.load_asset(tmp_path / "run").metadata["model_frame"] == asset.metadata["model_frame"]
+    assert diffusion2.load_asset(tmp_path / "run").metadata.model_frame == frame
 
 
 def test_words_start_a_run(tmp_path):
@@ -142,7 +143,7 @@ def interrupted(monkeypatch, run, *arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("diffusion2.stage1.sample_matrix", interrupt)
+        patch.setattr("diffusion2.pipeline.sample_matrix", interrupt)
         assert call("sample", run, *arguments) == 130
 
 
@@ -181,24 +182,21 @@ def test_a_run_is_not_resumed_with_another_input_or_reading(walk, turns, tmp_pat
 
 
 def test_options_reach_the_priors(walk, turns, tmp_path, monkeypatch):
-    from diffusion2.stage1 import Stage1
-
     seen = {}
-    load = Stage1.load
 
     def listening(settings):
-        stage1 = load(settings)
+        pair = load_priors(settings)
         for name in ("video", "multiview"):
-            prior = getattr(stage1.pair, name)
+            prior = getattr(pair, name)
 
             def prepare(*arguments, _name=name, _prepare=prior.prepare, **options):
                 seen[_name] = (arguments, options)
                 return _prepare(*arguments, **options)
 
             object.__setattr__(prior, "prepare", prepare)
-        return stage1
+        return pair
 
-    monkeypatch.setattr(Stage1, "load", listening)
+    monkeypatch.setattr("diffusion2.pipeline.load_priors", listening)
     options = ["--elevation", "-5", "--azimuths", "45", "90", "200", "360", "--fps", "4", "--motion", "40"]
     options.append("--sampling.no-mirror")
     assert call("sample", tmp_path / "run", walk, *options) == 2  # too short for 3 frames at 4 a second

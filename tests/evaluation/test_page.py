@@ -100,7 +100,7 @@ def test_large_matrices_are_shown_smaller(views, frames, height, width):
 
 
 def test_a_page_that_cant_be_written_leaves_nothing(evaluation, pair, tmp_path):
-    with pytest.raises(ExportError, match="can't write"):
+    with pytest.raises(ExportError, match="the page can't be written"):
         write_page(tmp_path / "no" / "page.html", evaluation, pair, "a")
     write_page(tmp_path / "page.html", evaluation, pair, "a")
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

@@ -76,9 +76,4 @@ def centre(picture):
 @pytest.fixture(scope="session")
 def needs_renderer():
     """Skip where no 3D model can be drawn."""
-    require_renderer()
-
-
-def require_renderer():
-    pytest.importorskip("trimesh", reason="needs trimesh: pip install 'diffusion2[models]'")
     need_opengl()

@@ -9,8 +9,9 @@ import pytest
 from diffusion2.errors import Diffusion2Error
 from diffusion2.runs.source import InputSettings
 
+from ..meshes.opengl import need_opengl
 from . import corpus, twins
-from .conftest import read, require_renderer
+from .conftest import read
 
 EVERY = {**corpus.PICTURES, **corpus.VIDEOS, **corpus.MODELS}
 TWINS = {**twins.PICTURES, **twins.VIDEOS, **twins.FOLDERS}
@@ -24,7 +25,7 @@ def test_the_corpus_is_large():
 @pytest.mark.parametrize("name", EVERY)
 def test_an_odd_input_gives_a_result_or_one_clear_line(tmp_path, name):
     if name in corpus.MODELS:
-        require_renderer()
+        need_opengl()
     make, message = EVERY[name]
     path = make(tmp_path)
     if message is None:
@@ -78,7 +79,7 @@ for path in sys.argv[1:]:
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limits of memory")
 def test_the_worst_inputs_take_less_than_2_gb(tmp_path):
     """All libraries included; the limit makes what asks for more fail at once."""
-    require_renderer()
+    need_opengl()
     paths = []
     for index, (make, _) in enumerate(corpus.HEAVY.values()):
         (tmp_path / str(index)).mkdir()

@@ -278,6 +278,7 @@ def test_an_older_run_is_replaced_as_a_whole_and_other_files_stay(tmp_path, mode
     (folder / "matrix" / "view_007").mkdir(parents=True)
     (folder / "asset.safetensors").write_bytes(b"old")
     (folder / "notes.txt").write_text("mine")
+    (folder / ".previous").mkdir()  # what that run was to replace when it was interrupted
     window = still_window(model, None, 2)
     matrix = render(model, window, orbit(2, 10.0, height=16))
     write_truth(folder, matrix, tmp_path / "cube.glb", window, azimuth_deg=0.0, object_size=0.7)

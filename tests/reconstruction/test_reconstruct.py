@@ -10,7 +10,7 @@ from diffusion2.events import StageFinished, StageProgress, StageStarted, Warned
 from diffusion2.gaussians import render
 from diffusion2.gaussians.rasterize.gsplat import has_gsplat
 from diffusion2.image_matrix import ImageMatrix
-from diffusion2.reconstruction import reconstruct, stage
+from diffusion2.reconstruction import reconstruct_matrix, stage
 
 QUICK = replace(ReconstructionSettings(), warmup_iterations=80, joint_iterations=150, gaussians=600)
 TINY = replace(QUICK, warmup_iterations=3, joint_iterations=3, gaussians=60)
@@ -37,12 +37,12 @@ def between(moon_matrix):
 
 @pytest.fixture(scope="module")
 def moving(matrix):
-    return reconstruct(matrix, QUICK)
+    return reconstruct_matrix(matrix, QUICK)
 
 
 @pytest.fixture(scope="module")
 def standing(matrix):
-    return reconstruct(matrix, replace(QUICK, joint_iterations=0))
+    return reconstruct_matrix(matrix, replace(QUICK, joint_iterations=0))
 
 
 def test_reconstruction_looks_like_the_matrix(moving, matrix):
@@ -66,13 +66,13 @@ def test_reconstruction_is_solid_in_the_middle_and_empty_around(moving, matrix):
 
 def test_asset_knows_its_sequence_and_reference_camera(moving):
     wanted = {"fps": 8.0, "frames": 5, "views": 8, "azimuth_deg": 0.0, "elevation_deg": 10.0, "radius": 2.0}
-    assert {key: moving.metadata[key] for key in wanted} == wanted
+    assert {key: getattr(moving.metadata, key) for key in wanted} == wanted
     assert not any(tensor.requires_grad for tensor in moving.gaussians.tensors().values())
     assert not any(parameter.requires_grad for parameter in moving.deformation.parameters())
 
 
 def test_same_seed_gives_the_same_asset(matrix):
-    first, second, other = (reconstruct(matrix, TINY, seed=seed) for seed in (3, 3, 4))
+    first, second, other = (reconstruct_matrix(matrix, TINY, seed=seed) for seed in (3, 3, 4))
     for name, tensor in first.gaussians.tensors().items():
         # Threads add gradients in any order, and Adam makes much of small differences.
         torch.testing.assert_close(tensor, second.gaussians.tensors()[name], atol=1e-3, rtol=1e-3)
@@ -81,7 +81,7 @@ def test_same_seed_gives_the_same_asset(matrix):
 
 def test_reconstruction_reports_its_progress(matrix):
     events = []
-    reconstruct(matrix, replace(TINY, warmup_iterations=10, joint_iterations=20), events.append)
+    reconstruct_matrix(matrix, replace(TINY, warmup_iterations=10, joint_iterations=20), events.append)
     assert isinstance(events[0], StageStarted)
     assert isinstance(events[-1], StageFinished)
     done = [event.done for event in events if isinstance(event, StageProgress)]
@@ -92,14 +92,14 @@ def test_reconstruction_reports_its_progress(matrix):
 
 @pytest.mark.parametrize(("views", "frames"), [(1, 1), (1, 4), (3, 1), (2, 2)])
 def test_small_matrices_can_be_reconstructed(moon_matrix, views, frames):
-    asset = reconstruct(moon_matrix(orbit(views, height=40, width=56), frames), TINY)
+    asset = reconstruct_matrix(moon_matrix(orbit(views, height=40, width=56), frames), TINY)
     assert (asset.deformation is None) == (frames == 1)
     assert torch.isfinite(asset.at(1.0).means).all()
 
 
 def test_known_alphas_are_followed(moon_matrix):
     matrix = moon_matrix(orbit(4, height=32), 2, with_alpha=True)
-    assert len(reconstruct(matrix, TINY).gaussians) > 0
+    assert len(reconstruct_matrix(matrix, TINY).gaussians) > 0
 
 
 def test_views_that_do_not_belong_together_are_warned_of(moon_matrix):
@@ -108,14 +108,14 @@ def test_views_that_do_not_belong_together_are_warned_of(moon_matrix):
     images[::2] = images[::2].roll(4, dims=-2)
     images[1::2] = images[1::2].roll(-4, dims=-2)
     events = []
-    reconstruct(ImageMatrix(images, matrix.cameras, matrix.times, 8.0), TINY, events.append)
+    reconstruct_matrix(ImageMatrix(images, matrix.cameras, matrix.times, 8.0), TINY, events.append)
     assert any(isinstance(event, Warned) and "silhouettes" in event.message for event in events)
 
 
 def test_all_white_matrix_is_refused(matrix):
     white = ImageMatrix(torch.ones_like(matrix.images), matrix.cameras, matrix.times, 8.0)
     with pytest.raises(InputError, match="white"):
-        reconstruct(white, TINY)
+        reconstruct_matrix(white, TINY)
 
 
 # The corners of what is promised: 1 to 36 views, 1 to 100 frames, pictures that are not square.
@@ -125,7 +125,7 @@ def test_all_white_matrix_is_refused(matrix):
 )
 def test_matrices_of_all_shapes_can_be_reconstructed(moon_matrix, views, frames, size):
     matrix = moon_matrix(orbit(views, height=size[0], width=size[1]), frames)
-    asset = reconstruct(matrix, TINY)
+    asset = reconstruct_matrix(matrix, TINY)
     for time in (0.0, 0.31, 1.0):
         assert torch.isfinite(render(asset, matrix.cameras, time).rgb).all()
 
@@ -135,7 +135,7 @@ def test_pictures_without_the_object_are_left_out_with_a_warning(matrix):
     images[2] = 1  # a view that saw nothing at all
     images[:, 3] = 1  # a frame that was lost
     events = []
-    asset = reconstruct(ImageMatrix(images, matrix.cameras, matrix.times, 8.0), QUICK, events.append)
+    asset = reconstruct_matrix(ImageMatrix(images, matrix.cameras, matrix.times, 8.0), QUICK, events.append)
     (message,) = [event.message for event in events if isinstance(event, Warned)]
     assert "12 of the 40 pictures show nothing" in message
     # As good as with them, but for the missing pictures' share.
@@ -145,7 +145,7 @@ def test_pictures_without_the_object_are_left_out_with_a_warning(matrix):
 def test_one_view_is_reconstructed_with_a_warning(moon_matrix):
     matrix = moon_matrix(orbit(1, height=48), 3)
     events = []
-    asset = reconstruct(matrix, QUICK, events.append)
+    asset = reconstruct_matrix(matrix, QUICK, events.append)
     assert any(isinstance(event, Warned) and "one view" in event.message for event in events)
     # Each step sees one picture only, so 230 of them get less far than they do with more views.
     assert psnr(asset, matrix) > 20
@@ -155,24 +155,24 @@ def test_broken_pictures_are_refused(matrix):
     images = matrix.images.clone()
     images[4, 1, 0, 3, 3] = float("inf")
     with pytest.raises(InputError, match="view 4, frame 1"):
-        reconstruct(ImageMatrix(images, matrix.cameras, matrix.times, 8.0), TINY)
+        reconstruct_matrix(ImageMatrix(images, matrix.cameras, matrix.times, 8.0), TINY)
 
 
 def test_motion_that_diverges_leaves_what_was_good(matrix):
     """A learning rate of a thousand times the usual: the asset still shows the object."""
     wild = replace(QUICK, deformation_rate=1.0, last_deformation_rate=1.0)
-    asset = reconstruct(matrix, wild)
+    asset = reconstruct_matrix(matrix, wild)
     assert torch.isfinite(asset.at(0.7).means).all()
 
 
 def test_a_gpu_that_is_not_there_is_refused(matrix, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(BackendUnavailable, match="needs a GPU"):
-        reconstruct(matrix, replace(TINY, device="cuda"))
+        reconstruct_matrix(matrix, replace(TINY, device="cuda"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(stage, "has_gsplat", lambda: False)
     with pytest.raises(BackendUnavailable, match="gsplat"):
-        reconstruct(matrix, replace(TINY, device="cuda"))
+        reconstruct_matrix(matrix, replace(TINY, device="cuda"))
 
 
 @pytest.mark.skipif(
@@ -180,5 +180,5 @@ def test_a_gpu_that_is_not_there_is_refused(matrix, monkeypatch):
     reason="needs an NVIDIA GPU and gsplat: pip install 'diffusion2[cuda]'",
 )
 def test_reconstruction_on_a_gpu_is_as_good_as_on_the_cpu(matrix, moving):
-    asset = reconstruct(matrix, replace(QUICK, device="cuda"))
+    asset = reconstruct_matrix(matrix, replace(QUICK, device="cuda"))
     assert psnr(asset, matrix) > psnr(moving, matrix) - 1

@@ -130,3 +130,15 @@ def test_a_broken_folder_gives_one_clear_error(folder, name):
         read_matrix(folder)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_references_survive_their_file(tmp_path):
+    part = make_matrix(views=4, frames=3)[[3, 0, 1], ::-1]
+    assert (part.reference_view, part.reference_frame) == (0, 2)
+    write_matrix(tmp_path, part)
+    read = read_matrix(tmp_path)
+    assert (read.reference_view, read.reference_frame) == (0, 2)
+    content = json.loads((tmp_path / "cameras.json").read_text())
+    (tmp_path / "cameras.json").write_text(json.dumps({**content, "reference_view": 3}))
+    with pytest.raises(AssetFormatError, match='"reference_view" must be an index into "views", not 3'):
+        read_matrix(tmp_path)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ import torch
 from diffusion2.config import PRESETS
 from diffusion2.errors import InputError
 from diffusion2.events import StageProgress, Warned
-from diffusion2.runs.run_folder import EventLog, RunFolder, make_config
+from diffusion2.runs.event_log import EventLog
+from diffusion2.runs.plan import Plan
+from diffusion2.runs.run_folder import RunFolder
 from diffusion2.runs.source import Source
 
 
@@ -15,9 +18,7 @@ from diffusion2.runs.source import Source
 def config(tmp_path):
     source = tmp_path / "in.png"
     source.write_bytes(b"picture")
-    return make_config(
-        PRESETS["mini"], preset="mini", reason="why", source=Source(source), device="cpu", weights={"a": "b"}
-    )
+    return Plan(Source(source), PRESETS["mini"], "why").to_config("cpu")
 
 
 @pytest.fixture
@@ -36,6 +37,23 @@ def test_settings_survive(run):
     config = run.read_config()
     assert config["versions"]["torch"]
     assert len(config["input"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("settings", "recorded", "preset"),
+    [
+        (PRESETS["mini"], "mini", "mini"),
+        (replace(PRESETS["paper"], seed=3), "paper", "paper"),
+        (PRESETS["released"], "mini", "released"),  # Python calls were recorded so, whatever they gave
+        (replace(PRESETS["mini"], seed=3), "a preset that is no more", "none"),
+        (replace(PRESETS["mini"], seed=3), None, "none"),
+    ],
+)
+def test_the_settings_of_older_runs_say_their_preset(tmp_path, settings, recorded, preset):
+    values = asdict(settings)
+    del values["preset"]
+    (tmp_path / "config.json").write_text(json.dumps({"settings": values, "preset": recorded}))
+    assert RunFolder(tmp_path).read_settings() == replace(settings, preset=preset)
 
 
 def test_checking_a_new_folder_leaves_nothing_behind(tmp_path):
@@ -97,15 +115,15 @@ def test_the_replaced_run_is_kept_until_the_new_one_is_complete(run, config):
 
 
 def test_the_newest_checkpoint_that_can_be_read_counts(run):
-    assert run.latest_checkpoint() is None
+    assert run.checkpoints.latest() is None
     for step in (5, 10, 100):
-        run.save_checkpoint(step, {"latents": torch.full((2, 3), float(step))})
+        run.checkpoints.save(step, {"latents": torch.full((2, 3), float(step))})
     assert sorted(p.name for p in (run.path / "latents").iterdir()) == [
         "step_010.safetensors",
         "step_100.safetensors",
     ]
     (run.path / "latents" / "step_100.safetensors").write_bytes(b"cut short")
-    latest = run.latest_checkpoint()
+    latest = run.checkpoints.latest()
     assert latest is not None
     assert latest[0] == 10
     assert torch.equal(latest[1]["latents"], torch.full((2, 3), 10.0))

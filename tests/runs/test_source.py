@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from diffusion2.cli import parse
 from diffusion2.commands.run import spell_out
 from diffusion2.errors import InputError
 from diffusion2.runs.source import InputSettings, Source, hash_path, recorded_source
@@ -59,8 +60,8 @@ def test_the_record_of_an_older_run_is_read():
         ("--elevation=-5", "--elevation-deg=-5"),
         ("--azimuths 90 360", "--azimuths-deg 90 360"),
         ("--motion 40", "--sampling.motion-bucket-id 40"),
-        ("--fps 6", "--video-fps 6 --sampling.fps-id 6 --fps 6"),
-        ("--fps=6 --video-fps=3", "--sampling.fps-id 6 --fps=6 --video-fps=3"),
+        ("--fps 6", "--video-fps=6 --sampling.fps-id=6 --fps 6"),
+        ("--fps=6 --video-fps=3", "--video-fps=6 --sampling.fps-id=6 --fps=6 --video-fps=3"),
         ("--views 8", "--views 8"),
         ("--views=8", "--views=8"),
         ("--views turns/fox", "--given-views turns/fox"),
@@ -71,6 +72,26 @@ def test_short_spellings_are_spelled_out(written, meant):
     assert spell_out(["generate", *written.split()]) == ["generate", *meant.split()]
     assert spell_out(["sample", *written.split()]) == ["sample", *meant.split()]
     assert spell_out(["render", *written.split()]) == ["render", *written.split()]
+
+
+@pytest.mark.parametrize(
+    ("written", "rates"),
+    [
+        ("--fps 6", (6, 6, 6)),
+        ("--fps=6 --video-fps=3", (6, 3, 6)),
+        ("--video_fps 3 --fps 6", (6, 3, 6)),
+        ("--sampling.fps-id 10 --video-fps 3 --fps 6", (6, 3, 10)),
+        ("--fps 5 --fps 6", (6, 6, 6)),
+        ("--video-fps 3", (8, 3, 12)),
+    ],
+)
+def test_one_rate_sets_the_others_that_are_not_given(written, rates):
+    command = parse(["generate", "a.png", "--out", "run", "--preset", "mini", *written.split()])
+    assert (
+        command.settings.fps,
+        command.input_settings.video_fps,
+        command.settings.sampling.fps_id,
+    ) == rates
 
 
 def test_reconstruct_takes_its_options_as_generate_spells_them():

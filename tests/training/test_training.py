@@ -13,6 +13,7 @@ from torch import nn
 
 from diffusion2.cameras import orbit
 from diffusion2.errors import InputError, NumericalError, WeightsError
+from diffusion2.events import ignore
 from diffusion2.pictures import from_pixels
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.guidance import Guidance, constant_scale
@@ -29,12 +30,13 @@ from diffusion2.training.diffusion import (
     UNET_CONFIG,
     VECTOR_WIDTHS,
     DiffusionTask,
+    MixedSet,
     SequenceSet,
     draw_sigmas,
 )
 from diffusion2.training.latents import encode_set
 from diffusion2.training.loop import LoopSettings, Trainer, averaged
-from diffusion2.training.mini import pack, trained_vae, unpack
+from diffusion2.training.mini import TrainSettings, pack, train, trained_vae, unpack
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage, orthogonalize
 from diffusion2.training.vae import VAE_CONFIG, fit_components
 from diffusion2.weights.catalogue import mini_folder
@@ -295,6 +297,41 @@ def test_the_sheet_shows_each_sample_under_its_truth():
     assert torch.equal(shown[0], torch.from_numpy(latents[1, :, :3]).float())
     # a network that gives nothing makes noise of a unit Gaussian's size, as c_skip shrinks it
     assert 0.05 < float(shown[1].std()) < 1.5
+
+
+def test_without_held_out_sequences_nothing_is_measured_and_training_ones_are_shown():
+    latents = np.random.default_rng(0).uniform(size=(2, LENGTH, 8, 16, 16)).astype(np.float16)
+    sequences = SequenceSet("video", latents, [_item()] * 2, np.full(2, 100.0), torch.eye(8))
+    task = DiffusionTask(_Zero(), sequences, None, lambda row: row[:, :3])
+    assert task.evaluate() == {}
+    truths = [torch.from_numpy(sequence[:, :3]).float() for sequence in latents]
+    for row in task.show()[::2]:
+        assert any(torch.equal(row, truth) or torch.equal(row, truth.flip(-1)) for truth in truths)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_share_of_the_sequences_is_of_procedural_creatures(share):
+    files, procedural = (
+        SequenceSet(
+            "video",
+            np.full((1, LENGTH, 8, 2, 2), value, np.float16),
+            [_item()],
+            np.full(1, 100.0),
+            torch.eye(8),
+        )
+        for value in (0.0, 1.0)
+    )
+    rng = np.random.default_rng(0)
+    drawn = [float(MixedSet(files, procedural, share).draw(rng)[0].mean()) for _ in range(400)]
+    # four standard deviations of a mean of 400 draws
+    assert abs(np.mean(drawn) - share) <= 4 * np.sqrt(share * (1 - share) / 400)
+
+
+def test_training_on_nothing_is_refused(tmp_path):
+    settings = TrainSettings("video", None, tmp_path / "cache", LoopSettings(1.0), procedural=0)
+    with pytest.raises(InputError, match=r"--assets, or --procedural"):
+        train(settings, ignore)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_training_leaves_a_log_and_a_sheet(tmp_path):

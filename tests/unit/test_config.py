@@ -72,7 +72,7 @@ def test_a_choice_that_is_nearly_right_is_suggested():
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"colour": 1}, "unknown setting colour; known: priors, "),
+        ({"colour": 1}, "unknown setting colour; known: preset, priors, "),
         ({"sampling": {"slover": 1}}, "unknown setting sampling.slover .did you mean solver.*known: steps, "),
         ({"sampling": {"steps": 1.5}}, "sampling.steps must be a whole number, not 1.5"),
         ({"sampling": {"fps_id": float("nan")}}, "sampling.fps_id must lie between 0 and 1000, not nan"),

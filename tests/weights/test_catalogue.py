@@ -9,6 +9,7 @@ from diffusion2.errors import WeightsError
 from diffusion2.weights import catalogue as weights
 from diffusion2.weights.catalogue import (
     FOLDER_VARIABLE,
+    HASHES_NAME,
     MINI_VARIABLE,
     SV3D,
     SVD,
@@ -28,7 +29,7 @@ from diffusion2.weights.catalogue import (
 @pytest.fixture(autouse=True)
 def empty_machine(tmp_path, monkeypatch):
     """Let no weights that this machine may have be found."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     for name in (FOLDER_VARIABLE, SVD.variable, SV3D.variable):
         monkeypatch.delenv(name, raising=False)
 
@@ -117,6 +118,13 @@ def test_weights_are_found_in_the_hubs_cache(tmp_path):
     assert full_size_paths() == (svd, sv3d / "sv3d_p.safetensors")
 
 
+def test_what_the_hubs_cache_lacks_is_named(tmp_path):
+    snapshot = write_svd(write_snapshot(tmp_path / "hub", SVD.hub_id), ("unet", "vae"))
+    with pytest.raises(WeightsError, match=r"lacks image_encoder/config.json") as caught:
+        full_size_paths()
+    assert str(snapshot) in str(caught.value)
+
+
 def test_full_precision_goes_before_half_and_one_file_before_several(tmp_path):
     with pytest.raises(WeightsError, match=r"no .safetensors file"):
         network_files(tmp_path)
@@ -142,20 +150,19 @@ def test_hashes_of_the_full_size_pair_are_by_part(tmp_path):
     }
 
 
-def test_the_hash_that_the_hubs_client_noted_is_found(tmp_path):
+def test_the_hash_that_the_hub_named_is_found(tmp_path):
     blob = tmp_path / "blobs" / ("a" * 64)
     blob.parent.mkdir()
     blob.write_bytes(b"x")
     (tmp_path / "linked").symlink_to(blob)
     assert noted_hash(tmp_path / "linked") == "a" * 64
     file = tmp_path / "svd_xt" / "unet" / "model.safetensors"
-    note = tmp_path / "svd_xt" / ".cache" / "huggingface" / "download" / "unet" / "model.safetensors.metadata"
-    for path in (file, note):
-        path.parent.mkdir(parents=True)
+    file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
     assert noted_hash(file) is None
-    note.write_text(f"commit\n{'b' * 64}\n0.0\n")
+    (tmp_path / "svd_xt" / HASHES_NAME).write_text(json.dumps({"unet/model.safetensors": "b" * 64}))
     assert noted_hash(file) == "b" * 64
+    assert noted_hash(tmp_path / "svd_xt" / "vae" / "model.safetensors") is None
 
 
 def test_every_network_is_listed():

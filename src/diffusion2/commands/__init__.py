@@ -19,14 +19,10 @@ from diffusion2.commands.training import Train
 from diffusion2.config import GenerateSettings, InputSettings
 
 
-def command_types(
-    preset: str, reason: str, settings: GenerateSettings, inputs: InputSettings | None = None
-) -> Any:
-    """Give the union of all commands, with a run's options at the defaults of its preset."""
-    begin: Any = {"preset": preset, "settings": settings, "reason": reason}
-    begin["input_settings"] = inputs or InputSettings()
-    generate = Generate(out=MISSING, **begin)
-    sample = Sample(out=MISSING, **begin)
+def command_types(settings: GenerateSettings, inputs: InputSettings) -> Any:
+    """Make the union of all commands, with a run's options at these defaults."""
+    generate = Generate(out=MISSING, settings=settings, input_settings=inputs)
+    sample = Sample(out=MISSING, settings=settings, input_settings=inputs)
     reconstruct = Reconstruct(folder=MISSING, seed=settings.seed, reconstruction=settings.reconstruction)
     return Union[  # noqa: UP007 (members are made at run time)
         Annotated[Generate, subcommand("generate", default=generate)],

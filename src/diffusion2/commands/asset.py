@@ -40,7 +40,7 @@ class Render:
     def run(self) -> None:
         """Render and write."""
         from diffusion2.exporters.render_files import camera_path, render_to_files
-        from diffusion2.pipeline import load_asset
+        from diffusion2.gaussians import load_asset
 
         azimuths, times = self.azimuths_deg, self.times
         if self.orbit > 0:
@@ -71,7 +71,8 @@ class Export:
 
     def run(self) -> None:
         """Load and export."""
-        from diffusion2.pipeline import export, load_asset
+        from diffusion2.exporters import export
+        from diffusion2.gaussians import load_asset
 
         print(f"wrote {export(load_asset(self.asset), self.out)}")
 
@@ -89,7 +90,7 @@ class View:
 
     def run(self) -> None:
         """Serve until interrupted."""
-        from diffusion2.pipeline import load_asset
+        from diffusion2.gaussians import load_asset
         from diffusion2.viewer import serve
 
         if not 0 <= self.port <= 65535:

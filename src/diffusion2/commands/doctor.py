@@ -17,7 +17,7 @@ from diffusion2.errors import WeightsError
 from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.inputs import matting
 from diffusion2.metrics.networks import NETWORKS, find_network
-from diffusion2.runs.run_folder import VERSIONED
+from diffusion2.runs.plan import VERSIONED
 from diffusion2.weights.catalogue import WeightsEntry, choose_preset, list_weights, noted_hash
 from diffusion2.weights.hashes import file_hash
 

@@ -1,27 +1,34 @@
 """Commands that make a run: both stages, or one of them."""
 
+import os
 import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional, Suppress, arg
+from tyro.conf import Positional, arg
 
 from diffusion2.commands.terminal import Terminal
-from diffusion2.config import GenerateSettings, InputSettings, PresetName, ReconstructionSettings
+from diffusion2.config import GenerateSettings, InputSettings, ReconstructionSettings
+from diffusion2.errors import InputError
 from diffusion2.runs.source import Source
 
 if TYPE_CHECKING:
     from diffusion2.runs.run_folder import RunFolder
 
 SHORT = {
-    "--elevation": ("--elevation-deg",),
-    "--azimuths": ("--azimuths-deg",),
-    "--motion": ("--sampling.motion-bucket-id",),
-    "--offload": ("--sampling.offload",),
-    "--fps": ("--fps", "--video-fps", "--sampling.fps-id"),
+    "--elevation": "--elevation-deg",
+    "--azimuths": "--azimuths-deg",
+    "--motion": "--sampling.motion-bucket-id",
+    "--offload": "--sampling.offload",
 }
-"""Spellings of a run's options that set one or several of them."""
+"""Short spellings of a run's options."""
+RATES = ("--video-fps", "--sampling.fps-id")
+"""What --fps sets, too, unless it is given by itself."""
+PROCESSES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+"""Where torchrun and MPI's starters say how many processes they started."""
 
 
 def spell_out(arguments: list[str]) -> list[str]:
@@ -30,22 +37,40 @@ def spell_out(arguments: list[str]) -> list[str]:
         return [re.sub(r"^--reconstruction\.", "--", argument) for argument in arguments]
     if arguments[:1] not in (["generate"], ["sample"]):
         return arguments
-    written = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
     spelled = []
-    for index, argument in enumerate(arguments):
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         name, equals, value = argument.partition("=")
-        following = value if equals else "".join(arguments[index + 1 : index + 2])
-        if name == "--views" and following and not following.lstrip("-").isdecimal():
-            spelled.append("--given-views" + equals + value)
-        elif name in SHORT:
-            # one that is also given by itself keeps its own value
-            others = [other for other in SHORT[name][1:] if other not in written]
-            for other in others:
-                spelled += [other, following]
-            spelled.append(SHORT[name][0] + equals + value)
-        else:
-            spelled.append(argument)
-    return spelled
+        given = value if equals else following
+        if name == "--views" and given and not given.lstrip("-").isdecimal():
+            name = "--given-views"
+        spelled.append(SHORT.get(name, name) + equals + value)
+    fps = peek(arguments).fps
+    followers = [] if fps is None else [f"{option}={fps}" for option in RATES]
+    return [spelled[0], *followers, *spelled[1:]]  # of an option that is given twice, the last one counts
+
+
+def peek(arguments: list[str]) -> Namespace:
+    """Read the options on which others, or their defaults, depend; errors are left to the whole parse."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in ("--out", "--preset", "--weights", "--fps"):
+        parser.add_argument(option, nargs="?")
+    parser.add_argument("--resume", action="store_true")
+    return parser.parse_known_args(arguments)[0]
+
+
+def refuse_many_processes() -> None:
+    """Refuse to be one of several processes, each of which would make the same run.
+
+    Raises:
+        InputError: names the variable that says so.
+    """
+    for variable in PROCESSES:
+        count = os.environ.get(variable, "")
+        if count.isdecimal() and int(count) > 1:
+            raise InputError(
+                f"this is one of {count} processes ({variable}), and each would make the same run: start it "
+                "once, without torchrun or mpirun; only train works in several processes"
+            )
 
 
 @dataclass(frozen=True)
@@ -64,36 +89,31 @@ class Generate:
     """A folder of the views at the reference time, beside an INPUT or alone (or --views FOLDER)."""
     mask: Path | None = None
     """The object in the picture or video, white on black: a picture, a video or a folder of pictures."""
-    preset: PresetName = "mini"
-    """Chooses the defaults of all options below."""
     overwrite: bool = False
     """Replace the run that is in the folder, once this one is complete."""
     resume: bool = False
     """Continue the run that is in the folder, with the settings it began with; INPUT can be left out."""
     input_settings: Annotated[InputSettings, arg(name="")] = field(default_factory=InputSettings)
     settings: Annotated[GenerateSettings, arg(name="")] = field(default_factory=GenerateSettings)
-    reason: Suppress[str] = ""
 
     def run(self) -> None:
         """Run both stages."""
-        run = self._start(stage1_only=False)
-        print(f"open {run.viewer_path} in a browser: turn it with the mouse, scrub the time")
-
-    def _start(self, *, stage1_only: bool) -> "RunFolder":
         from diffusion2.pipeline import generate
 
+        run = self._make(generate)
+        print(f"open {run.viewer_path} in a browser: turn it with the mouse, scrub the time")
+
+    def _make(self, stages: Callable[..., "RunFolder"]) -> "RunFolder":
+        refuse_many_processes()
         source = Source(self.input, self.prompt, self.video, self.given_views, self.input_settings, self.mask)
         with Terminal() as terminal:
-            return generate(
+            return stages(
                 source,
                 self.out,
-                self.preset,
-                settings=self.settings,
+                self.settings,
                 overwrite=self.overwrite,
                 resume=self.resume,
                 report=terminal,
-                reason=self.reason,
-                stage1_only=stage1_only,
             )
 
 
@@ -103,7 +123,9 @@ class Sample(Generate):
 
     def run(self) -> None:
         """Run stage 1."""
-        self._start(stage1_only=True)
+        from diffusion2.pipeline import sample
+
+        self._make(sample)
 
 
 @dataclass(frozen=True)
@@ -125,9 +147,10 @@ class Reconstruct:
 
     def run(self) -> None:
         """Run stage 2."""
-        from diffusion2.pipeline import reconstruct_folder
+        from diffusion2.pipeline import reconstruct
 
+        refuse_many_processes()
         with Terminal() as terminal:
-            reconstruct_folder(
+            reconstruct(
                 self.folder, self.reconstruction, seed=self.seed, overwrite=self.overwrite, report=terminal
             )

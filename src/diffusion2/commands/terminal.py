@@ -79,7 +79,8 @@ def describe(event: Event) -> str:
     """Say an event in one line."""
     match event:
         case RunStarted():
-            return f"{event.source} -> {event.out}, preset {event.preset} ({event.reason})"
+            made_with = event.reason if event.preset == "none" else f"preset {event.preset} ({event.reason})"
+            return f"{event.source} -> {event.out}, {made_with}"
         case StageStarted():
             return f"{event.stage} ..."
         case StageProgress():

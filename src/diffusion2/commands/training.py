@@ -13,13 +13,18 @@ from diffusion2.errors import InputError
 
 @dataclass(frozen=True)
 class Train:
-    """Train a part of the mini pair on rendered 3D models, or go on with it; Ctrl-C saves and stops."""
+    """Train a part of the mini pair on rendered 3D objects, or go on with it; Ctrl-C saves and stops."""
 
     part: Positional[Literal["vae", "video", "multiview", "pack", "unpack"]]
     """What to train: first vae, then video, then multiview; pack writes the weights that runs load, unpack
     makes checkpoints of those that come with the package, to go on from."""
-    assets: Path = Path("assets")
-    """Folder of glTF models with a table PROVENANCE.tsv (columns split, kind, file)."""
+    assets: Path | None = None
+    """Folder of glTF models with a table PROVENANCE.tsv (columns split, kind, file); without it, the pair
+    learns from procedural creatures alone, and nothing is measured."""
+    procedural: int = 500
+    """How many procedural creatures are rendered to learn from; 0 for none."""
+    procedural_share: float = 0.5
+    """Share of sequences that are of them, where there are models, too."""
     cache: Path = Path("~/.cache/diffusion2/mini")
     """Where rendered sets, latents and checkpoints are kept."""
     out: Path = Path("mini_weights")
@@ -27,7 +32,8 @@ class Train:
     minutes: float = 60.0
     """How long to train."""
     evaluate_minutes: float = 10.0
-    """Time between two measurements on held-out models, which go to PART.log.jsonl in the cache."""
+    """Time between two entries of PART.log.jsonl in the cache, which measure on held-out models, if there are
+    any."""
     anneal_minutes: float = 0.0
     """Let the step size fall to zero over so many last minutes."""
     rate: float = 1.0
@@ -51,12 +57,22 @@ class Train:
             steps = pack(cache, out) if self.part == "pack" else unpack(mini_folder(), cache)
             print(f"wrote {out} ({', '.join(f'{part}: {n} steps' for part, n in steps.items())})")
             return
-        if not (self.assets / "PROVENANCE.tsv").is_file():
+        if self.assets is not None and not (self.assets / "PROVENANCE.tsv").is_file():
             raise InputError(
-                f"there is no {self.assets / 'PROVENANCE.tsv'}: give a folder of models with --assets"
+                f"there is no {self.assets / 'PROVENANCE.tsv'}: give a folder of models with --assets, or "
+                "leave it out to train on procedural creatures"
             )
-        loop = LoopSettings(self.minutes, self.evaluate_minutes, self.anneal_minutes, self.rate)
-        settings = TrainSettings(self.part, self.assets, cache, loop, self.threads, self.device, self.batch)
+        settings = TrainSettings(
+            self.part,
+            self.assets,
+            cache,
+            LoopSettings(self.minutes, self.evaluate_minutes, self.anneal_minutes, self.rate),
+            threads=self.threads,
+            device=self.device,
+            batch=self.batch,
+            procedural=self.procedural,
+            procedural_share=self.procedural_share,
+        )
         with Terminal() as terminal:
             checkpoint = train(settings, terminal)
         if os.environ.get("RANK", "0") == "0":

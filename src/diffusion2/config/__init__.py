@@ -5,10 +5,11 @@ so that `--help` answers at once.
 """
 
 from diffusion2.config.checks import Between, Settings, Share, check_range, closest, conform_fields
-from diffusion2.config.presets import PRESETS, PresetName
+from diffusion2.config.presets import PRESETS, name_preset
 from diffusion2.config.settings import (
     GenerateSettings,
     InputSettings,
+    PresetName,
     ReconstructionSettings,
     RollbackNoise,
     SamplingSettings,
@@ -33,5 +34,6 @@ __all__ = [
     "closest",
     "conform_fields",
     "input_settings_from_dict",
+    "name_preset",
     "settings_from_dict",
 ]

@@ -1,12 +1,8 @@
 """The table of presets: what is measured has a name."""
 
 from dataclasses import replace
-from typing import Literal
 
 from diffusion2.config.settings import GenerateSettings, ReconstructionSettings, SamplingSettings
-
-PresetName = Literal["mini", "paper", "released", "fast"]
-"""The names in `PRESETS`."""
 
 _FULL_RECONSTRUCTION = ReconstructionSettings(
     warmup_iterations=3000,
@@ -41,6 +37,7 @@ PRESETS: dict[str, GenerateSettings] = {
     # The small pair on a CPU. In its training an object filled about 0.7 of the frame, a clip had about 12
     # frames a second, and condition pictures were clean. The sweep in docs/mini.md chose how it samples.
     "mini": GenerateSettings(
+        preset="mini",
         object_size=0.7,
         sampling=SamplingSettings(
             steps=12,
@@ -68,12 +65,14 @@ PRESETS: dict[str, GenerateSettings] = {
     # Section 4 of the paper: s = 0.5, N_r = 5 of 50.
     "paper": replace(
         _FULL_SIZE,
+        preset="paper",
         sampling=_FULL_SAMPLING,
         reconstruction=_FULL_RECONSTRUCTION,
     ),
     # What the authors' code does where it differs from the paper.
     "released": replace(
         _FULL_SIZE,
+        preset="released",
         sampling=replace(_FULL_SAMPLING, rollback_steps=10, multiview_weight=0.6, view_factor=True),
         reconstruction=_FULL_RECONSTRUCTION,
     ),
@@ -81,7 +80,17 @@ PRESETS: dict[str, GenerateSettings] = {
     # second one. With the mini pair that is no worse against ground truth; see docs/performance.md.
     "fast": replace(
         _FULL_SIZE,
+        preset="fast",
         sampling=replace(_FULL_SAMPLING, steps=14, rollback_steps=2, guidance_sigma_low=0.3, feature_reuse=2),
         reconstruction=_FULL_RECONSTRUCTION,
     ),
 }
+
+
+def name_preset(settings: GenerateSettings) -> GenerateSettings:
+    """Say in settings that name no preset, but are those of one, which one that is."""
+    if settings.preset == "none":
+        for theirs in PRESETS.values():
+            if settings == replace(theirs, preset="none"):
+                return theirs
+    return settings

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from diffusion2.config.checks import Between, Settings, Share, check_range
 from diffusion2.errors import InputError
 
+PresetName = Literal["mini", "paper", "released", "fast"]
+"""The names in `PRESETS`."""
 Solver = Literal["euler", "dpmpp-2m"]
 RollbackNoise = Literal["variance-reducing", "variance-preserving"]
 """What a rollback from sigma' to sigma puts back: noise of deviation sigma - sigma', as the paper's
@@ -197,6 +199,8 @@ class InputSettings(Settings):
 class GenerateSettings(Settings):
     """Everything that decides what a run makes, besides its input."""
 
+    preset: Literal[PresetName, "none"] = "none"
+    """What these settings began from, which chooses the defaults of all options below; none: plain ones."""
     priors: Literal["mini", "svd-sv3d"] = "mini"
     """The pair of priors: the small one in the package, or SVD-XT with SV3D_p."""
     weights: str | None = None

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from diffusion2.atomic_files import write_json
-from diffusion2.errors import ExportError
+from diffusion2.atomic_files import check_writable, write_json
+from diffusion2.errors import ExportError, in_one_line
 from diffusion2.evaluation.measure import Evaluation, measure
 from diffusion2.evaluation.page import write_page
 from diffusion2.evaluation.pairing import PairingSettings, read_pair
@@ -60,27 +60,23 @@ def evaluate(
         **to_record(evaluation),
     }
     title = f"{_name(result)} against {_name(reference)}"
+    folder.mkdir(parents=True, exist_ok=True)
     write_page(folder / PAGE_NAME, evaluation, pair, title)
     report(ResultWritten("page", folder / PAGE_NAME))
     try:
         write_json(folder / JSON_NAME, record)
     except OSError as error:
-        raise ExportError(f"can't write {folder / JSON_NAME}: {error.strerror or error}") from error
+        raise ExportError(f"can't write {folder / JSON_NAME}: {in_one_line(error)}") from error
     report(ResultWritten("scores", folder / JSON_NAME))
     return evaluation
 
 
 def _check_writable(folder: Path) -> None:
     """Find out before minutes of work whether the results can be written."""
-    probe = folder / ".evaluation.probe"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
+        check_writable(folder)
     except OSError as error:
-        raise ExportError(
-            f"can't write to {folder}: {error.strerror or error}; choose another --out"
-        ) from error
+        raise ExportError(f"can't write to {folder}: {in_one_line(error)}; choose another --out") from error
 
 
 def _name(path: Path) -> str:

@@ -48,11 +48,11 @@ def was_asked(score: Score) -> bool:
     return score.value is not None or score.note != NOT_ASKED
 
 
-def format_value(score: Score) -> str:
-    """Write a value with its unit; a dash where there is none."""
+def format_value(score: Score, *, unit: bool = True) -> str:
+    """Write a value, with its unit unless told otherwise; a dash where there is none."""
     if score.value is None:
         return "–"
-    return f"{score.value:.{_DIGITS.get(score.name, 4)}f}{_UNITS.get(score.name, '')}"
+    return f"{score.value:.{_DIGITS.get(score.name, 4)}f}{_UNITS.get(score.name, '') if unit else ''}"
 
 
 def best(score: Score) -> str:

@@ -1,14 +1,13 @@
 """`viewer.html`: one file that shows the moving object in any browser, without a network."""
 
-import html
 from pathlib import Path
 
 import torch
 
 from diffusion2.exporters.scene import add_splats, move_splats, open_server
+from diffusion2.exporters.templates import render_template
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Asset4D
-from diffusion2.gaussians.presentation import duration
 from diffusion2.gaussians.splats import splats_over
 
 MOMENTS_PER_SECOND = 24
@@ -16,32 +15,7 @@ MIN_MOMENTS = 12
 MAX_SPLATS = 400_000
 """Splats in a recording, all moments together: about 1 MB of file for 40,000 of them."""
 
-_HEAD = """
-    <script>
-      // Chromium starts no module worker from a blob in a page opened as a file, and without its worker the
-      // player draws the splats unsorted. It does start one from a data URL.
-      if (location.protocol === "file:") {
-        const asData = (url) => {
-          try {
-            const request = new XMLHttpRequest();
-            request.open("GET", url, false);
-            request.send();
-            return "data:text/javascript;charset=utf-8," + encodeURIComponent(request.responseText);
-          } catch { return url; }
-        };
-        const Original = window.Worker;
-        window.Worker = class extends Original {
-          constructor(url, options) { super(asData(url), options); }
-        };
-      }
-    </script>
-    <style>
-      #webgl-software-rendering { display: none; } /* it would lie over the object; other warnings stay */
-      #hint { position: fixed; left: 1em; top: .8em; z-index: 1; font: 13px sans-serif; color: #888;
-              pointer-events: none; }
-    </style>"""
-_HINT = """
-    <div id="hint">drag: turn · wheel: zoom · space: pause · bar below: time</div>"""
+_HINT = '<div id="hint">drag: turn · wheel: zoom · space: pause · bar below: time</div>'
 
 
 def write_viewer(
@@ -73,7 +47,7 @@ def default_moments(asset: Asset4D) -> int:
     """Choose at how many times the object is recorded."""
     if asset.deformation is None:
         return 1
-    smooth = round(duration(asset) * MOMENTS_PER_SECOND) + 1
+    smooth = round(asset.metadata.duration_s * MOMENTS_PER_SECOND) + 1
     affordable = MAX_SPLATS // max(len(asset.gaussians), 1)
     return max(min(smooth, affordable), MIN_MOMENTS)
 
@@ -81,7 +55,7 @@ def default_moments(asset: Asset4D) -> int:
 def _record(asset: Asset4D, title: str, moments: int) -> str:
     """Give the page; the last moment stands for as long as every other before the first comes again."""
     times = torch.linspace(0, 1, moments) if moments > 1 else torch.zeros(1)
-    pause = duration(asset) / max(moments - 1, 1)
+    pause = asset.metadata.duration_s / max(moments - 1, 1)
     with open_server(asset, title) as server:
         recording = server.get_scene_serializer()
         handle = None
@@ -93,10 +67,11 @@ def _record(asset: Asset4D, title: str, moments: int) -> str:
             if moments > 1:
                 recording.insert_sleep(pause)
         page = recording.as_html()
-    return _adapt(page, html.escape(title))
+    return _adapt(page, title)
 
 
 def _adapt(page: str, title: str) -> str:
     """Put our title and additions into viser's page; a page built otherwise than we know stays as it is."""
-    page = page.replace("<title>Viser</title>", f"<title>{title}</title>{_HEAD}", 1)
+    head = render_template("diffusion2.exporters", "viewer_head.html", title=title)
+    page = page.replace("<title>Viser</title>", head, 1)
     return page.replace("<body>", f"<body>{_HINT}", 1)

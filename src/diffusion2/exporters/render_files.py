@@ -8,7 +8,7 @@ import torch
 
 from diffusion2.atomic_files import atomic_path
 from diffusion2.cameras import Cameras
-from diffusion2.errors import ExportError, InputError
+from diffusion2.errors import ExportError, InputError, in_one_line
 from diffusion2.exporters import write_video
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.gaussians.rasterize import Rendering
@@ -59,7 +59,7 @@ def render_to_files(
         else:
             write_picture(out, frames[0].permute(2, 0, 1))
     except OSError as error:
-        raise ExportError(f"can't write {out}: {error.strerror or error}") from error
+        raise ExportError(f"can't write {out}: {in_one_line(error)}") from error
     return out
 
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from diffusion2.errors import BackendUnavailable
+from diffusion2.errors import BackendUnavailable, in_one_line
 from diffusion2.gaussians import Asset4D
-from diffusion2.gaussians.presentation import reference_cameras
 from diffusion2.gaussians.splats import Splats
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def open_server(asset: Asset4D, title: str, port: int = 0) -> Iterator[viser.Vis
     try:
         server.gui.configure_theme(show_logo=False, show_share_button=False)
         server.scene.set_up_direction("+z")
-        camera = reference_cameras(asset, [0.0], 1, 1)
+        camera = asset.metadata.reference_cameras([0.0], 1, 1)
         server.initial_camera.position = tuple(camera.positions[0])
         server.initial_camera.look_at = (0.0, 0.0, 0.0)
         server.initial_camera.fov = math.radians(camera.fov_deg)
@@ -82,7 +81,7 @@ def _check_loopback() -> None:
         socket.create_server((HOST, 0)).close()
     except OSError as error:
         raise BackendUnavailable(
-            f"the viewer needs to listen on {HOST}, which this machine refuses: {error.strerror or error}"
+            f"the viewer needs to listen on {HOST}, which this machine refuses: {in_one_line(error)}"
         ) from error
 
 

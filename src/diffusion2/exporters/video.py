@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion2.errors import ExportError, InputError
+from diffusion2.errors import ExportError, InputError, in_one_line
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Asset4D, render
-from diffusion2.gaussians.presentation import duration, frames, is_loop, reference_cameras
+from diffusion2.gaussians.presentation import is_loop
 from diffusion2.pictures import to_bytes
 
 _QUALITY = {"crf": "16", "preset": "medium"}
@@ -80,9 +80,10 @@ def write_orbit_video(
         ExportError: when the file can't be written.
     """
     back = not is_loop(asset)
-    cycle = 2 * duration(asset) if back else duration(asset) * frames(asset) / (frames(asset) - 1)
+    once, frames = asset.metadata.duration_s, asset.metadata.frames
+    cycle = 2 * once if back else once * frames / (frames - 1)
     azimuths, times = orbit_path(cycle, fps, seconds, back=back)
-    cameras = reference_cameras(asset, azimuths.tolist(), size, size)
+    cameras = asset.metadata.reference_cameras(azimuths.tolist(), size, size)
 
     @cache
     def still(time: float) -> Asset4D:
@@ -123,7 +124,7 @@ def _open(av, path: Path):
     try:
         return av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
     except ValueError as error:
-        raise ExportError(f"{path}: the video could not be written: {error}") from error
+        raise ExportError(f"{path}: the video could not be written: {in_one_line(error)}") from error
 
 
 def _mark_bt709(context) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from diffusion2.atomic_files import atomic_path
-from diffusion2.errors import ExportError
+from diffusion2.errors import ExportError, in_one_line
 
 
 @contextmanager
@@ -28,5 +28,4 @@ def writing(path: str | Path, what: str) -> Iterator[Path]:
         with atomic_path(path) as temporary:
             yield temporary
     except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
-        raise ExportError(f"{path}: {what} could not be written: {reason}") from error
+        raise ExportError(f"{path}: {what} could not be written: {in_one_line(error)}") from error

@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path
-from diffusion2.errors import AssetFormatError, ExportError, InputError
+from diffusion2.errors import AssetFormatError, ExportError, InputError, in_one_line
 from diffusion2.gaussians.deformation import DeformationField, DeformationSettings
 from diffusion2.gaussians.gaussians import Gaussians, shapes_of
+from diffusion2.gaussians.metadata import AssetMetadata
 from diffusion2.gaussians.posing import Posed
 from diffusion2.quaternions import multiply_quats
 
@@ -28,13 +28,17 @@ class Asset4D:
     Attributes:
         gaussians: the canonical Gaussians, which the deformation moves.
         deformation: the field that moves them; None for a static object.
-        metadata: plain values about the asset, for example fps, frames, elevation_deg, radius, fov_deg of
-            the reference camera. Written as JSON.
+        metadata: its speed, its reference view, and more; written as JSON.
     """
 
     gaussians: Gaussians
     deformation: DeformationField | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: AssetMetadata = AssetMetadata()
+
+    def __post_init__(self) -> None:
+        """Refuse metadata that are a plain table, which nothing has checked."""
+        if not isinstance(self.metadata, AssetMetadata):
+            raise InputError(f"an asset's metadata are AssetMetadata, not {type(self.metadata).__name__}")
 
     def at(self, time: float) -> Gaussians:
         """Give the Gaussians at a time in [0, 1], in the same order at every time.
@@ -73,7 +77,7 @@ class Asset4D:
             "format": FORMAT,
             "format_version": str(FORMAT_VERSION),
             "checksum": _checksum(tensors),
-            "metadata": json.dumps(self.metadata),
+            "metadata": json.dumps(self.metadata.to_dict()),
         }
         if self.deformation is not None:
             header["deformation"] = json.dumps(asdict(self.deformation.settings))
@@ -81,7 +85,7 @@ class Asset4D:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(save(tensors, header))
         except OSError as error:
-            raise ExportError(f"{path}: the asset could not be written: {error.strerror or error}") from error
+            raise ExportError(f"{path}: the asset could not be written: {in_one_line(error)}") from error
 
     @staticmethod
     def load(path: str | Path) -> "Asset4D":
@@ -94,9 +98,10 @@ class Asset4D:
         header, tensors = _read(Path(path))
         try:
             return _unflatten(header, tensors)
-        except (InputError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise AssetFormatError(f"{path}: not an asset this version can read: {reason}") from error
+        except (AssetFormatError, InputError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise AssetFormatError(
+                f"{path}: not an asset this version can read: {in_one_line(error)}"
+            ) from error
 
 
 def deform(gaussians: Gaussians, deformation: DeformationField | None, times: Tensor) -> Posed:
@@ -136,7 +141,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             _check_header(path, header)
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
-        raise AssetFormatError(f"{path}: not a safetensors file, or damaged: {error}") from error
+        raise AssetFormatError(f"{path}: not a safetensors file, or damaged: {in_one_line(error)}") from error
     if not all(tensor.dtype == torch.float32 for tensor in tensors.values()):
         raise AssetFormatError(f"{path}: an asset holds float32 tensors only")
     if header.get("checksum") != _checksum(tensors):
@@ -168,9 +173,7 @@ def _unflatten(header: dict[str, str], tensors: dict[str, Tensor]) -> Asset4D:
         if not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} holds values that are not finite")
     gaussians = Gaussians(**parts)
-    metadata = json.loads(header["metadata"])
-    if not isinstance(metadata, dict):
-        raise ValueError("the metadata is not a table")
+    metadata = AssetMetadata.from_dict(json.loads(header["metadata"]))
     if "deformation" not in header:
         if tensors:
             raise ValueError(f"unexpected tensor {next(iter(tensors))}")

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings, InputSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned, ignore
@@ -30,7 +31,6 @@ from diffusion2.inputs.framing import (
 from diffusion2.inputs.kinds import check_exists, kind_of
 from diffusion2.inputs.picture import WORKING_SIDE_PX
 from diffusion2.inputs.video import Clip, read_clip, read_views
-from diffusion2.model_frame import ModelFrame
 from diffusion2.runs.source import Source
 
 MIN_OBJECT_PX = 8
@@ -156,7 +156,7 @@ def _read_parts(source: Source, settings: GenerateSettings, report: Report) -> _
         from diffusion2.inputs.model import render_model
 
         pictures, model_frame = render_model(
-            files["input"], view_cameras(settings), source.settings, settings.object_size
+            files["input"], view_cameras(settings), source.settings, settings.object_size, report
         )
         model = _Part(str(files["input"]), pictures)
     if "views" in files:

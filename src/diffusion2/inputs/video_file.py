@@ -11,7 +11,7 @@ from av.error import FFmpegError, InvalidDataError
 from av.stream import Disposition
 from PIL import Image
 
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, in_one_line
 from diffusion2.inputs.picture import check_size
 from diffusion2.inputs.video_frame import HDR, Shot, develop, nearest_turn, take
 
@@ -210,5 +210,4 @@ class VideoFile:
             )
 
     def _refusal(self, error: Exception) -> InputError:
-        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
-        return NoVideo(f"{self.path} can't be read as a video: {reason}")
+        return NoVideo(f"{self.path} can't be read as a video: {in_one_line(error)}")

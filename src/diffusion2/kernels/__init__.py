@@ -1,1 +1,1 @@
-"""The Numba toolbox that several rooms share: compiling, threads, the vector units."""
+"""Work on many pixels that several rooms share: the Numba toolbox (compiling, threads, vectors), regions."""

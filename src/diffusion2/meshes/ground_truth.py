@@ -4,7 +4,6 @@ Cameras are relative to the reference camera: the world of the matrix is the mod
 the reference camera stands at azimuth 0. The light turns with it.
 """
 
-import hashlib
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,7 +26,8 @@ from diffusion2.meshes import (
 )
 from diffusion2.pictures import from_pixels, on_white
 from diffusion2.runs.matrix_files import write_matrix
-from diffusion2.runs.run_folder import ENTRIES
+from diffusion2.runs.run_folder import ENTRIES, RunFolder
+from diffusion2.weights.hashes import file_hash
 
 STILL_FPS = 12.0
 FRAMING_POSES = 16
@@ -236,7 +236,7 @@ def write_truth(
     """
     source = {
         "model": model_file.name,
-        "sha256": hashlib.sha256(model_file.read_bytes()).hexdigest(),
+        "sha256": file_hash(model_file),
         **asdict(window),
         "reference_azimuth_deg": azimuth_deg,
         "object_size": object_size,
@@ -251,5 +251,6 @@ def write_truth(
             remove(folder / name)
         for name in (SOURCE, "matrix", "cameras.json"):
             os.replace(fresh / name, folder / name)
+        RunFolder(folder).complete()
     finally:
         remove(fresh)

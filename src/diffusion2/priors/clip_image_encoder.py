@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers.models.clip.configuration_clip import CLIPVisionConfig
 from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 
-from diffusion2.errors import WeightsError
+from diffusion2.errors import WeightsError, in_one_line
 from diffusion2.priors.antialiased_resize import resize_antialiased
 from diffusion2.priors.place import Place
 
@@ -75,7 +75,9 @@ def build_empty_encoder(config: Mapping[str, Any], described_by: str) -> Any:
         with torch.device("meta"):
             network: Any = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(dict(config)))
     except (TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{described_by} does not describe a CLIP image encoder: {error}") from error
+        raise WeightsError(
+            f"{described_by} does not describe a CLIP image encoder: {in_one_line(error)}"
+        ) from error
     # The one buffer that no file holds: the numbers of the patches.
     embeddings = network.vision_model.embeddings
     embeddings.position_ids = torch.arange(embeddings.num_positions)[None]

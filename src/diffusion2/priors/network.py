@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion2.cameras import Cameras
-from diffusion2.errors import BackendUnavailable
+from diffusion2.errors import BackendUnavailable, in_one_line
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.edm import scalings
 from diffusion2.priors.embeddings import orbit_vector, video_vector
@@ -110,9 +110,8 @@ class NetworkPrior:
                 # torch's errors of this kind have no common base; what they have is where they come from
                 if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                     raise
-                reason = str(error).strip().split("\n")[0]
                 raise BackendUnavailable(
-                    f"torch.compile does not work here: {reason}: leave out --sampling.compile"
+                    f"torch.compile does not work here: {in_one_line(error)}: leave out --sampling.compile"
                 ) from error
 
         self._forward = forward

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from diffusion2.errors import WeightsError
+from diffusion2.errors import WeightsError, in_one_line
 
 SHOWN = 3
 """How many differing parameters a message names."""
@@ -65,7 +65,9 @@ class TensorFiles:
                     self._files[name] = file
                     self.shapes[name] = tuple(file.get_slice(name).get_shape())
             except (SafetensorError, OSError) as error:
-                raise WeightsError(f"{path} is damaged or not a safetensors file: {error}") from error
+                raise WeightsError(
+                    f"{path} is damaged or not a safetensors file: {in_one_line(error)}"
+                ) from error
 
     def read(self, name: str) -> Tensor:
         """Read a tensor; its memory may be the file's own, so it must not be changed in place."""
@@ -160,7 +162,7 @@ def read_config(path: Path, hint: str) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} is not readable as JSON: {error}") from error
+        raise WeightsError(f"{path} is not readable as JSON: {in_one_line(error)}") from error
     if not isinstance(config, dict):
         raise WeightsError(f"{path} does not hold a configuration")
     return config
@@ -177,4 +179,6 @@ def build_empty(kind: Any, config: Mapping[str, Any], described_by: str) -> Any:
         with torch.device("meta"):
             return kind.from_config(plain)
     except (TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{described_by} does not describe a {kind.__name__}: {error}") from error
+        raise WeightsError(
+            f"{described_by} does not describe a {kind.__name__}: {in_one_line(error)}"
+        ) from error

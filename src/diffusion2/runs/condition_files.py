@@ -1,14 +1,15 @@
 """The known parts of a run in its folder, so that a resumed run needs neither the input nor its programs."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from diffusion2.atomic_files import write_json
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings
-from diffusion2.errors import AssetFormatError
+from diffusion2.errors import AssetFormatError, in_one_line
 from diffusion2.image_matrix import Conditions, turn_time
-from diffusion2.model_frame import ModelFrame
-from diffusion2.pictures import write_picture
+from diffusion2.pictures import to_8_bit, write_picture
 from diffusion2.runs.matrix_files import read_image, read_pictures, write_pictures
 from diffusion2.runs.run_folder import RunFolder
 
@@ -31,6 +32,32 @@ def write_conditions(run: RunFolder, conditions: Conditions, settings: GenerateS
             "model_frame": None if model is None else model.to_dict(),
         },
     )
+
+
+def read_made_references(run: RunFolder, conditions: Conditions, settings: GenerateSettings) -> Conditions:
+    """Add to what was given the references that an interrupted run has made; each is whole or not there."""
+    if conditions.video is None and run.video_path.is_dir():
+        video = read_pictures(run.video_path, "frame")[0]
+        conditions = replace(conditions, video=turn_time(video, settings))
+    if conditions.views is None and run.views_path.is_dir():
+        conditions = replace(conditions, views=read_pictures(run.views_path, "view")[0])
+    return conditions
+
+
+def write_made_references(run: RunFolder, conditions: Conditions, settings: GenerateSettings) -> Conditions:
+    """Write the references that are not in the folder yet.
+
+    Returns:
+        The conditions as the folder holds them: with references rounded to 8 bits.
+    """
+    assert conditions.video is not None
+    assert conditions.views is not None
+    video, views = to_8_bit(conditions.video), to_8_bit(conditions.views)
+    if not run.video_path.is_dir():
+        write_pictures(run.video_path, turn_time(video, settings), "frame")
+    if not run.views_path.is_dir():
+        write_pictures(run.views_path, views, "view")
+    return replace(conditions, video=video, views=views)
 
 
 def recorded_model_frame(run: RunFolder) -> ModelFrame | None:
@@ -62,7 +89,7 @@ def _read_given(run: RunFolder) -> dict[str, Any]:
     try:
         given = json.loads(run.given_path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise AssetFormatError(f"{run.given_path} can't be read: {error}") from error
+        raise AssetFormatError(f"{run.given_path} can't be read: {in_one_line(error)}") from error
     if not isinstance(given, dict):
         raise AssetFormatError(f"{run.given_path} does not say what was given")
     return given

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path, remove, write_json
 from diffusion2.cameras import Cameras
-from diffusion2.errors import AssetFormatError, InputError
+from diffusion2.errors import AssetFormatError, InputError, in_one_line
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.pictures import read_on_white, write_picture
 
@@ -85,7 +85,7 @@ def read_matrix(folder: str | Path) -> ImageMatrix:
     if len(shapes) > 1:
         raise AssetFormatError(f"the views in {folder / 'matrix'} differ in their frames or sizes")
     (frames, _, height, width) = shapes.pop()
-    cameras, times, fps, reference_frame = read_cameras(folder / "cameras.json", height, width)
+    cameras, times, fps, *references = read_cameras(folder / "cameras.json", height, width)
     if len(cameras) != len(rows) or len(times) != frames:
         raise AssetFormatError(
             f"{folder / 'cameras.json'} has {len(cameras)} views and {len(times)} frames, "
@@ -93,7 +93,7 @@ def read_matrix(folder: str | Path) -> ImageMatrix:
         )
     alphas = None if any(a is None for _, a in rows) else torch.stack([a for _, a in rows if a is not None])
     images = torch.stack([images for images, _ in rows])
-    return ImageMatrix(images, cameras, times, fps, alphas, reference_frame)
+    return ImageMatrix(images, cameras, times, fps, alphas, *references)
 
 
 def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:
@@ -111,7 +111,7 @@ def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:
         }
         for k in range(len(cameras))
     ]
-    return {
+    found = {
         "height": cameras.height,
         "width": cameras.width,
         "fps": float(matrix.fps),
@@ -119,10 +119,13 @@ def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:
         "frames": [{"time": float(t)} for t in matrix.times],
         "reference_frame": matrix.reference_frame,
     }
+    if matrix.reference_view != matrix.views - 1:
+        found["reference_view"] = matrix.reference_view
+    return found
 
 
-def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, float, int]:
-    """Read `cameras.json`: the cameras, the times (F,), the frames per second, and the reference frame.
+def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, float, int, int]:
+    """Read `cameras.json`: the cameras, the times (F,), the frames per second, the reference frame and view.
 
     The angles, radius and field of view count; `viewmat` and `K` are for other programs.
 
@@ -132,7 +135,7 @@ def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, 
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise AssetFormatError(f"{path} can't be read: {_reason(error)}") from error
+        raise AssetFormatError(f"{path} can't be read: {in_one_line(error)}") from error
     views, frames = _list(path, content, "views"), _list(path, content, "frames")
 
     def column(name: str, low: float, high: float) -> np.ndarray:
@@ -150,10 +153,9 @@ def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, 
         width,
     )
     times = torch.tensor([_number(path, frame, "time", 0, 1) for frame in frames], dtype=torch.float32)
-    reference = content.get("reference_frame", 0)
-    if isinstance(reference, bool) or not isinstance(reference, int) or not 0 <= reference < len(times):
-        raise AssetFormatError(f'{path}: "reference_frame" must be an index into "frames", not {reference!r}')
-    return cameras, times, _number(path, content, "fps", 1e-3, 1e4), reference
+    frame = _position(path, content, "reference_frame", "frames", 0)
+    view = _position(path, content, "reference_view", "views", len(views) - 1)
+    return cameras, times, _number(path, content, "fps", 1e-3, 1e4), frame, view
 
 
 def _numbered(folder: Path, name: str) -> list[Path]:
@@ -178,6 +180,13 @@ def _list(path: Path, content: Any, name: str) -> list[Any]:
     return values
 
 
+def _position(path: Path, content: Any, name: str, of: str, usual: int) -> int:
+    value = content.get(name, usual)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < len(content[of]):
+        raise AssetFormatError(f'{path}: "{name}" must be an index into "{of}", not {value!r}')
+    return value
+
+
 def _number(path: Path, holder: Any, name: str, low: float, high: float) -> float:
     value = holder.get(name) if isinstance(holder, dict) else None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -185,10 +194,3 @@ def _number(path: Path, holder: Any, name: str, low: float, high: float) -> floa
     if not low <= value <= high:
         raise AssetFormatError(f'{path}: "{name}" must lie between {low:g} and {high:g}, not {value:g}')
     return float(value)
-
-
-def _reason(error: Exception) -> str:
-    """Give an error's reason in one line, without the path that the message has already."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

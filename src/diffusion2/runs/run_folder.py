@@ -1,23 +1,18 @@
-"""What a run leaves on disk; its checkpoints; how it is resumed. See docs/conventions.md."""
+"""What a run leaves on disk, and how a run is replaced. See docs/conventions.md."""
 
 import json
 import os
-import platform
-import time
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
-
-from diffusion2.atomic_files import atomic_path, remove, write_json
-from diffusion2.config import GenerateSettings, settings_from_dict
-from diffusion2.errors import AssetFormatError, InputError
-from diffusion2.events import Event, StageProgress, to_record
+from diffusion2.atomic_files import check_writable, remove, write_json
+from diffusion2.config import PRESETS, GenerateSettings, name_preset, settings_from_dict
+from diffusion2.errors import AssetFormatError, InputError, in_one_line
+from diffusion2.events import Report, Warned
+from diffusion2.runs.checkpoints import Checkpoints
 from diffusion2.runs.source import Source, recorded_source
 
 ENTRIES = (
@@ -34,8 +29,10 @@ ENTRIES = (
     "evaluation.html",
 )
 PREVIOUS = ".previous"
-VERSIONED = ("diffusion2", "torch", "numpy", "diffusers", "transformers", "numba", "safetensors")
-CHECKPOINTS_KEPT = 2
+SETTING_ASIDE = ".previous.part"
+"""Where a run is gathered that becomes the previous one when all of it is there."""
+DISCARDED = ".previous.old"
+"""What the previous run is called while it is removed."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +96,11 @@ class RunFolder:
         return self.conditions_path / "views"
 
     @property
+    def checkpoints(self) -> Checkpoints:
+        """States of stage 1."""
+        return Checkpoints(self.path / "latents")
+
+    @property
     def previous_path(self) -> Path:
         """Where a run that is being replaced is kept until the new one is complete."""
         return self.path / PREVIOUS
@@ -107,6 +109,12 @@ class RunFolder:
     def has_matrix(self) -> bool:
         """Whether stage 1 is complete: `cameras.json` is written last."""
         return (self.path / "cameras.json").is_file() and (self.path / "matrix").is_dir()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether both stages are complete, and all results there."""
+        results = (self.asset_path, self.orbit_path, self.viewer_path)
+        return self.has_matrix and all(path.is_file() for path in results)
 
     def holds_run(self) -> bool:
         """Tell whether a run is there: its settings, a complete matrix, or an asset.
@@ -124,6 +132,8 @@ class RunFolder:
     def check(self, *, overwrite: bool = False, resume: bool = False) -> None:
         """Refuse a folder that a run must not be written into. Changes nothing that was there.
 
+        Only a run that was being set aside when that was cut short is put back first.
+
         Raises:
             InputError: it is no folder, can't be written to, holds a run (and neither `overwrite` nor
                 `resume` is given) or other files, or there is no run to resume.
@@ -132,6 +142,7 @@ class RunFolder:
             raise InputError("choose one of --overwrite (start again) and --resume (continue)")
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"the output {self.path} is a file: give a folder, new or empty")
+        self.restore()
         if resume and not self.config_path.is_file():
             raise InputError(f"there is no run to resume in {self.path}: leave out --resume to start one")
         if self.path.is_dir():
@@ -140,7 +151,8 @@ class RunFolder:
                     f"{self.path} already holds a run: choose another folder, or add --resume to continue it "
                     "or --overwrite to replace it"
                 )
-            others = sorted(p.name for p in self.path.iterdir() if p.name != PREVIOUS)
+            ours = (PREVIOUS, DISCARDED)
+            others = sorted(p.name for p in self.path.iterdir() if p.name not in ours)
             if others and not self.holds_run():
                 raise InputError(f"{self.path} holds other files ({others[0]} …): give a new or empty folder")
         self.check_writable()
@@ -151,42 +163,79 @@ class RunFolder:
         Raises:
             InputError: it can't be written.
         """
-        made: list[Path] = []
-        probe = self.path / f".write-test-{os.getpid()}"
         try:
-            for folder in reversed([self.path, *self.path.parents]):
-                if not folder.exists():
-                    folder.mkdir()
-                    made.append(folder)
-            probe.write_bytes(b"")
+            check_writable(self.path)
         except OSError as error:
-            raise InputError(f"can't write to {self.path}: {error.strerror or error}") from error
-        finally:
-            probe.unlink(missing_ok=True) if probe.parent.is_dir() else None
-            for folder in reversed(made):
-                folder.rmdir()
+            raise InputError(f"can't write to {self.path}: {in_one_line(error)}") from error
 
     def start(self, config: dict[str, Any]) -> None:
-        """Begin a new run. A run that was there is set aside in `.previous` until `complete`."""
+        """Begin a new run. A run that was there is set aside in `.previous` until `complete`.
+
+        Of two runs that are there, one set aside before and an unfinished one that was to replace it, the
+        finished one is kept.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        previous = self.previous_path
-        if self.holds_run() and not previous.exists():
-            previous.mkdir()
-            for name in ENTRIES:
-                if (self.path / name).exists():
-                    os.replace(self.path / name, previous / name)
-        for name in ENTRIES:
+        if self.holds_run() and (self.is_finished or not self.previous_path.exists()):
+            self._set_aside()
+        for name in reversed(ENTRIES):  # what says that a run is here goes last
             remove(self.path / name)
         write_json(self.config_path, config)
 
+    @contextmanager
+    def completing(self, report: Report) -> Iterator[None]:
+        """Do the rest of a run's work: `complete` it, or say where the run is kept that it was to replace."""
+        try:
+            yield
+        except BaseException:
+            if self.previous_path.is_dir():
+                report(Warned(f"the run that was there before is kept in {self.previous_path}"))
+            raise
+        self.complete()
+
     def complete(self) -> None:
         """Remove what is not needed once all results are there: the run that was replaced."""
-        remove(self.previous_path)
+        self._discard_previous()
 
-    def forget_asset(self) -> None:
-        """Remove the asset and what shows or measures it; scores of the matrix stay."""
-        for name in ("asset.safetensors", "orbit.mp4", "viewer.html"):
-            remove(self.path / name)
+    def restore(self) -> None:
+        """Put a run back that was being set aside when that was cut short.
+
+        Raises:
+            InputError: it can't be put back.
+        """
+        part = self.path / SETTING_ASIDE
+        if not part.is_dir():
+            return
+        try:
+            for entry in part.iterdir():
+                os.replace(entry, self.path / entry.name)
+            part.rmdir()
+        except OSError as error:
+            raise InputError(f"can't write to {self.path}: {in_one_line(error)}") from error
+
+    def _discard_previous(self) -> None:
+        discarded = self.path / DISCARDED
+        remove(discarded)
+        if self.previous_path.exists():
+            os.replace(self.previous_path, discarded)  # at once: half a run is no run to keep
+            remove(discarded)
+
+    def _set_aside(self) -> None:
+        """Make the run in the folder the previous one, at once when all of it is gathered."""
+        part = self.path / SETTING_ASIDE
+        part.mkdir(exist_ok=True)
+        for name in reversed(ENTRIES):
+            if (self.path / name).exists():
+                os.replace(self.path / name, part / name)
+        self._discard_previous()
+        os.replace(part, self.previous_path)
+
+    def forget_shown(self) -> None:
+        """Remove what shows or measures the asset, before another takes its place.
+
+        Scores of the matrix stay.
+        """
+        remove(self.orbit_path)
+        remove(self.viewer_path)
         try:
             measured = json.loads((self.path / "evaluation.json").read_text(encoding="utf-8"))["compared"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -206,7 +255,7 @@ class RunFolder:
         try:
             config = json.loads(self.config_path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise AssetFormatError(f"{self.config_path} can't be read: {error}") from error
+            raise AssetFormatError(f"{self.config_path} can't be read: {in_one_line(error)}") from error
         if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
             raise AssetFormatError(f'{self.config_path} has no "settings"')
         return config
@@ -218,10 +267,15 @@ class RunFolder:
             AssetFormatError: `config.json` is missing or not JSON.
             InputError: it has a setting that is unknown to this version, or a value that does not fit.
         """
+        config = self.read_config()
         try:
-            return settings_from_dict(self.read_config()["settings"])
+            settings = name_preset(settings_from_dict(config["settings"]))
         except InputError as error:
             raise InputError(f"{self.config_path}: {error}") from error
+        recorded = config.get("preset")
+        if "preset" not in config["settings"] and settings.preset == "none" and recorded in PRESETS:
+            return replace(settings, preset=recorded)  # an older version noted it beside the settings
+        return settings
 
     def read_source(self) -> Source:
         """Read what this run started from.
@@ -243,88 +297,3 @@ class RunFolder:
     def settings_or_defaults(self) -> GenerateSettings:
         """Give the settings the run began with, or the plain ones where another program wrote the folder."""
         return self.read_settings() if (self.path / "config.json").is_file() else GenerateSettings()
-
-    # -- checkpoints of stage 1 -----------------------------------------------------------------
-
-    def save_checkpoint(self, step: int, tensors: dict[str, Tensor]) -> None:
-        """Keep the state of sampling after `step` steps; older checkpoints but one are removed."""
-        folder = self.path / "latents"
-        folder.mkdir(exist_ok=True)
-        with atomic_path(folder / f"step_{step:03d}.safetensors") as temporary:
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
-        for old in self._checkpoints()[:-CHECKPOINTS_KEPT]:
-            old.unlink()
-
-    def latest_checkpoint(self) -> tuple[int, dict[str, Tensor]] | None:
-        """Read the newest checkpoint that can be read: (steps done, tensors), or None."""
-        for path in reversed(self._checkpoints()):
-            try:
-                with safe_open(path, framework="pt") as file:
-                    tensors = {key: file.get_tensor(key) for key in file.keys()}
-            except (OSError, SafetensorError):
-                continue
-            return int(path.stem.removeprefix("step_")), tensors
-        return None
-
-    def _checkpoints(self) -> list[Path]:
-        paths = (self.path / "latents").glob("step_*.safetensors")
-        return sorted((p for p in paths if p.stem[5:].isdecimal()), key=lambda p: int(p.stem[5:]))
-
-
-class EventLog:
-    """Appends events to `events.jsonl`; of a stage's progress at most one line a second."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._last = path, 0.0
-
-    def __call__(self, event: Event) -> None:
-        """Write one event with the time of day."""
-        if isinstance(event, StageProgress) and event.done < event.total:
-            if time.monotonic() - self._last < 1:
-                return
-            self._last = time.monotonic()
-        record = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **to_record(event)}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-
-
-def make_config(
-    settings: GenerateSettings,
-    *,
-    preset: str,
-    reason: str,
-    source: Source,
-    device: str,
-    weights: dict[str, str],
-) -> dict[str, Any]:
-    """Give the contents of `config.json` for a new run.
-
-    Args:
-        settings: what decides the result.
-        preset: the preset's name.
-        reason: why that preset.
-        source: what the run starts from; its paths and their hashes are kept.
-        device: where the networks run.
-        weights: sha256 of each file of weights, by name.
-    """
-    return {
-        "settings": asdict(settings),
-        "preset": preset,
-        "preset_reason": reason,
-        "input": source.to_record(),
-        "device": device,
-        "weights": weights,
-        "versions": {"python": platform.python_version(), **_versions()},
-        "platform": platform.platform(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in VERSIONED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "unknown"
-    return found

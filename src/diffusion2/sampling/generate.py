@@ -10,7 +10,7 @@ from torch import Tensor
 from diffusion2.config import GenerateSettings, SamplingSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Report, ignore, stage
-from diffusion2.image_matrix import Conditions, view_cameras
+from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, turn_time, view_cameras
 from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.joint import JointSchedule, Progress, State, sample_joint
@@ -151,6 +151,28 @@ def decode_matrix(pair: PriorPair, latents: Tensor, report: Report = ignore, thr
             images.append(row)
             progress(len(images), len(latents))
     return torch.stack(images)
+
+
+def assemble_matrix(images: Tensor, given: Conditions, settings: GenerateSettings) -> ImageMatrix:
+    """Make the image matrix of its decoded images.
+
+    Args:
+        images: (V, F, 3, H, W) in [0, 1], the reference frame first; what was given is written into them.
+        given: what was known before anything was sampled. A row or column that was given stands in the matrix
+            as it was given, to the pixel.
+        settings: of the run.
+    """
+    if given.views is not None:
+        images[:, 0] = given.views
+    if given.video is not None:
+        images[-1] = given.video
+    return ImageMatrix(
+        turn_time(images, settings, dim=1),
+        view_cameras(settings),
+        frame_times(settings.frames),
+        given.fps or settings.fps,
+        reference_frame=0 if settings.reference_frame == "first" else settings.frames - 1,
+    )
 
 
 def mirrored(pair: PriorPair, settings: GenerateSettings) -> PriorPair:

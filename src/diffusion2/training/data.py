@@ -1,5 +1,7 @@
 """Rendering what the mini pair learns from: single-view clips and static orbits.
 
+The objects are models from files, and creatures that a generator makes of a seed.
+
 Two sets that never share anything but the objects: the video set holds one clip from one camera an
 item, the multi-view set one frozen pose from an orbit of cameras an item. No item, and no pair of
 items of the two sets, is a synchronised multi-view video: there is no 4D data here.
@@ -9,6 +11,7 @@ import csv
 import json
 import multiprocessing
 import os
+import re
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,13 +23,17 @@ from diffusion2.errors import InputError
 from diffusion2.meshes import AnimatedModel, Framing, Lighting, MeshRenderer, frame_points, load_model
 from diffusion2.meshes.ground_truth import is_same_pose
 from diffusion2.pictures import pixels_on_white
+from diffusion2.training.procedural import procedural_creature
 
 SIZE = 128
 LENGTH = 12
 ELEVATIONS_DEG = (-10.0, 30.0)
-CLIPS_PER_ANIMATION = {"train": 6, "val": 3}
+CLIPS_PER_ANIMATION = {"train": 6, "val": 3, "procedural": 1}
 ORBITS_PER_STATIC = {"train": 10, "val": 3}
-ORBITS_PER_ANIMATED = {"train": 30, "val": 10}
+ORBITS_PER_ANIMATED = {"train": 30, "val": 10, "procedural": 2}
+"""Of procedural creatures there are as many as wanted: rather more of them than more of each."""
+PROCEDURAL_FILE = re.compile(r"procedural/(\d+)")
+"""What stands for a file where an object is a procedural creature: its seed."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Item:
     """One sequence of pictures, as planned before it is rendered.
 
     Attributes:
-        file: the model, relative to the assets folder.
+        file: the model, relative to the assets folder, or "procedural/SEED".
         clip: its animation; None for the rest pose.
         start: seconds into the clip of the first (or only) pose.
         duration: seconds that the sequence covers; 0 for an orbit.
@@ -64,6 +71,23 @@ def read_split(assets: Path, split: str) -> list[tuple[str, str]]:
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return [(row["file"], row["kind"]) for row in rows if row["split"] == split]
+
+
+def load_item_model(file: str, assets: Path | None) -> AnimatedModel:
+    """Load or make the model of an item.
+
+    Args:
+        file: relative to the assets folder, or "procedural/SEED".
+        assets: folder with the models; None where there are only procedural creatures.
+
+    Raises:
+        InputError: the file can't be read, or there is no folder.
+    """
+    if match := PROCEDURAL_FILE.fullmatch(file):
+        return procedural_creature(int(match[1]))
+    if assets is None:
+        raise InputError(f"{file} is no procedural creature: give the folder that it is in with --assets")
+    return load_model(assets / file)
 
 
 def plan_videos(model: AnimatedModel, file: str, split: str) -> list[Item]:
@@ -156,27 +180,31 @@ def random_recolor(parts: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack(turns) * gains[:, None, None]
 
 
-def build_set(assets: Path, split: str, kind: str, out: Path, processes: int = 2) -> Path:
+def build_set(source: Path | int, split: str, kind: str, out: Path, processes: int = 2) -> Path:
     """Render one set of a split, or take up where an earlier call stopped.
 
     Args:
-        assets: folder with the models and `PROVENANCE.tsv`.
-        split: "train" or "val".
+        source: folder with the models and `PROVENANCE.tsv`; or how many procedural creatures, from seed 0.
+        split: "train" or "val" of the folder; "procedural".
         kind: "video" (single-view clips) or "orbit" (static orbits).
-        out: folder for `{split}_{kind}.npy` (N, LENGTH, SIZE, SIZE, 3) uint8 and `.json`, its items.
+        out: folder for `{split}_{kind}.npy` (N, LENGTH, SIZE, SIZE, 3) uint8 and `.json`, its items; the
+            names of procedural sets have the number of creatures, too.
         processes: how many render at once.
 
     Returns:
         The path of the `.npy`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    target, index = out / f"{split}_{kind}.npy", out / f"{split}_{kind}.json"
+    assets = None if isinstance(source, int) else source
+    name = f"{split}{source}_{kind}" if isinstance(source, int) else f"{split}_{kind}"
+    target, index = out / f"{name}.npy", out / f"{name}.json"
     if index.is_file() and target.is_file():
         return target
-    files = [f for f, k in read_split(assets, split) if k == "animated" or kind == "orbit"]
-    chunks = [
-        (assets, split, files[k::processes], kind, out / f".{split}_{kind}_{k}") for k in range(processes)
-    ]
+    if isinstance(source, int):
+        files = [f"procedural/{seed:06d}" for seed in range(source)]
+    else:
+        files = [f for f, k in read_split(source, split) if k == "animated" or kind == "orbit"]
+    chunks = [(assets, split, files[k::processes], kind, out / f".{name}_{k}") for k in range(processes)]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         parts = pool.starmap(_build_part, chunks)
     items = [item for part_items, _ in parts for item in part_items]
@@ -200,11 +228,13 @@ def build_set(assets: Path, split: str, kind: str, out: Path, processes: int = 2
     return target
 
 
-def _build_part(assets: Path, split: str, files: list[str], kind: str, out: Path) -> tuple[list[Item], Path]:
+def _build_part(
+    assets: Path | None, split: str, files: list[str], kind: str, out: Path
+) -> tuple[list[Item], Path]:
     out.mkdir(exist_ok=True)
     items: list[Item] = []
     for file in files:
-        model = load_model(assets / file)
+        model = load_item_model(file, assets)
         planned = (plan_videos if kind == "video" else plan_orbits)(model, file, split)
         renderer = MeshRenderer(model, SIZE)
         for item in planned:

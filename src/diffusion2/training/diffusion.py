@@ -112,6 +112,30 @@ class SequenceSet:
         return latents, condition, orbit_vector(polars, azimuths, 0.0, VALUE_WIDTH)
 
 
+@dataclass(frozen=True)
+class MixedSet:
+    """Sequences of models from files and of procedural creatures.
+
+    Attributes:
+        files: the former.
+        procedural: the latter.
+        procedural_share: share of draws that are of the latter.
+    """
+
+    files: SequenceSet
+    procedural: SequenceSet
+    procedural_share: float
+
+    @property
+    def kind(self) -> Literal["video", "multiview"]:
+        """Tell which kind of sequences both are."""
+        return self.files.kind
+
+    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Give a sequence of one of the two; see `SequenceSet.draw`."""
+        return (self.procedural if rng.random() < self.procedural_share else self.files).draw(rng)
+
+
 def open_set(kind: Literal["video", "multiview"], latents: Path, index: Path, mirror: Tensor) -> SequenceSet:
     """Open an encoded set; the motion buckets of clips lie beside the latents as `.motion.npy`."""
     values = np.load(latents)
@@ -134,7 +158,7 @@ class DiffusionTask:
     Args:
         network: what is trained.
         train: sequences to learn from.
-        held_out: sequences of other objects, to measure on.
+        held_out: sequences of other objects, to measure on; None where there are none.
         decode: latents (T, C, h, w) on the CPU to pictures (T, 3, H, W) in [0, 1].
         batch: sequences that one step learns from.
         device: where the network works.
@@ -145,8 +169,8 @@ class DiffusionTask:
     def __init__(
         self,
         network: SpatioTemporalUNet,
-        train: SequenceSet,
-        held_out: SequenceSet,
+        train: SequenceSet | MixedSet,
+        held_out: SequenceSet | None,
         decode: Callable[[Tensor], Tensor],
         *,
         batch: int = BATCH,
@@ -185,14 +209,19 @@ class DiffusionTask:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Give the root mean squared error of denoised held-out latents at several noise levels."""
+        """Give the root mean squared error of denoised held-out latents at several noise levels.
+
+        Nothing where no sequences are held out.
+        """
+        if self._held_out is None:
+            return {}
         generator = torch.Generator().manual_seed(0)
         indices = np.linspace(0, len(self._held_out.items) - 1, HELD_OUT_SEQUENCES).astype(int)
         figures, copied = {}, []
         for sigma in HELD_OUT_SIGMAS:
             errors = []
             for start in range(0, len(indices), BATCH):
-                clean, condition, vector = self._pick_held_out(indices[start : start + BATCH])
+                clean, condition, vector = self._pick(self._held_out, indices[start : start + BATCH])
                 noisy = clean + sigma * torch.randn(clean.shape, generator=generator).to(clean)
                 sigmas, keep = clean.new_full((len(clean),), sigma), clean.new_ones(len(clean))
                 denoised = self._denoise(noisy, sigmas, condition, vector, keep)
@@ -205,10 +234,17 @@ class DiffusionTask:
 
     @torch.no_grad()
     def show(self) -> Tensor:
-        """Sample a few held-out sequences without guidance; each row of samples stands under the truth."""
+        """Sample a few sequences without guidance; each row of samples stands under the truth.
+
+        They are held out, or drawn from the training set where none are.
+        """
         generator = torch.Generator().manual_seed(0)
-        indices = np.linspace(0, len(self._held_out.items) - 1, SHOWN_SEQUENCES + 2)[1:-1].astype(int)
-        clean, condition, vector = self._pick_held_out(indices)
+        if self._held_out is None:
+            rng = np.random.default_rng(0)
+            clean, condition, vector = self._stack([self._train.draw(rng) for _ in range(SHOWN_SEQUENCES)])
+        else:
+            indices = np.linspace(0, len(self._held_out.items) - 1, SHOWN_SEQUENCES + 2)[1:-1].astype(int)
+            clean, condition, vector = self._pick(self._held_out, indices)
         sigmas = [float(sigma) for sigma in karras_sigmas(SHOWN_STEPS, 0.02, 80.0)]
         noisy = sigmas[0] * torch.randn(clean.shape, generator=generator).to(clean)
         keep = clean.new_ones(len(clean))
@@ -218,10 +254,9 @@ class DiffusionTask:
         rows = torch.stack([clean, noisy], 1).flatten(0, 1)
         return torch.stack([self._decode(row) for row in rows.cpu()])
 
-    def _pick_held_out(self, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Give clean latents, conditions and added vectors of held-out sequences, each turned its own way."""
-        picked = [self._held_out.sequence(int(i), int(i) % LENGTH) for i in indices]
-        return self._stack(picked)
+    def _pick(self, sequences: SequenceSet, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Give clean latents, conditions and added vectors of some sequences, each turned its own way."""
+        return self._stack([sequences.sequence(int(i), int(i) % LENGTH) for i in indices])
 
     def _stack(self, picked: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
         clean, condition, vector = (

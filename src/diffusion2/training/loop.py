@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from diffusion2.atomic_files import atomic_path
 from diffusion2.config import Between, Settings
-from diffusion2.errors import NumericalError, WeightsError
+from diffusion2.errors import NumericalError, WeightsError, in_one_line
 from diffusion2.events import Report, stage
 from diffusion2.exporters import write_contact_sheet
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage
@@ -211,7 +211,9 @@ def read_checkpoint(path: Path, task: str) -> tuple[dict[str, Tensor], dict[str,
                 raise WeightsError(f"{path} is no checkpoint of {task}: move it away or train that")
             return {key: file.get_tensor(key) for key in file.keys()}, metadata
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} can't be read as a checkpoint ({error}): move it away") from error
+        raise WeightsError(
+            f"{path} can't be read as a checkpoint ({in_one_line(error)}): move it away"
+        ) from error
 
 
 class averaged:

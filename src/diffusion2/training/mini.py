@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from diffusion2.atomic_files import atomic_path
-from diffusion2.config import Between, Settings
+from diffusion2.config import Between, Settings, Share
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report, ignore
 from diffusion2.priors.devices import choose_device
@@ -28,6 +28,7 @@ from diffusion2.training.diffusion import (
     UNET_CONFIG,
     VECTOR_WIDTHS,
     DiffusionTask,
+    MixedSet,
     SequenceSet,
     open_set,
 )
@@ -37,6 +38,8 @@ from diffusion2.training.processes import join
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode, fit_components
 
 Part = Literal["vae", "video", "multiview"]
+PROCEDURAL = 500
+"""Procedural creatures that are rendered where nothing else is said."""
 DEFAULT_CACHE = Path.home() / ".cache" / "diffusion2" / "mini"
 
 
@@ -46,21 +49,26 @@ class TrainSettings(Settings):
 
     Attributes:
         part: which of the three networks.
-        assets: folder of models with a `PROVENANCE.tsv` (columns split, kind, file).
+        assets: folder of models with a `PROVENANCE.tsv` (columns split, kind, file); None to learn from
+            procedural creatures alone, where nothing is held out to measure on.
         cache: rendered sets, latents and checkpoints.
         loop: how long, and how often to look.
         threads: of this process.
         device: where the video and the multi-view network are trained; the autoencoder is on the CPU.
         batch: sequences that one of their steps learns from.
+        procedural: how many procedural creatures are rendered, beside the models or in their place.
+        procedural_share: share of sequences that are of them, where there are models, too.
     """
 
     part: Part
-    assets: Path
+    assets: Path | None
     cache: Path
     loop: LoopSettings
     threads: Annotated[int, Between(1, 1024)] = 1
     device: Literal["cpu", "cuda"] = "cpu"
     batch: Annotated[int, Between(1, 100_000)] = BATCH
+    procedural: Annotated[int, Between(0, 1_000_000)] = PROCEDURAL
+    procedural_share: Share = 0.5
 
 
 def train(settings: TrainSettings, report: Report) -> Path:
@@ -70,9 +78,11 @@ def train(settings: TrainSettings, report: Report) -> Path:
         The checkpoint.
 
     Raises:
-        InputError: the models, or the part that has to be trained before, are not there; or several processes
-            on a GPU.
+        InputError: the models, or the part that has to be trained before, are not there; there is nothing to
+            learn from; or several processes on a GPU.
     """
+    if settings.assets is None and not settings.procedural:
+        raise InputError("there is nothing to learn from: give models with --assets, or --procedural above 0")
     checkpoint = settings.cache / f"{settings.part}.safetensors"
     torch.set_num_threads(settings.threads)
     processes = join()
@@ -90,27 +100,46 @@ def train(settings: TrainSettings, report: Report) -> Path:
 
 def _task(settings: TrainSettings, report: Report) -> Task:
     """Make what is trained; render and encode first what it learns from."""
+    sources = _sources(settings)
     if settings.part == "vae":
-        kinds = ("orbit", "video")
         sets = {
-            s: [build_set(settings.assets, s, k, settings.cache) for k in kinds] for s in ("train", "val")
+            split: [build_set(source, split, kind, settings.cache) for kind in ("orbit", "video")]
+            for split, source in sources.items()
         }
-        return VaeTask(_starting_autoencoder(settings.cache, sets["train"]), sets["train"], sets["val"])
-    train_set, held_out = (_sequences(settings, split, report) for split in ("train", "val"))
+        held_out = sets.pop("val", [])
+        train_sets = [path for paths in sets.values() for path in paths]
+        return VaeTask(_starting_autoencoder(settings.cache, train_sets), train_sets, held_out)
+    sequences = {split: _sequences(settings, source, split, report) for split, source in sources.items()}
+    files, procedural = sequences.get("train"), sequences.get("procedural")
+    if files and procedural:
+        train_set = MixedSet(files, procedural, settings.procedural_share)
+    else:
+        train_set = files or procedural
+    assert train_set is not None
     return DiffusionTask(
         _starting_network(settings.part, settings.cache),
         train_set,
-        held_out,
+        sequences.get("val"),
         partial(decode, trained_vae(settings.cache)),
         batch=settings.batch,
         device=choose_device(settings.device, "mini"),
     )
 
 
-def _sequences(settings: TrainSettings, split: str, report: Report) -> SequenceSet:
+def _sources(settings: TrainSettings) -> dict[str, Path | int]:
+    """List the splits that there are, each with the models' folder or the number of procedural creatures."""
+    sources: dict[str, Path | int] = {}
+    if settings.assets is not None:
+        sources |= {"train": settings.assets, "val": settings.assets}
+    if settings.procedural:
+        sources["procedural"] = settings.procedural
+    return sources
+
+
+def _sequences(settings: TrainSettings, source: Path | int, split: str, report: Report) -> SequenceSet:
     assert settings.part != "vae"
     kind = "video" if settings.part == "video" else "orbit"
-    images = build_set(settings.assets, split, kind, settings.cache)
+    images = build_set(source, split, kind, settings.cache)
     vae = trained_vae(settings.cache)
     latents = encode_set(vae, images, images.with_suffix(".latents.npy"), report)
     motion = latents.with_suffix(".motion.npy")

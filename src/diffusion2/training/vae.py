@@ -49,7 +49,7 @@ class VaeTask:
     Args:
         network: what is trained; its components are fitted already.
         sets: rendered training sets, (N, T, H, W, 3) uint8 files.
-        held_out: sets of objects that are never trained on.
+        held_out: sets of objects that are never trained on; none of them, and nothing is measured.
     """
 
     name = "vae"
@@ -61,8 +61,9 @@ class VaeTask:
         self.network: Any = network
         self.network.encoder.requires_grad_(False)
         self._lpips = load_lpips()
-        held = [np.load(path, mmap_mode="r") for path in held_out]
-        self._held_out = torch.cat([_spread(images, 32) for images in held])
+        self._measures = bool(held_out)
+        shown = [np.load(path, mmap_mode="r") for path in held_out or sets]
+        self._shown = torch.cat([_spread(images, 32) for images in shown])
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Give the loss of one batch: half of the pictures mirrored, most batches cropped to save time."""
@@ -92,10 +93,12 @@ class VaeTask:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Measure PSNR, the object's PSNR and LPIPS on held-out objects."""
+        """Measure PSNR, the object's PSNR and LPIPS on held-out objects, where there are any."""
+        if not self._measures:
+            return {}
         self.network.eval()
         psnrs, foregrounds, distances = [], [], []
-        for images in self._held_out.split(16):
+        for images in self._shown.split(16):
             latent = self.network.encode(fold(images), return_dict=False)[0].mode()
             decoded = decode(self.network, latent)
             error = (decoded - images).square()
@@ -113,9 +116,9 @@ class VaeTask:
 
     @torch.no_grad()
     def show(self) -> Tensor:
-        """Give held-out pictures, each row of reconstructions under the originals."""
+        """Give pictures, held-out ones if there are any, and each row's reconstructions under it."""
         self.network.eval()
-        rows = self._held_out[:: max(1, len(self._held_out) // 32)][:32].split(8)
+        rows = self._shown[:: max(1, len(self._shown) // 32)][:32].split(8)
         decoded = [
             decode(self.network, self.network.encode(fold(row), return_dict=False)[0].mode()) for row in rows
         ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from diffusion2.errors import WeightsError
+from diffusion2.errors import WeightsError, in_one_line
 from diffusion2.weights.gpu import gpu_memory
 from diffusion2.weights.hashes import remembered_hash
 
@@ -19,6 +19,8 @@ FOLDER_VARIABLE = "DIFFUSION2_WEIGHTS"
 FULL_SIZE_BYTES = 20e9
 """Memory that a GPU should have for the full-size pair: for decoding ten images; docs/performance.md."""
 SVD_PARTS = ("unet", "vae", "image_encoder")
+HASHES_NAME = "hub_hashes.json"
+"""In a folder that `fetch` filled: the sha256 of its files by name, as the hub has them."""
 
 
 @dataclass(frozen=True)
@@ -185,23 +187,22 @@ def _indexed_files(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise WeightsError(f"{index} is no index of weights: {error}") from error
+        raise WeightsError(f"{index} is no index of weights: {in_one_line(error)}") from error
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise WeightsError(f"{index} names {missing[0]}, which does not exist: fetch it")
     return [index.parent / name for name in names]
 
 
-def hub_cache() -> Path:
-    """Give the folder in which the hub's client keeps what it fetched."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{cache}/huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
-
-
 def hub_snapshot(hub_id: str) -> Path | None:
-    """Find the files of a model in the hub's cache, in the version that was fetched last."""
-    folder = hub_cache() / f"models--{hub_id.replace('/', '--')}"
+    """Find the files of a model in the hub's cache, of the version fetched last; they may be incomplete.
+
+    Of the hub's client only the constants are imported: its functions take a third of a second to import, and
+    `--help` asks, too. The layout is documented for others: https://huggingface.co/docs/hub/local-cache.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
     try:
         return folder / "snapshots" / (folder / "refs" / "main").read_text().strip()
     except OSError:
@@ -321,13 +322,16 @@ def weights_hashes(pair: str, folder: str | Path | None = None) -> dict[str, str
 
 
 def noted_hash(path: Path) -> str | None:
-    """Give the sha256 that the hub's client noted when it fetched a file; None where it did not."""
+    """Give the sha256 that the hub named when a file was fetched; None where it is not known.
+
+    In the hub's cache, a large file's contents are named by it; in a folder of weights, `fetch` noted it.
+    """
     blob = path.resolve()
     if blob.parent.name == "blobs" and len(blob.name) == 64:
         return blob.name
     for root in list(path.parents)[:3]:
-        note = root / ".cache" / "huggingface" / "download" / f"{path.relative_to(root)}.metadata"
+        note = root / HASHES_NAME
         if note.is_file():
-            lines = note.read_text().splitlines()
-            return lines[1] if len(lines) > 1 and len(lines[1]) == 64 else None
+            noted = json.loads(note.read_text(encoding="utf-8")).get(path.relative_to(root).as_posix())
+            return noted if isinstance(noted, str) else None
     return None

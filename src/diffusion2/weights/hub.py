@@ -1,10 +1,12 @@
 """Fetching weights from the hub."""
 
+import json
 import os
 from pathlib import Path
 
-from diffusion2.errors import WeightsError
-from diffusion2.weights.catalogue import SVD, HubModel, find_full_size, missing_parts
+from diffusion2.atomic_files import write_json
+from diffusion2.errors import WeightsError, in_one_line
+from diffusion2.weights.catalogue import HASHES_NAME, SVD, HubModel, find_full_size, missing_parts
 
 
 def fetch(model: HubModel, to: Path | None = None) -> Path:
@@ -20,30 +22,40 @@ def fetch(model: HubModel, to: Path | None = None) -> Path:
     Raises:
         WeightsError: the licence has not been accepted, there is no way to the hub, or no room on the disk.
     """
-    from huggingface_hub import snapshot_download
-
     target = None if to is None else (to / model.local[0] if model is SVD else to)
     try:
-        folder = snapshot_download(
-            model.source,
-            allow_patterns=list(model.files),
-            local_dir=target,
-            endpoint=os.environ.get("HF_ENDPOINT"),
-        )
+        folder = _download(model, target)
     except Exception as error:  # its libraries' errors come from many places, and all mean that it isn't here
         raise _explained(model, error) from error
-    path = (find_full_size(model, to) if to else find_full_size(model)) or Path(folder)
+    path = (find_full_size(model, to) if to else find_full_size(model)) or folder
     missing = missing_parts(model, path)
     if missing:
         raise WeightsError(f"the hub's {model.source} has no {missing[0]}: {path} is not {model.title}")
     return path
 
 
+def _download(model: HubModel, target: Path | None) -> Path:
+    """Get the files into the hub's cache, or into a folder, with a note of their hashes for `noted_hash`."""
+    from huggingface_hub import HfApi
+
+    hub = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+    if target is None:
+        return Path(hub.snapshot_download(model.source, allow_patterns=list(model.files)))
+    there = hub.model_info(model.source, files_metadata=True)
+    hub.snapshot_download(
+        model.source, revision=there.sha, allow_patterns=list(model.files), local_dir=target
+    )
+    large = {file.rfilename: file.lfs.sha256 for file in there.siblings or () if file.lfs}
+    note = target / HASHES_NAME
+    known = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    write_json(note, known | {name: sha256 for name, sha256 in large.items() if name in model.files})
+    return target
+
+
 def _explained(model: HubModel, error: Exception) -> WeightsError:
     """Say in one line what is the matter and what to do."""
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, GatedRepoError):
         return WeightsError(
             f"the hub gives {model.title} only to those who accepted its licence: accept it on {model.page}, "
@@ -59,4 +71,6 @@ def _explained(model: HubModel, error: Exception) -> WeightsError:
             f"{model.title} can't be fetched, there is no way to the hub: go online, unset HF_HUB_OFFLINE, "
             f"or bring the files of {model.page} here by other means, see docs/weights.md"
         )
-    return WeightsError(f"{model.title} could not be fetched, run the same again to go on: {said}")
+    return WeightsError(
+        f"{model.title} could not be fetched, run the same again to go on: {in_one_line(error)}"
+    )

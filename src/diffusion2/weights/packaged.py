@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffusion2.errors import WeightsError
+from diffusion2.errors import WeightsError, in_one_line
 
 FOLDER_VARIABLE = "DIFFUSION2_METRIC_WEIGHTS"
 
@@ -86,7 +86,7 @@ def read_packaged_file(file: PackagedFile, path: Path | None = None) -> dict[str
         data = path.read_bytes()
     except OSError as error:
         raise WeightsError(
-            f"{file.network}: {path} can't be read ({error.strerror or error}): {file.hint}"
+            f"{file.network}: {path} can't be read ({in_one_line(error)}): {file.hint}"
         ) from None
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise WeightsError(

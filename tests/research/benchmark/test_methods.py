@@ -138,7 +138,7 @@ def test_an_asset_is_rendered_where_the_pictures_were_taken():
     )
     matrix, asset = rebuild(Reconstructed("", "preset"), truth, settings)
     assert matrix.images.shape == truth.images.shape
-    assert asset.metadata["frames"] == FRAMES
+    assert asset.metadata.frames == FRAMES
     overlap = (matrix.alphas > 0.5) & (truth.alphas > 0.5)
     assert overlap.sum() > 0.7 * (truth.alphas > 0.5).sum()
 
@@ -150,7 +150,7 @@ def test_without_decoupling_all_cells_weigh_alike_and_the_gaussians_keep_their_r
         seen.append(settings)
         raise InputError("seen")
 
-    monkeypatch.setattr("diffusion2.research.benchmark.methods.reconstruct", spy)
+    monkeypatch.setattr("diffusion2.research.benchmark.methods.reconstruct_matrix", spy)
     for decoupled in (True, False):
         with pytest.raises(InputError, match="seen"):
             rebuild(Reconstructed("", "preset", decoupled), disc_truth(), SETTINGS)

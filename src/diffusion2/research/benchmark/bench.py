@@ -14,8 +14,7 @@ from diffusion2.gaussians import Asset4D
 from diffusion2.image_matrix import Conditions, ImageMatrix
 from diffusion2.metrics.i3d import MIN_FRAMES
 from diffusion2.metrics.networks import Networks, load_networks
-from diffusion2.priors.devices import choose_device
-from diffusion2.priors.mini import load_pair
+from diffusion2.priors.loading import load_priors
 from diffusion2.priors.prior import PriorPair
 from diffusion2.research.benchmark.cells import (
     TRUTH,
@@ -46,7 +45,7 @@ from diffusion2.research.benchmark.methods import (
     vary,
 )
 from diffusion2.research.benchmark.settings import BenchmarkSettings
-from diffusion2.weights.catalogue import mini_folder, weights_hashes
+from diffusion2.weights.catalogue import weights_hashes
 
 ITSELF = "itself"
 """Folder, beside the baselines, of the truth's own logits."""
@@ -166,8 +165,7 @@ def open_bench(
     torch.set_num_threads(threads)
     sampling = replace(settings.generate.sampling, threads=threads)
     settings = replace(settings, generate=replace(settings.generate, sampling=sampling))
-    device = choose_device(sampling.device, settings.generate.priors)
-    pair = load_pair("mini", mini_folder(), precision=sampling.precision, device=device)
+    pair = load_priors(settings.generate)
     return Bench(out, settings, truth, pair, load_networks(set(settings.networks)))
 
 
@@ -178,7 +176,8 @@ def _task(unit: Unit) -> Task:
 def _deciding(settings: GenerateSettings) -> dict[str, object]:
     """Give the settings of stage 1 that change its result."""
     values = asdict(settings)
-    del values["reconstruction"]
+    for name in ("preset", "reconstruction"):
+        del values[name]
     for name in ("threads", "checkpoint_every"):
         del values["sampling"][name]
     return values

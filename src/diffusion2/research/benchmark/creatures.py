@@ -5,7 +5,6 @@ what the creature does, about a second of it, from where it is well recognised.
 """
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +17,9 @@ from diffusion2.errors import AssetFormatError, InputError
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.meshes import load_model
 from diffusion2.meshes.ground_truth import SOURCE, choose_window, render_clip
+from diffusion2.research.benchmark.cells import digest
 from diffusion2.runs.matrix_files import read_matrix, write_matrix
+from diffusion2.weights.hashes import file_hash
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def creature_truth(
     shown: dict[str, float] = {"views": views, "frames": frames, "size": size}
     shown |= {"elevation_deg": elevation_deg, "object_size": object_size}
     definition = _define(creature, model_file, shown)
-    folder = cache / f"{creature.name}-{_digest(definition)[:16]}"
+    folder = cache / f"{creature.name}-{digest(definition)[:16]}"
     try:
         return read_matrix(folder)
     except AssetFormatError:
@@ -121,12 +122,8 @@ def creature_truth(
 
 def _define(creature: Creature, model_file: Path, shown: dict[str, float]) -> dict[str, object]:
     """Say all that decides what the pictures look like."""
-    model = hashlib.sha256(model_file.read_bytes()).hexdigest()
+    model = file_hash(model_file)
     return {"creature": asdict(creature), **shown, "model": model, "renderer": _renderer_digest()}
-
-
-def _digest(definition: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
 
 
 def _renderer_digest() -> str:

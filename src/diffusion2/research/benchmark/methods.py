@@ -14,7 +14,7 @@ from diffusion2.pictures import to_8_bit
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.feature_blending import with_feature_blending
 from diffusion2.priors.prior import PriorPair
-from diffusion2.reconstruction import reconstruct
+from diffusion2.reconstruction import reconstruct_matrix
 from diffusion2.sampling import decode_matrix, sample_matrix, sample_references
 
 Task = Literal["image", "video", "completion"]
@@ -135,14 +135,7 @@ def unseen(matrix: ImageMatrix) -> ImageMatrix:
 
     Tasks and baselines are given one or both; pictures that are equal to the truth would rule every mean.
     """
-    return replace(
-        matrix,
-        images=matrix.images[:-1, 1:],
-        alphas=None if matrix.alphas is None else matrix.alphas[:-1, 1:],
-        cameras=matrix.cameras[slice(0, -1)],
-        times=matrix.times[1:],
-        reference_frame=0,
-    )
+    return matrix[:-1, 1:]
 
 
 def references(pair: PriorPair, conditions: Conditions, settings: GenerateSettings) -> Conditions:
@@ -209,7 +202,7 @@ def rebuild(
     stage2 = settings.reconstruction
     if not method.decoupled:
         stage2 = replace(stage2, weight_floor=1.0, canonical_rate=1.0)
-    asset = reconstruct(matrix, stage2, seed=settings.seed)
+    asset = reconstruct_matrix(matrix, stage2, seed=settings.seed)
     columns = [render(asset, matrix.cameras, float(time)) for time in matrix.times]
     images = torch.stack([column.rgb for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)
     alphas = torch.stack([column.alpha for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)

@@ -23,7 +23,7 @@ def spread_cells(matrix: ImageMatrix, views: int = 3, frames: int = 3) -> Tensor
     """
     rows = [(k + 1) * matrix.views // (views + 1) - 1 for k in range(views)]
     columns = torch.linspace(0, matrix.frames - 1, frames).round().long().tolist()
-    return torch.stack([matrix.images[row, column] for row in rows for column in columns])
+    return matrix[rows, columns].images.flatten(0, 1)
 
 
 def write_strips(

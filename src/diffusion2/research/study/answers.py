@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, in_one_line
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
                 )
             rows = list(reader)
     except (OSError, ValueError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{path} can't be read as answers: {reason}") from error
+        raise InputError(f"{path} can't be read as answers: {in_one_line(error)}") from error
     if not rows:
         raise InputError(f"{path} has no answers")
     keys = {question.key for question in QUESTIONS}

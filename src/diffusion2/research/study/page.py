@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import html
 import json
 import os
 import random
@@ -10,7 +9,6 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +18,7 @@ from torch import Tensor
 
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import AssetFormatError, InputError
+from diffusion2.exporters.templates import render_template
 from diffusion2.exporters.video import write_video
 from diffusion2.exporters.writing import writing
 from diffusion2.image_matrix import ImageMatrix
@@ -122,16 +121,10 @@ def write_study(
     for clip in clips:
         digest.update(clip.encode())
     study["id"] = digest.hexdigest()[:8]
-    parts = {
-        "TITLE": html.escape(title),
-        "STUDY": json.dumps(study).replace("<", "\\u003c"),
-        "CLIPS": "\n".join(
-            f'<script type="text/plain" id="clip-{k}">{c}</script>' for k, c in enumerate(clips)
-        ),
-    }
-    template = resources.files("diffusion2.research.study").joinpath("page.html").read_text("utf-8")
     with writing(path, "the study page") as temporary:
-        page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+        page = render_template(
+            "diffusion2.research.study", "study.html", title=title, study=study, clips=clips
+        )
         temporary.write_text(page, encoding="utf-8")
 
 
@@ -218,7 +211,7 @@ def tiles(matrix: ImageMatrix) -> Tensor:
     of a turn from it. A matrix of few views shows those it has.
     """
     azimuths = matrix.cameras.azimuths_deg
-    turns = (azimuths - azimuths[-1])[None] - np.array(QUARTERS_DEG)[:, None]
+    turns = (azimuths - azimuths[matrix.reference_view])[None] - np.array(QUARTERS_DEG)[:, None]
     nearest = np.abs((turns + 180) % 360 - 180).argmin(1)
     views = list(dict.fromkeys(nearest.tolist()))
     rows = [matrix.images[k].permute(0, 2, 3, 1) for k in views]
@@ -248,7 +241,7 @@ def _reference_of(run: RunFolder) -> Clip:
         return _as_video(images.permute(0, 2, 3, 1), _fps(run))
     if run.has_matrix:
         matrix = read_matrix(run.path)
-        return _as_video(matrix.images[-1].permute(0, 2, 3, 1), matrix.fps)
+        return _as_video(matrix.images[matrix.reference_view].permute(0, 2, 3, 1), matrix.fps)
     if run.picture_path.is_file():
         return Clip(run.picture_path.read_bytes(), "image/png")
     raise AssetFormatError(

@@ -7,9 +7,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from diffusion2.atomic_files import atomic_path, write_json
+from diffusion2.atomic_files import atomic_path, check_writable, write_json
 from diffusion2.config import PRESETS
-from diffusion2.errors import ExportError
+from diffusion2.errors import ExportError, in_one_line
 from diffusion2.events import Report, ResultWritten, ignore, stage
 from diffusion2.research.theorem.plots import (
     load_figure,
@@ -72,9 +72,9 @@ def write_theorem(out: Path, report: Report = ignore, settings: TheoremSettings 
     settings = settings or TheoremSettings()
     load_figure()
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        check_writable(out)
     except OSError as error:
-        raise ExportError(f"{out} can't be made a folder for the plots: {error.strerror}") from error
+        raise ExportError(f"{out} can't be made a folder for the plots: {in_one_line(error)}") from error
     numbers = measure_theorem(settings, report)
     plots = {
         "theorem_error.png": lambda: plot_errors(numbers.errors),
@@ -83,6 +83,7 @@ def write_theorem(out: Path, report: Report = ignore, settings: TheoremSettings 
         "theorem_samples.png": lambda: plot_samples(settings),
         "theorem_variance.png": lambda: plot_variance(numbers.variance),
     }
+    out.mkdir(parents=True, exist_ok=True)
     written = [out / "theorem.json"]
     write_json(written[0], _rounded(asdict(numbers)))
     for name, plot in plots.items():
