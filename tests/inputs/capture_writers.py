@@ -12,6 +12,8 @@ from PIL import Image
 
 BALLS = ((0.0, 0.0, 0.0, 0.30), (0.42, 0.0, 0.05, 0.12), (0.0, 0.25, 0.32, 0.10))
 """x, y, z and radius: a planet, one in front, one above and to the left."""
+FOCAL = 96 / 2 / np.tan(np.deg2rad(33.8) / 2)
+"""Of our own field of view, in pictures of 96 pixels."""
 COLOURS = ((0.8, 0.35, 0.2), (0.15, 0.5, 0.8), (0.25, 0.7, 0.2))
 
 
@@ -170,3 +172,24 @@ def write_colmap(folder: Path, pictures: list[tuple[str, Camera]], model: str = 
         images += [f"{k} {row(pose)} {k} {name}", "" if k % 2 else "10.5 20.5 -1 3.25 4 7"]
     (folder / "cameras.txt").write_text("\n".join(cameras) + "\n")
     (folder / "images.txt").write_text("\n".join(images) + "\n")
+
+
+def our_cameras():
+    """Those of our own orbit of eight views."""
+    return [on_orbit(azimuth, f=FOCAL) for azimuth in range(45, 361, 45)]
+
+
+def write_frames(folder, cameras, balls, background=None):
+    """Draw images/cam_K_F.png; gives the frames for transforms.json, with their times."""
+    frames = []
+    for k, camera in enumerate(cameras):
+        for f, at in enumerate(balls):
+            save(folder / f"images/cam{k}_{f}.png", draw(camera, at), background)
+            frames.append((f"images/cam{k}_{f}.png", camera, f / max(len(balls) - 1, 1)))
+    return frames
+
+
+def static_transforms(folder, **changes):
+    frames = [(name, camera, None) for name, camera, _ in write_frames(folder, our_cameras(), [balls_at(0)])]
+    write_transforms(folder, frames, **changes)
+    return folder / "transforms.json"

@@ -141,7 +141,9 @@ def _read_lenses(path: Path) -> Iterator[tuple[str, Lens]]:
         values = _numbers(path, rest, line)
         names = MODELS[model]
         if len(values) != 2 + len(names):
-            raise InputError(f"{path}: {model} has the parameters {', '.join(names)}, not {len(values) - 2}")
+            raise InputError(
+                f"{path}: {model} has {len(names)} parameters ({', '.join(names)}), not {len(values) - 2}"
+            )
         yield (
             number,
             make_lens(path, model, int(values[0]), int(values[1]), dict(zip(names, values[2:], strict=True))),

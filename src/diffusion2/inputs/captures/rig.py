@@ -153,6 +153,6 @@ def _check_full(cells: dict[tuple[int, int], Shot], views: int, frames: int, sou
     which = "one camera at" if at_once < 1.5 else f"about {at_once:.0f} cameras at"
     raise InputError(
         f"{source} has {len(cells)} pictures from {views} places at {frames} times, so {which} each time, "
-        "which moves on: stage 2 needs cameras that stand still and see (nearly) all times together; give such "
-        "a capture, the pictures of one time alone, or the pictures as a video to diffusion2 generate"
+        "which moves on: stage 2 needs cameras that stand still and see (nearly) all times together; give "
+        "such a capture, the pictures of one time alone, or the pictures as a video to diffusion2 generate"
     )
