@@ -38,17 +38,18 @@ class Capture:
         Raises:
             InputError: there is neither.
         """
-        views, frames = self.present.all(axis=1), self.present.all(axis=0)
-        if views.all():
+        cameras, times = self.present.shape
+        views, frames = np.flatnonzero(self.present.all(axis=1)), np.flatnonzero(self.present.all(axis=0))
+        if len(views) == cameras:
             return self.matrix
-        if views.sum() * len(frames) >= frames.sum() * len(views) and views.any():
+        if len(views) and len(views) * times >= len(frames) * cameras:
             notes.append(
-                f"{(~views).sum()} of {len(views)} cameras lack a picture at some time and are left out"
+                f"{cameras - len(views)} of {cameras} cameras lack a picture at some time and are left out"
             )
             return self.matrix[views]
-        if frames.any():
+        if len(frames):
             notes.append(
-                f"at {(~frames).sum()} of {len(frames)} times a camera lacks a picture; they are left out"
+                f"at {times - len(frames)} of {times} times a camera lacks a picture; they are left out"
             )
             return self.matrix[:, frames]
         raise InputError(
