@@ -15,7 +15,7 @@ from diffusion2.gaussians.splats import splats_over
 
 
 class Swaying(nn.Module):
-    """Waves run through the object `rounds` times: every point moves by up to 0.05 and turns by up to 0.3 rad."""
+    """Waves run through the object `rounds` times: all points move by up to 0.05, turn by up to 0.3 rad."""
 
     def __init__(self, rounds: float) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ def test_a_loop_goes_from_its_end_to_its_beginning_as_fast_as_elsewhere() -> Non
     assert len(cycle) == 36
     means = torch.stack([splats.means for splats in cycle])
     steps = (means - means.roll(1, dims=0)).norm(dim=-1).mean(dim=-1)
-    # 1.2: the way on which a point moves is bent, and straight in the last frame; without it the step is 3 times
+    # 1.2: a point's way is bent, but straight from the last frame on; that step would be 3 times the others
     assert steps.max() < 1.2 * steps[1:30].max()
 
 
@@ -140,7 +140,7 @@ def test_a_page_beyond_the_limit_is_recorded_with_fewer_moments(
     tried: list[int] = []
     record = html._record
     monkeypatch.setattr(html, "_record", lambda *args: (tried.append(args[2]), record(*args))[1])
-    monkeypatch.setattr(html, "MAX_BYTES", 1000)
+    monkeypatch.setattr(html, "MAX_BYTES", 820_100)
     long = dataclasses.replace(rising_asset, metadata=AssetMetadata(fps=8.0, frames=25))
     write_viewer(long, tmp_path / "viewer.html")
     assert tried == [73, html.MIN_MOMENTS]

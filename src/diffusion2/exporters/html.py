@@ -17,7 +17,8 @@ from diffusion2.gaussians.splats import Splats, splats_over
 MOMENTS_PER_SECOND = 24
 MIN_MOMENTS = 12
 MAX_BYTES = 5_000_000
-"""Of the page, the player's 0.8 MB included; more only where `MIN_MOMENTS` need more."""
+"""Of the page, the player included; more only where `MIN_MOMENTS` need more."""
+_PLAYER_BYTES = 820_000
 MAX_SPLATS = 1_000_000
 """Splats in a recording, all moments together: the browser holds 32 bytes for each."""
 
@@ -35,10 +36,10 @@ def write_viewer(
 ) -> None:
     """Write a web page that plays the asset: drag to turn it, drag the bar at the bottom for the time.
 
-    The page is viser's player with a recording of the splats at `moments` times in it; it plays at the asset's
-    own speed, over and over, and asks no server for anything. It is first seen from the reference camera, as
-    large as the window allows. A motion that ends about where it begins goes round and round; any other goes
-    forth and back, so that the object never jumps.
+    The page is viser's player with a recording of the splats at `moments` times in it; it plays at the
+    asset's own speed, over and over, and asks no server for anything. The object is first seen from the
+    reference camera, as large as the window allows. A motion that ends about where it begins goes round and
+    round; any other goes forth and back, so that the object never jumps.
 
     Args:
         asset: what to show.
@@ -71,7 +72,8 @@ def _record_within_limit(asset: Asset4D, title: str) -> str:
     moments = default_moments(asset)
     page = _record(asset, title, moments)
     while len(page) > MAX_BYTES and moments > MIN_MOMENTS:
-        moments = max(int(0.8 * moments * MAX_BYTES / len(page)), MIN_MOMENTS)
+        share = (MAX_BYTES - _PLAYER_BYTES) / (len(page) - _PLAYER_BYTES)
+        moments = max(int(0.95 * share * moments), MIN_MOMENTS)  # fewer have less in common, thus 0.95
         page = _record(asset, title, moments)
     return page
 
