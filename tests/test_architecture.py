@@ -14,11 +14,12 @@ SOURCE = Path(diffusion2.__file__).parent
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
     {"errors", "events", "atomic_files"},
-    {"config", "cameras", "model_frame", "kernels", "weights"},
+    {"config", "cameras", "model_frame", "quaternions", "kernels", "weights"},
     {"image_matrix"},
     {"runs"},
     {"gaussians", "priors", "meshes", "metrics"},
-    {"inputs", "sampling", "reconstruction", "exporters"},
+    {"inputs", "sampling", "reconstruction"},
+    {"exporters"},
     {"evaluation", "viewer", "training"},
     {"pipeline", "research"},
     {"commands"},
@@ -69,6 +70,7 @@ PUBLIC = {
     "Diffusion2Error",
     "Event",
     "ExportError",
+    "ExportSettings",
     "Gaussians",
     "GenerateSettings",
     "ImageMatrix",
