@@ -68,8 +68,9 @@ class Render:
 class Export:
     """Write an asset for other programs; the suffix says what it becomes. See docs/exports.md.
 
-    .html: a page that plays offline. .mp4: a video, the camera turns. .ply: the Gaussians at one moment;
-    NAME_*.ply, or a folder with --as ply: at each frame.
+    .glb: a textured mesh, moved by bones (needs the extra mesh). .html: a page that plays offline.
+    .mp4: a video, the camera turns. .ply: the Gaussians at one moment; NAME_*.ply, or a folder with
+    --as ply: at each frame.
     """
 
     asset: Positional[Path]
@@ -85,11 +86,17 @@ class Export:
         from diffusion2.exporters import export
         from diffusion2.exporters.formats import find_format
         from diffusion2.gaussians import load_asset
+        from diffusion2.runs.matrix_files import read_matrix
+        from diffusion2.runs.run_folder import RunFolder
 
-        find_format(self.out, self.as_format)  # refuse what can't be before an asset is read
-        asset = load_asset(self.asset)
+        chosen = find_format(self.out, self.as_format)  # refuses what can't be before an asset is read
+        asset, matrix = load_asset(self.asset), None
+        if "mesh" in chosen.heeds and RunFolder(self.asset).has_matrix:
+            matrix = read_matrix(self.asset)
         with Terminal() as terminal:
-            written = export(asset, self.out, self.settings, name=self.as_format, report=terminal)
+            written = export(
+                asset, self.out, self.settings, name=self.as_format, matrix=matrix, report=terminal
+            )
             terminal(ResultWritten("export", written))
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from diffusion2.config import ExportSettings
 from diffusion2.errors import ExportError
 from diffusion2.events import Report, ignore, stage
-from diffusion2.exporters.choosing import Format, Job, check_heeded, choose_format
+from diffusion2.exporters.choosing import Extra, Format, Job, check_heeded, choose_format
+from diffusion2.exporters.glb import write_mesh
 from diffusion2.exporters.html import write_viewer
 from diffusion2.exporters.ply import write_ply, write_ply_frames
 from diffusion2.exporters.video import write_orbit_video
@@ -27,7 +28,17 @@ def _write_viewer(job: Job) -> None:
         write_viewer(job.asset, job.path, title=job.path.stem)
 
 
+MESH = Extra("mesh", ("skimage", "fast_simplification", "xatlas"))
+
 FORMATS = (
+    Format(
+        "glb",
+        ".glb",
+        "a textured mesh, moved by bones",
+        write_mesh,
+        heeds=frozenset({"time", "animation", "mesh"}),
+        extra=MESH,
+    ),
     Format("html", ".html", "a page that plays offline", _write_viewer),
     Format("mp4", ".mp4", "a video, the camera turns", _write_video),
     Format("ply", ".ply", "the Gaussians at one moment", write_ply, heeds=frozenset({"time", "pad_sh"})),
