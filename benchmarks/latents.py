@@ -15,11 +15,10 @@ from torch import Tensor
 
 from diffusion2.cameras import orbit
 from diffusion2.meshes import MeshRenderer, load_model
-from diffusion2.meshes.renderer import on_white
+from diffusion2.pictures import from_pixels, pixels_on_white
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.mini import load_pair
 from diffusion2.training.data import clip_framing
-from diffusion2.training.vae import to_float
 
 BANDS = ((1, 2), (2, 4), (4, 6), (6, 99))
 """Waves across the picture, from and below."""
@@ -31,7 +30,7 @@ def main() -> None:
     assert isinstance(codec, LatentCodec)
     model = load_model(Path(sys.argv[1]))
     framing = clip_framing(model, None, 0.7)
-    pictures = to_float(on_white(MeshRenderer(model, 128).render(orbit(12), framing)))
+    pictures = from_pixels(pixels_on_white(MeshRenderer(model, 128).render(orbit(12), framing)))
     latents = codec.encode_scaled(pictures)
     shares = ", ".join(
         f"{low} to {high - 1}: {share:.0%}" if high < 99 else f"{low} and more: {share:.0%}"

@@ -14,7 +14,7 @@ SOURCE = Path(diffusion2.__file__).parent
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
     {"errors", "events", "atomic_files"},
-    {"config", "cameras", "model_frame", "quaternions", "kernels", "weights"},
+    {"config", "cameras", "pictures", "quaternions", "kernels", "weights"},
     {"image_matrix"},
     {"runs"},
     {"gaussians", "priors", "meshes", "metrics"},
@@ -39,9 +39,10 @@ HOMES = {
     "numba": {"kernels", "gaussians.rasterize.pictures"},
     "gsplat": {"gaussians.rasterize"},
     "av": {"exporters.video", "inputs.video_file"},
-    "trimesh": {"inputs.mesh_file"},
+    "trimesh": {"inputs.stl"},
+    "mapbox_earcut": {"inputs.polygons"},
     "jinja2": {"exporters.templates"},
-    "scipy": {"kernels.regions", "reconstruction.mesh"},
+    "scipy": {"kernels.regions", "meshes.sides", "reconstruction.mesh"},
     "skimage": {"reconstruction.mesh"},
     "fast_simplification": {"reconstruction.mesh"},
     "xatlas": {"reconstruction.mesh"},
@@ -64,6 +65,7 @@ PROTOCOLS = {"diffusion2.priors.prior", "diffusion2.priors.guidance"}
 PUBLIC = {
     "Asset4D",
     "AssetFormatError",
+    "AssetMetadata",
     "BackendUnavailable",
     "Cameras",
     "Conditions",

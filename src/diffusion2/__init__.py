@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         Warned,
     )
     from diffusion2.exporters import export
-    from diffusion2.gaussians import Asset4D, Gaussians, load_asset, render
+    from diffusion2.gaussians import Asset4D, AssetMetadata, Gaussians, load_asset, render
     from diffusion2.image_matrix import Conditions, ImageMatrix
     from diffusion2.pipeline import generate, reconstruct, sample
     from diffusion2.reconstruction import reconstruct_matrix
@@ -59,6 +59,7 @@ _HOMES = {
     "sample": "pipeline",
     "reconstruct_matrix": "reconstruction",
     "Asset4D": "gaussians",
+    "AssetMetadata": "gaussians",
     "Gaussians": "gaussians",
     "load_asset": "gaussians",
     "render": "gaussians",
@@ -100,6 +101,7 @@ __all__ = [
     "PRESETS",
     "Asset4D",
     "AssetFormatError",
+    "AssetMetadata",
     "BackendUnavailable",
     "Cameras",
     "Conditions",

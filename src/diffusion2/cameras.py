@@ -1,4 +1,4 @@
-"""Cameras and orbits: every camera convention of the project is in this file.
+"""The world and its cameras: every convention of space is in this file.
 
 World: z up, the object at the origin. A camera at azimuth 0 deg stands on the +x side; azimuth
 grows counter-clockwise seen from above; elevation grows upwards. Cameras are OpenCV (x right,
@@ -6,13 +6,22 @@ y down, z forward); `viewmats` are world-to-camera; `Ks` are in pixels with the 
 the middle of the picture.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from diffusion2.errors import AssetFormatError, InputError
 
 DEFAULT_RADIUS = 2.0
 DEFAULT_FOV_DEG = 33.8
 DEFAULT_ELEVATION_DEG = 10.0
+
+
+Index = ArrayLike | slice
+"""What chooses from an axis: a position, several, a slice, or a mask over all."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +48,23 @@ class Cameras:
         """Give the number of cameras."""
         return len(self.azimuths_deg)
 
-    def __getitem__(self, index: int | slice) -> "Cameras":
-        """Give one camera (as a `Cameras` of length 1) or a slice of them."""
-        if isinstance(index, int):
-            index = slice(index, index + 1 if index != -1 else None)
-        return Cameras(
-            self.azimuths_deg[index],
-            self.elevations_deg[index],
-            self.radii[index],
-            self.fov_deg,
-            self.height,
-            self.width,
+    def __getitem__(self, index: Index) -> "Cameras":
+        """Some of the cameras, in the order asked for; an integer gives one, as `Cameras` of length 1.
+
+        Raises:
+            InputError: there is no such camera, or none is chosen.
+        """
+        chosen = positions(index, len(self), "camera")
+        return replace(
+            self,
+            azimuths_deg=self.azimuths_deg[chosen],
+            elevations_deg=self.elevations_deg[chosen],
+            radii=self.radii[chosen],
         )
+
+    def __iter__(self) -> Iterator["Cameras"]:
+        """Yield the cameras one by one."""
+        return (self[view] for view in range(len(self)))
 
     def mirrored(self) -> "Cameras":
         """Give the cameras that see the mirror images of what these see, of the object's mirror image.
@@ -142,3 +156,96 @@ def orbit(
     """
     azimuths = 360.0 * np.arange(1, views + 1) / views
     return make_cameras(azimuths, elevation_deg, radius=radius, fov_deg=fov_deg, height=height, width=width)
+
+
+def positions(index: Index, count: int, what: str) -> np.ndarray:
+    """Turn what chooses from an axis into positions (K,) from 0 on, as NumPy does, but never none.
+
+    Args:
+        index: an integer or several, from the end where negative; a slice; or a mask (count,).
+        count: how many there are.
+        what: one of them, for messages.
+
+    Raises:
+        InputError: there is no such position, a mask has another length, or nothing is chosen.
+    """
+    if isinstance(index, slice):
+        chosen = np.arange(count)[index]
+    else:
+        wanted = np.asarray(index)
+        if wanted.dtype == bool:
+            if wanted.shape != (count,):
+                raise InputError(f"a mask over {count} {what}s has shape ({count},), not {wanted.shape}")
+            wanted = np.flatnonzero(wanted)
+        if wanted.ndim > 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+            raise InputError(f"a {what} is chosen by whole numbers, a slice or a mask, not by {index!r}")
+        chosen = wanted.reshape(-1).astype(int)  # an empty list has no whole numbers
+    if (beyond := chosen[(chosen < -count) | (chosen >= count)]).size:
+        raise InputError(f"there is no {what} {beyond[0]}: there are {count}, from 0 to {count - 1}")
+    if not chosen.size:
+        raise InputError(f"of {count} {what}s none is chosen: choose at least one")
+    return chosen % count
+
+
+def azimuths_apart(azimuths_deg: np.ndarray | float, others_deg: np.ndarray | float) -> np.ndarray:
+    """The angles between azimuths, 0 to 180 degrees."""
+    return np.abs((np.asarray(azimuths_deg) - np.asarray(others_deg) + 180) % 360 - 180)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFrame:
+    """Where a given 3D model stands in the world, so that results can go back to the model's place.
+
+    World from model: `(axes @ point - center) * scale`.
+
+    Attributes:
+        axes: (3, 3) rotation from the model file's axes to the world's.
+        center: (3,) what becomes the world's origin, in world axes but the model's units.
+        scale: world units per unit of the model.
+    """
+
+    axes: np.ndarray
+    center: np.ndarray
+    scale: float
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether it is the same place."""
+        return isinstance(other, ModelFrame) and self.to_dict() == other.to_dict()
+
+    def to_world(self, points: np.ndarray) -> np.ndarray:
+        """Move (P, 3) points of the model's file into the world."""
+        return (points @ self.axes.T - self.center) * self.scale
+
+    def to_model(self, points: np.ndarray) -> np.ndarray:
+        """Move (P, 3) points of the world to where they are in the model's file."""
+        return (points / self.scale + self.center) @ self.axes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values."""
+        return {"axes": self.axes.tolist(), "center": self.center.tolist(), "scale": float(self.scale)}
+
+    @staticmethod
+    def from_dict(values: Any) -> "ModelFrame":
+        """Read what `to_dict` gave.
+
+        Raises:
+            AssetFormatError: it is not that.
+        """
+        try:
+            frame = ModelFrame(
+                np.array(values["axes"], dtype=np.float64),
+                np.array(values["center"], dtype=np.float64),
+                float(values["scale"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise AssetFormatError(f"this is no place of a model: {values!r}") from error
+        finite = np.isfinite([*frame.axes.flat, *frame.center.flat, frame.scale]).all()
+        if frame.axes.shape != (3, 3) or frame.center.shape != (3,) or not frame.scale > 0 or not finite:
+            raise AssetFormatError(f"this is no place of a model: {values!r}")
+        return frame
+
+
+def turn(azimuth_deg: float) -> np.ndarray:
+    """Give the (3, 3) rotation about the world's vertical that brings an azimuth to azimuth 0."""
+    angle = -np.deg2rad(azimuth_deg)
+    return np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])

@@ -2,13 +2,21 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion2.cameras import Cameras, make_cameras, orbit
+from diffusion2.cameras import (
+    Cameras,
+    Index,
+    ModelFrame,
+    azimuths_apart,
+    make_cameras,
+    orbit,
+    positions,
+)
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import InputError
-from diffusion2.model_frame import ModelFrame
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class ImageMatrix:
         fps: frames per second of the sequence.
         alphas: (V, F, 1, H, W) float32 in [0, 1], where known.
         reference_frame: index of the frame that was seen from all sides first.
+        reference_view: index of the view that was seen over time first; from the end where negative.
     """
 
     images: Tensor
@@ -51,6 +60,7 @@ class ImageMatrix:
     fps: float
     alphas: Tensor | None = None
     reference_frame: int = 0
+    reference_view: int = -1
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""
@@ -64,6 +74,40 @@ class ImageMatrix:
             )
         if not 0 <= self.reference_frame < frames:
             raise InputError(f"the reference frame is one of {frames} from 0 on, not {self.reference_frame}")
+        if not -views <= self.reference_view < views:
+            raise InputError(f"the reference view is one of {views} from 0 on, not {self.reference_view}")
+        object.__setattr__(self, "reference_view", self.reference_view % views)
+
+    def __getitem__(self, index: Index | tuple[Index, Index]) -> "ImageMatrix":
+        """Some of the views, or of the views and the frames, in the order asked for: `matrix[views, frames]`.
+
+        Each is chosen on its own; an integer gives a matrix of one row or column. Times and fps stay those of
+        the whole sequence. Where the reference frame or view isn't chosen, the nearest that is stands in for
+        it: the nearest in time, or in azimuth.
+
+        Raises:
+            InputError: there is no such view or frame, or none is chosen.
+        """
+        if isinstance(index, tuple) and len(index) != 2:
+            raise InputError(f"a matrix is indexed by views and frames, not by {len(index)} things")
+        rows, columns = index if isinstance(index, tuple) else (index, slice(None))
+        views, frames = positions(rows, self.views, "view"), positions(columns, self.frames, "frame")
+        azimuths = self.cameras.azimuths_deg
+        turned = azimuths_apart(azimuths[views], azimuths[self.reference_view])
+        # a view of the reference's azimuth but another elevation is not the reference
+        turned[views == self.reference_view] = -1
+        apart = np.abs(np.asarray(self.times)[frames] - float(self.times[self.reference_frame]))
+        apart[frames == self.reference_frame] = -1
+        cells = np.ix_(views, frames)
+        return ImageMatrix(
+            self.images[cells],
+            self.cameras[views],
+            self.times[frames],
+            self.fps,
+            None if self.alphas is None else self.alphas[cells],
+            int(apart.argmin()),
+            int(turned.argmin()),
+        )
 
     @property
     def views(self) -> int:

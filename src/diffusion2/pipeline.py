@@ -215,7 +215,7 @@ def _make_asset(
     )
     model_frame = recorded_model_frame(run)
     if model_frame is not None:
-        asset = replace(asset, metadata={**asset.metadata, "model_frame": model_frame.to_dict()})
+        asset = replace(asset, metadata=replace(asset.metadata, model_frame=model_frame))
     run.forget_shown()
     asset.save(run.asset_path)
     report(ResultWritten("asset", run.asset_path))

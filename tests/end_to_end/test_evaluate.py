@@ -10,7 +10,8 @@ from PIL import Image
 from diffusion2.cameras import make_cameras, orbit
 from diffusion2.cli import main
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.runs.matrix_files import write_matrix, write_picture
+from diffusion2.pictures import write_picture
+from diffusion2.runs.matrix_files import write_matrix
 
 VIEWS, FRAMES, SIZE = 4, 3, 24
 

@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw
 
 import diffusion2
 from diffusion2.cli import main
-from diffusion2.model_frame import ModelFrame
 from diffusion2.priors.loading import load_priors
 from diffusion2.runs.matrix_files import read_matrix, read_pictures
 
@@ -115,12 +114,13 @@ def test_a_model_is_animated_where_it_stands(tmp_path):
     views, _ = read_pictures(tmp_path / "run" / "conditions" / "views", "view")
     assert torch.equal(matrix.images[:, 0], views)
     asset = diffusion2.load_asset(tmp_path / "run")
-    frame = ModelFrame.from_dict(asset.metadata["model_frame"])
+    frame = asset.metadata.model_frame
+    assert frame is not None
     assert frame.to_model(np.zeros((1, 3)))[0] == pytest.approx([6.5, 6, 5.5])
     # the same when the second stage is run alone
     options = ["--warmup-iterations", "2", "--joint-iterations", "2", "--gaussians", "100", "--overwrite"]
     assert main(["reconstruct", str(tmp_path / "run"), *options]) == 0
-    assert diffusion2.load_asset(tmp_path / "run").metadata["model_frame"] == asset.metadata["model_frame"]
+    assert diffusion2.load_asset(tmp_path / "run").metadata.model_frame == frame
 
 
 def test_words_start_a_run(tmp_path):

@@ -14,7 +14,8 @@ from diffusion2.cameras import orbit
 from diffusion2.cli import main
 from diffusion2.exporters import write_video
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.runs.matrix_files import write_matrix, write_picture, write_pictures
+from diffusion2.pictures import write_picture
+from diffusion2.runs.matrix_files import write_matrix, write_pictures
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "viewer"))  # for chromium.py
 

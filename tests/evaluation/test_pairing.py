@@ -15,10 +15,11 @@ from diffusion2.evaluation.pairing import (
     PairingSettings,
     read_pair,
 )
-from diffusion2.evaluation.resampling import match_azimuths, nearest_times, resize, take
-from diffusion2.gaussians import Asset4D, Gaussians
+from diffusion2.evaluation.resampling import match_azimuths, nearest_times, resize
+from diffusion2.gaussians import Asset4D, AssetMetadata, Gaussians
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.runs.matrix_files import to_8_bit, write_matrix, write_picture
+from diffusion2.pictures import to_8_bit, write_picture
+from diffusion2.runs.matrix_files import write_matrix
 
 VIEWS, FRAMES, SIZE = 6, 4, 24
 PAPER = PairingSettings(protocol="paper")
@@ -65,7 +66,9 @@ def write_asset(folder):
         opacity_logits=torch.full((count,), 4.0),
         sh0=torch.tensor([[[1.0, -1, -1]], [[-1, -1, 1.0]]]),
     )
-    Asset4D(gaussians, None, {"elevation_deg": 10.0, "frames": FRAMES}).save(folder / "asset.safetensors")
+    Asset4D(gaussians, None, AssetMetadata(elevation_deg=10.0, frames=FRAMES)).save(
+        folder / "asset.safetensors"
+    )
     return folder
 
 
@@ -345,6 +348,3 @@ def test_resizing_keeps_means_and_range_and_equal_sizes():
     torch.testing.assert_close(small.images.mean((-1, -2)), matrix.images.mean((-1, -2)), atol=0.01, rtol=0)
     assert 0 <= small.images.min() <= small.images.max() <= 1
     assert resize(matrix, 64, 64) is matrix
-    part = take(matrix, views=[2, 0], frames=[1])
-    assert torch.equal(part.images, matrix.images[[2, 0]][:, [1]])
-    assert part.cameras.azimuths_deg.tolist() == [180, 60]

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffusion2.gaussians import Asset4D, DeformationOutput, Gaussians
+from diffusion2.gaussians import Asset4D, AssetMetadata, DeformationOutput, Gaussians
 from diffusion2.gaussians.gaussians import rgb_to_sh0
 
 
@@ -28,5 +28,5 @@ def rising_asset() -> Asset4D:
         torch.full((count,), 3.0),
         rgb_to_sh0(torch.tensor([0.9, 0.1, 0.1]).expand(count, 3)),
     )
-    metadata = {"fps": 8.0, "frames": 5, "elevation_deg": 0.0, "radius": 2.0, "fov_deg": 33.8}
+    metadata = AssetMetadata(fps=8.0, frames=5, elevation_deg=0.0, radius=2.0, fov_deg=33.8)
     return Asset4D(gaussians, Rising(), metadata)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import pytest
 from diffusion2.errors import ExportError
 from diffusion2.exporters import write_viewer
 from diffusion2.exporters.html import MAX_SPLATS, default_moments
-from diffusion2.gaussians import Asset4D
+from diffusion2.gaussians import Asset4D, AssetMetadata
 
 
 def test_the_page_is_one_file_with_its_title(rising_asset: Asset4D, tmp_path: Path, capfd) -> None:
@@ -51,7 +51,7 @@ def test_a_path_that_cannot_be_written_leaves_the_old_page(rising_asset: Asset4D
 
 def test_a_long_or_large_asset_does_not_make_a_huge_file(rising_asset: Asset4D) -> None:
     assert default_moments(rising_asset) == 13  # half a second, 24 per second, both ends
-    long = dataclasses.replace(rising_asset, metadata={"fps": 1.0, "frames": 1000})
+    long = dataclasses.replace(rising_asset, metadata=AssetMetadata(fps=1.0, frames=1000))
     assert default_moments(long) * len(long.gaussians) <= MAX_SPLATS
     assert default_moments(dataclasses.replace(rising_asset, deformation=None)) == 1
 

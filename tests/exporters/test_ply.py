@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from diffusion2 import ExportSettings, export
-from diffusion2.cameras import make_cameras
+from diffusion2.cameras import ModelFrame, make_cameras
 from diffusion2.exporters.axes import GLTF_FROM_WORLD, PLY_FROM_WORLD, turn_points
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.inputs.splats import read_splats, render_splats
-from diffusion2.model_frame import ModelFrame
 
 
 @pytest.fixture

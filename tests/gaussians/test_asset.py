@@ -1,18 +1,27 @@
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from diffusion2.cameras import orbit
+from diffusion2.cameras import ModelFrame, orbit, turn
 from diffusion2.errors import AssetFormatError, ExportError, InputError
-from diffusion2.exporters.scene import splats_at, splats_over
-from diffusion2.gaussians import Asset4D, DeformationField, DeformationSettings, Gaussians, render
-from diffusion2.gaussians.gaussians import multiply_quats, rgb_to_sh0, sh0_to_rgb
+from diffusion2.gaussians import (
+    Asset4D,
+    AssetMetadata,
+    DeformationField,
+    DeformationSettings,
+    Gaussians,
+    render,
+)
+from diffusion2.gaussians.gaussians import rgb_to_sh0, sh0_to_rgb
+from diffusion2.gaussians.splats import splats_at, splats_over
 
-METADATA = {"fps": 8.0, "frames": 12, "radius": 2.0, "fov_deg": 33.8, "elevation_deg": 10.0}
+METADATA = AssetMetadata(fps=7.0, frames=11, radius=2.5, fov_deg=30.0, elevation_deg=15.0)
 
 
 def make_gaussians(count: int = 5, seed: int = 0) -> Gaussians:
@@ -28,14 +37,14 @@ def make_gaussians(count: int = 5, seed: int = 0) -> Gaussians:
 
 def make_asset(moving: bool = True, scales: bool = False) -> Asset4D:
     if not moving:
-        return Asset4D(make_gaussians(), None, dict(METADATA))
+        return Asset4D(make_gaussians(), None, METADATA)
     field = DeformationField(
         DeformationSettings(depth=6, width=8, position_frequencies=2, time_frequencies=2, scales=scales)
     )
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         field.head.weight.copy_(torch.randn(field.head.weight.shape, generator=generator))
-    return Asset4D(make_gaussians(), field, dict(METADATA))
+    return Asset4D(make_gaussians(), field, METADATA)
 
 
 def header_of(path):
@@ -54,6 +63,26 @@ def test_asset_survives_its_file(tmp_path, moving, scales):
             # Matrix products may round by where tensors lie in memory.
             torch.testing.assert_close(loaded.at(time).tensors()[name], tensor, atol=1e-6, rtol=0)
     assert [path.name for path in tmp_path.iterdir()] == ["asset.safetensors"]
+
+
+def test_an_asset_that_says_little_or_more_than_is_known_still_loads(tmp_path):
+    make_asset().save(tmp_path / "a.safetensors")
+    old = {"fps": 5, "frames": 9, "elevation_deg": 0.0, "radius": 2.0, "fov_deg": 33.8, "mood": "calm"}
+    rewrite(tmp_path / "a.safetensors", metadata=json.dumps(old))
+    loaded = Asset4D.load(tmp_path / "a.safetensors").metadata
+    assert loaded == AssetMetadata(fps=5.0, frames=9, elevation_deg=0.0)
+    assert loaded.views is None
+    rewrite(tmp_path / "a.safetensors", metadata="{}")
+    assert Asset4D.load(tmp_path / "a.safetensors").metadata == AssetMetadata()
+
+
+def test_where_a_model_stands_survives_the_file(tmp_path):
+    frame = ModelFrame(turn(30), np.array([0.0, 1.0, 2.0]), 0.5)
+    asset = make_asset()
+    replace(asset, metadata=replace(METADATA, model_frame=frame)).save(tmp_path / "a.safetensors")
+    found = Asset4D.load(tmp_path / "a.safetensors").metadata.model_frame
+    assert found is not None
+    assert found.to_dict() == frame.to_dict()
 
 
 def test_asset_without_deformation_stands_still():
@@ -123,6 +152,13 @@ def rewrite(path, change_tensors=None, **changed):
         ({"metadata": "{"}, "not an asset this version can read"),
         ({"metadata": "[]"}, "not a table"),
         ({"metadata": None}, "not an asset this version can read"),
+        ({"metadata": '{"fps": 0}'}, "its metadata: fps must lie between 0.001 and 10000.0, not 0"),
+        ({"metadata": '{"fps": NaN}'}, "fps must lie between"),
+        ({"metadata": '{"frames": 2.5}'}, "frames must be a whole number, not 2.5"),
+        ({"metadata": '{"frames": true}'}, "frames must be a whole number, not True"),
+        ({"metadata": '{"frames": null}'}, "frames must be a whole number, not None"),
+        ({"metadata": '{"views": "many"}'}, "views must be a whole number, not 'many'"),
+        ({"metadata": '{"model_frame": {"scale": 1}}'}, "no place of a model"),
         ({"deformation": None}, "unexpected tensor"),
         ({"deformation": "{}"}, "deformation's tensor"),
         ({"deformation": '{"depth": 100000}'}, "deformation.depth must lie between 1 and 64"),
@@ -194,14 +230,3 @@ def test_colours_survive_the_harmonics():
     rgb = torch.rand(9, 3)
     # float32 rounding of a division and a multiplication.
     torch.testing.assert_close(sh0_to_rgb(rgb_to_sh0(rgb)), rgb, atol=1e-6, rtol=0)
-
-
-def test_quaternions_multiply_as_rotations_compose():
-    half = 0.5**0.5
-    about_x, about_z = torch.tensor([half, half, 0, 0]), torch.tensor([half, 0, 0, half])
-    # y about x by 90 deg is z, which stays there about z: z = (x after z)·(0, y).
-    both = multiply_quats(about_z, about_x)
-    y = torch.tensor([0.0, 0, 1, 0])
-    conjugate = both * torch.tensor([1.0, -1, -1, -1])
-    turned = multiply_quats(multiply_quats(both, y), conjugate)
-    torch.testing.assert_close(turned, torch.tensor([0.0, 0, 0, 1]), atol=1e-6, rtol=0)

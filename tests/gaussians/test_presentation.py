@@ -1,13 +1,14 @@
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from diffusion2.errors import AssetFormatError
-from diffusion2.gaussians import Asset4D, DeformationOutput, Gaussians
-from diffusion2.gaussians.presentation import duration, is_loop, reference_cameras
+from diffusion2.errors import AssetFormatError, InputError
+from diffusion2.gaussians import Asset4D, AssetMetadata, DeformationOutput, Gaussians
+from diffusion2.gaussians.presentation import is_loop
 
 
 class Circling(nn.Module):
@@ -24,7 +25,7 @@ class Circling(nn.Module):
         return DeformationOutput(steps[:, None].expand(-1, len(means), -1), rotations)
 
 
-def asset(share: float, **metadata: float) -> Asset4D:
+def asset(share: float, **metadata: Any) -> Asset4D:
     count = 3
     gaussians = Gaussians(
         torch.zeros(count, 3),
@@ -33,7 +34,7 @@ def asset(share: float, **metadata: float) -> Asset4D:
         torch.zeros(count),
         torch.zeros(count, 1, 3),
     )
-    return Asset4D(gaussians, Circling(share), metadata)  # type: ignore[arg-type]
+    return Asset4D(gaussians, Circling(share), AssetMetadata(**metadata))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("share", "expected"), [(11 / 12, True), (1.0, True), (0.5, False), (0.1, False)])
@@ -46,17 +47,19 @@ def test_a_static_object_does_not_loop() -> None:
 
 
 def test_the_last_frame_stands_at_time_one() -> None:
-    assert duration(asset(1.0, frames=12, fps=8.0)) == pytest.approx(11 / 8)
-    assert duration(asset(1.0, frames=1, fps=8.0)) > 0
+    assert AssetMetadata(frames=12, fps=8.0).duration_s == pytest.approx(11 / 8)
+    assert AssetMetadata(frames=1, fps=8.0).duration_s > 0
 
 
 def test_the_reference_camera_is_the_one_of_the_asset() -> None:
-    camera = reference_cameras(asset(1.0, elevation_deg=30.0, radius=3.0, fov_deg=40.0), [0.0], 64, 96)
+    camera = AssetMetadata(elevation_deg=30.0, radius=3.0, fov_deg=40.0).reference_cameras([0.0], 64, 96)
     assert camera.positions[0].tolist() == pytest.approx([3 * math.cos(math.pi / 6), 0, 1.5])
     assert (camera.fov_deg, camera.height, camera.width) == (40.0, 64, 96)
 
 
 @pytest.mark.parametrize("fps", [0, -8, math.nan, math.inf, "8", None, [8]])
 def test_metadata_that_make_no_sense_are_named(fps: object) -> None:
+    with pytest.raises(InputError, match="fps"):
+        AssetMetadata(fps=fps)  # type: ignore[arg-type]
     with pytest.raises(AssetFormatError, match="fps"):
-        duration(asset(1.0, fps=fps))  # type: ignore[arg-type]
+        AssetMetadata.from_dict({"fps": fps})

@@ -227,8 +227,10 @@ endsolid a\n"""
 STAMPS = [0, 10, 20, 30, 500, 510, 520, 900, 905, 910, 4000, 9000]
 JUNK = bytes(np.random.default_rng(0).integers(0, 256, 4000, dtype=np.uint8))
 LARGE_PLY = (
-    "ply\nformat binary_little_endian 1.0\nelement vertex 1000000000000\nproperty float x\nend_header\n"
+    "ply\nformat binary_little_endian 1.0\nelement vertex 1000000000000\nproperty float x\n"
+    "property float y\nproperty float z\nend_header\n"
 )
+FACE_HEADER = "element face 9\nproperty list uchar int vertex_indices\nend_header"
 COMPRESSED_PLY = (
     "ply\nformat binary_little_endian 1.0\nelement chunk 1\nproperty float min_x\nelement vertex 1\n"
     "property uint packed_position\nend_header\n"
@@ -300,7 +302,7 @@ PICTURES = {
     "pdf": (written("a.pdf", b"%PDF-1.4\n%\xe2\xe3\n1 0 obj\n<<>>\nendobj\n"), "no picture"),
     "postscript": (written("a.eps", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n"), "no picture"),
     "heic": (written("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + JUNK), "no picture"),
-    "zip": (written("a.png", b"PK\x03\x04" + JUNK), "no picture"),
+    "zip": (written("a.png", b"PK\x03\x04" + JUNK), "is an archive: unpack it"),
 }
 
 VIDEOS = {
@@ -382,6 +384,42 @@ MODELS = {
     ),
     "gltf with NaN": (gltf(positions=np.where(np.arange(24).reshape(8, 3) == 5, np.nan, BOX)), None),
     "gltf as it should be": (gltf(), None),
+    "gltf of version 1 in bytes": (written("a.glb", b"glTF\1\0\0\0" + bytes(40)), "is glTF 1"),
+    "gltf that requires glass": (
+        gltf(lambda d: d.update(extensionsRequired=["KHR_materials_transmission"])),
+        "requires the extension KHR_materials_transmission, which is not supported: save it without",
+    ),
+    "gltf that requires what nobody knows": (
+        gltf(lambda d: d.update(extensionsRequired=["EXT_wonder"])),
+        "requires the extension EXT_wonder",
+    ),
+    "gltf whose instances are not there": (
+        gltf(
+            lambda d: d["nodes"][0].update(
+                extensions={"EXT_mesh_gpu_instancing": {"attributes": {"SCALE": 9}}}
+            )
+        ),
+        "a.gltf",
+    ),
+    "gltf that is hidden": (
+        gltf(lambda d: d["nodes"][0].update(extensions={"KHR_node_visibility": {"visible": False}})),
+        "no triangles",
+    ),
+    "gltf whose light is no number": (
+        gltf(
+            lambda d: (
+                d["meshes"][0]["primitives"][0].update(material=0),
+                d.update(materials=[{"emissiveFactor": [float("nan"), float("inf"), -1]}]),
+            )
+        ),
+        None,
+    ),
+    "fbx": (written("a.fbx", b"Kaydara FBX Binary  \0" + JUNK), "an FBX model.*export it as GLB"),
+    "fbx of another name": (written("a.glb", b"Kaydara FBX Binary  \0" + JUNK), "a.glb"),
+    "a scene of blender": (written("scene", b"BLENDER-v300" + JUNK), "a scene of Blender.*export it as GLB"),
+    "collada": (written("a.dae", "<?xml version='1.0'?><COLLADA></COLLADA>"), "a Collada model"),
+    "gaussians that are no ply": (written("a.splat", JUNK), "no PLY.*plain PLY"),
+    "an archive of a model": (written("a", b"PK\3\4" + JUNK), "is an archive: unpack it"),
     "obj of nothing": (written("a.obj", "# nothing\n"), "no triangles|3D model"),
     "obj of points": (written("a.obj", "v 0 0 0\nv 1 1 1\nv 2 0 1\n"), "no triangles"),
     "obj of junk": (written("a.obj", JUNK), "no triangles|3D model"),
@@ -390,6 +428,27 @@ MODELS = {
     "obj with a NaN": (obj([*BOX, [np.nan] * 3], [*FACES, [0, 1, 8]]), None),
     "obj of one point": (obj(BOX * 0 + 3), "no extent"),
     "obj of immense size": (obj(BOX * 1e30), "no extent"),
+    "obj of words": (written("a.obj", "v 0 zero 0\n"), "damaged near line 1: .*'zero'"),
+    "obj with two numbers": (written("a.obj", "v 0 0 0\nv 1 0\n"), "line 2 lacks a number"),
+    "obj whose corner is a word": (written("a.obj", "v 0 0 0\nf 1 a 1\n"), "a face has the corner 'a'"),
+    "obj with a comment in a face": (obj(extra="# a\n"), None),
+    "obj with normals of zero": (
+        written("a.obj", "v 0 0 0\nv 1 0 0\nv 0 1 1\nvn 0 0 0\nvn nan 0 0\nf 1//1 2//2 3//7\n"),
+        None,
+    ),
+    "obj of a polygon on a line": (
+        written("a.obj", "v 0 0 0\nv 1 0 0\nv 2 0 1\nv 3 0 0\nv 0 2 0\nf 1 2 4 2\nf 1 2 5\n"),
+        None,
+    ),
+    "obj with a texture that is damaged": (
+        lambda f: write_textured_obj(f) and (f / "a b.png").write_bytes(b"\x89PNG") and f / "square.obj",
+        None,
+    ),
+    "obj without a suffix": (renamed(obj(), "a"), None),
+    "stl without a suffix": (lambda f: write_stl(f / "a"), None),
+    "stl in words without a suffix": (written("a", ASCII_STL), None),
+    "stl named glb": (lambda f: write_stl(f / "a.glb"), None),
+    "ply named obj": (lambda f: write_ply(f / "a.obj"), None),
     "obj of tiny size": (obj(BOX * 1e-7), None),
     "obj far away": (obj(BOX + 1e7), None),
     "obj of quads": (written("a.obj", "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 1\nf 1 2 3 4\n"), None),
@@ -405,9 +464,19 @@ MODELS = {
     "ply of its first word": (written("a.ply", "ply\n"), "3D model|no triangles"),
     "ply without an end of its header": (written("a.ply", "ply\nformat ascii 1.0\n" * 9), "3D model"),
     "ply of points": (lambda f: write_ply(f / "a.ply", faces=np.zeros((0, 3), int)), "no triangles"),
-    "ply that claims 10^12 vertices": (
-        written("a.ply", LARGE_PLY),
-        "3D model|no triangles",
+    "ply that claims 10^12 vertices": (written("a.ply", LARGE_PLY), "no triangles"),
+    "ply that claims 10^12 vertices, with faces": (
+        written("a.ply", LARGE_PLY.replace("end_header", FACE_HEADER)),
+        "cut off: 0 of 1000000000000",
+    ),
+    "ply whose faces are cut off": (cut(lambda f: write_ply(f / "a.ply"), 0.9), "cut off: .* of 12 face"),
+    "ply with words for numbers": (
+        lambda f: written("a.ply", write_ply(f / "b.ply").read_text() + "and so on\n")(f),
+        "something else than numbers",
+    ),
+    "ply whose faces point nowhere": (
+        lambda f: write_ply(f / "a.ply", faces=FACES + 100),
+        "no triangles",
     ),
     "gaussians cut off": (splats(claim=5000), "200 of 5000"),
     "gaussians that claim 10^12": (splats(claim=10**12), "at most"),

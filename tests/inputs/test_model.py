@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from diffusion2.cameras import ModelFrame, turn
 from diffusion2.errors import AssetFormatError, InputError
-from diffusion2.inputs.mesh_file import crease_normals
+from diffusion2.inputs.polygons import crease_normals
 from diffusion2.inputs.splats import is_splats, read_splats
-from diffusion2.model_frame import ModelFrame, turn
 from diffusion2.runs.source import InputSettings
 
 from .conftest import centre, read
@@ -80,9 +80,10 @@ def test_a_texture_is_seen_and_which_side_is_which(tmp_path):
     assert colour_at(turned.picture, 0.35, 0.5) == 2
 
 
-def test_a_missing_texture_leaves_the_shape(tmp_path):
-    conditions, _ = read(write_textured_obj(tmp_path, texture=False), AUTO, size=64)
+def test_a_missing_texture_leaves_the_shape_and_is_said(tmp_path):
+    conditions, [note] = read(write_textured_obj(tmp_path, texture=False), AUTO, size=64)
     assert seen(conditions.picture)[0] > 20
+    assert "a b.png" in note
 
 
 def test_vertex_colours_are_seen_as_they_are(tmp_path):
@@ -189,6 +190,30 @@ def test_colours_may_depend_on_the_direction(tmp_path):
     from_front, from_back = conditions.views[-1][:, 32, 32], conditions.views[1][:, 32, 32]
     assert from_front[0] > from_front[1] + 0.3
     assert from_back[1] > from_back[0] + 0.3
+
+
+def test_gaussians_stand_as_their_file_says_is_up(tmp_path):
+    """nerfstudio writes the axis into a comment."""
+    columns = ball_of_splats()
+    columns["z"] = (columns["z"] - 7) * 3 + 7
+    path = write_splats(tmp_path / "a.ply", columns)
+    lying, _ = read(path, AUTO, size=64, elevation_deg=0)
+    path.write_bytes(path.read_bytes().replace(b"1.0\n", b"1.0\ncomment Vertical Axis: z\n", 1))
+    standing, _ = read(path, AUTO, size=64, elevation_deg=0)
+    width, height = seen(standing.picture)
+    assert height > 2 * width
+    assert seen(lying.picture)[0] == pytest.approx(seen(lying.picture)[1], abs=2)
+    turned, _ = read(path, InputSettings(model_up="y"), size=64, elevation_deg=0)
+    assert seen(turned.picture)[1] < height / 2
+
+
+def test_large_gaussians_stay_in_the_picture(tmp_path):
+    columns = ball_of_splats()
+    for k in range(3):
+        columns[f"scale_{k}"][:] = np.log(0.4)
+    picture = read(write_splats(tmp_path / "a.ply", columns), AUTO, size=64)[0].picture
+    border = torch.cat([picture[:, 0], picture[:, -1], picture[:, :, 0], picture[:, :, -1]], 1)
+    assert border.min() > 0.9
 
 
 def test_a_models_place_is_read_back():

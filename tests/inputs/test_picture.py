@@ -13,7 +13,7 @@ from diffusion2.config import GenerateSettings
 from diffusion2.errors import InputError
 from diffusion2.inputs import read_conditions
 from diffusion2.inputs.cut_out import cut_out
-from diffusion2.inputs.picture import read_picture
+from diffusion2.inputs.picture import read_rgba
 from diffusion2.runs.source import InputSettings, Source
 
 SHARED = Path(__file__).parents[3] / "shared" / "inputs" / "images"
@@ -75,7 +75,7 @@ def test_a_white_belly_on_white_stays_part_of_the_object(tmp_path):
     picture = Image.new("RGB", (100, 100), "white")
     ImageDraw.Draw(picture).ellipse((20, 20, 80, 80), outline=(10, 10, 10), width=4, fill="white")
     path = save(picture, tmp_path / "a.png")
-    alpha = np.asarray(cut_out([read_picture(path)], InputSettings(), path)[0].getchannel("A"))
+    alpha = np.asarray(cut_out([read_rgba(path)], InputSettings(), path)[0].getchannel("A"))
     assert alpha[50, 50] == 255
     assert alpha[2, 2] == 0
 

@@ -11,7 +11,7 @@ from diffusion2.cameras import make_cameras, orbit
 from diffusion2.errors import BackendUnavailable, InputError
 from diffusion2.meshes import MeshRenderer, frame_points, load_model
 from diffusion2.meshes.animation import slerp
-from diffusion2.meshes.renderer import on_white
+from diffusion2.pictures import pixels_on_white
 
 sys.path.insert(0, str(Path(__file__).parent))
 from make_gltf import bending_bar, write_bending_bar
@@ -114,8 +114,8 @@ def test_the_renderer_puts_points_where_the_cameras_say(renderer):
 def test_red_is_red_and_recolouring_turns_it(renderer):
     framing = frame_points(renderer.model.pose()[0][0], 0.9)
     camera = make_cameras([0.0], 0.0, height=64)
-    plain = on_white(renderer.render(camera, framing)[0])
+    plain = pixels_on_white(renderer.render(camera, framing)[0])
     swap = np.array([[[0, 1, 0], [1, 0, 0], [0, 0, 1.0]]])
-    swapped = on_white(renderer.render(camera, framing, recolor=swap)[0])
+    swapped = pixels_on_white(renderer.render(camera, framing, recolor=swap)[0])
     assert plain[32, 32, 0] > 100 > plain[32, 32, 1]
     assert swapped[32, 32, 1] > 100 > swapped[32, 32, 0]

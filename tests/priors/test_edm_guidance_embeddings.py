@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffusion2.errors import InputError
@@ -85,3 +85,28 @@ def test_vectors_have_any_width(width: int) -> None:
     assert vector.shape == (7, 5 * width)
     assert torch.equal(vector[:, :width], vector[:1, :width].expand(7, -1))
     assert not torch.equal(vector[0], vector[1])
+
+
+@settings(deadline=None)
+@given(st.integers(-720 * 4, 720 * 4), st.integers(-3, 3))
+def test_whole_turns_of_azimuth_do_not_count(quarters: int, turns: int) -> None:
+    azimuth = math.radians(quarters / 4)
+    both = torch.tensor([azimuth, azimuth + 2 * math.pi * turns], dtype=torch.float64)
+    here, there = orbit_vector(torch.zeros(2), both, 0.0)
+    # The sum above is rounded, and what it is rounded to may lie on either side of a step of float32.
+    torch.testing.assert_close(here, there, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("views", [1, 4, 12, 21, 100])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_azimuths_of_an_orbit_are_told_as_they_are(views: int, dtype: torch.dtype) -> None:
+    degrees = 360.0 * torch.arange(1, views + 1, dtype=torch.float64) / views
+    for azimuths in (degrees.deg2rad().to(dtype), 2 * torch.pi * torch.arange(1, views + 1) / views):
+        vector = orbit_vector(torch.zeros(views), azimuths, 0.0, 64)
+        assert torch.equal(vector[:, -128:], sinusoids(azimuths, 128))
+
+
+def test_the_reference_view_stands_at_a_full_turn() -> None:
+    zero, full = orbit_vector(torch.zeros(2), torch.tensor([0.0, 2 * math.pi]), 0.0, 64)
+    assert torch.equal(zero, full)
+    assert torch.equal(full[-128:], sinusoids(torch.tensor(2 * math.pi), 128))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion2.cameras import orbit
+from diffusion2.cameras import make_cameras, orbit
 from diffusion2.errors import BackendUnavailable, InputError
 from diffusion2.priors.embeddings import orbit_vector
 from diffusion2.priors.guidance import Guidance, constant_scale
@@ -164,3 +164,16 @@ def test_the_compiler_sees_the_whole_network_as_one_graph(
     prior.compile()
     for got, wanted in zip(estimates(), expected, strict=True):
         assert torch.equal(got, wanted)
+
+
+def test_views_are_told_the_same_whatever_turns_are_counted(pair: PriorPair, pictures: Tensor) -> None:
+    def told(azimuths: list[float]) -> tuple[Tensor, Tensor]:
+        condition = pair.multiview.prepare(pictures, make_cameras(azimuths), guided(4), cond_aug=0.0)
+        return condition.vector, condition.latents
+
+    vector, latents = told([90, 180, 270, 360])
+    for azimuths in ([-270, -180, -90, 0], [450, -180, 270, 720]):
+        same_vector, same_latents = told(azimuths)
+        # radians are rounded to float32's steps
+        torch.testing.assert_close(same_vector, vector, atol=1e-6, rtol=0)
+        torch.testing.assert_close(same_latents, latents, atol=1e-6, rtol=0)

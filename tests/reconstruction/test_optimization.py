@@ -199,12 +199,45 @@ def test_the_deformation_rate_rises_and_then_falls_to_its_last_value():
 
 
 def test_the_newest_state_is_kept_that_has_not_diverged():
-    kept, value = Kept(), torch.zeros(1)
+    kept, value = Kept(steps=125), torch.zeros(1)
     for window, loss in enumerate([3.0, 1.0, 1.2, 1.3, math.nan]):
         value.fill_(window)
         for _ in range(25):
             kept.offer(loss, {"value": value})
     assert float(kept.state[0]["value"]) == 2
+
+
+@pytest.mark.parametrize("steps", [1, 24, 25, 26, 49, 50])
+def test_the_last_step_counts(steps):
+    kept = Kept(steps)
+    for step in range(1, steps + 1):
+        kept.offer(1.0, {"value": torch.tensor(step)})
+    assert int(kept.state[0]["value"]) == steps
+
+
+@pytest.mark.parametrize("steps", [1, 25, 49])
+@pytest.mark.parametrize("phase", [warm_up, train_dynamics])
+def test_both_phases_give_what_their_last_step_made(targets, monkeypatch, phase, steps):
+    made = []
+
+    class Watched(Canonical):
+        """Remembers the means after every step."""
+
+        def step(self):
+            super().step()
+            made.append(self.parameters["means"].detach().clone())
+
+    monkeypatch.setattr(optimization, "Canonical", Watched)
+    # a rate at which every step is seen, and no Gaussian dies
+    settings = replace(SMALL, warmup_iterations=steps, joint_iterations=steps, gaussians_rate=1.0)
+    generator = torch.Generator().manual_seed(0)
+    start = some_gaussians(settings.gaussians)
+    found = phase(start, targets, LOSS, settings, generator, ignore_progress, pytest.fail)
+    means = (found if phase is warm_up else found[0]).means
+    assert len(made) == steps
+    seen = (means[:, None] == made[-1][None]).all(-1).any(1)
+    assert bool(seen.all())
+    assert steps == 1 or not bool((means[:, None] == made[-2][None]).all(-1).any(1).all())
 
 
 def test_cells_that_show_nothing_are_not_looked_at(targets):

@@ -66,7 +66,7 @@ def test_reconstruction_is_solid_in_the_middle_and_empty_around(moving, matrix):
 
 def test_asset_knows_its_sequence_and_reference_camera(moving):
     wanted = {"fps": 8.0, "frames": 5, "views": 8, "azimuth_deg": 0.0, "elevation_deg": 10.0, "radius": 2.0}
-    assert {key: moving.metadata[key] for key in wanted} == wanted
+    assert {key: getattr(moving.metadata, key) for key in wanted} == wanted
     assert not any(tensor.requires_grad for tensor in moving.gaussians.tensors().values())
     assert not any(parameter.requires_grad for parameter in moving.deformation.parameters())
 

@@ -99,3 +99,12 @@ def test_weights_count_angles_from_the_last_view():
     weights = closeness(matrix, 0.0)[:, 1]
     assert float(weights[0]) == pytest.approx(0, abs=1e-6)  # 180 deg
     assert float(weights[1]) > 0.99
+
+
+def test_a_reference_view_that_is_not_the_last_counts_most(moon_matrix):
+    matrix = moon_matrix(orbit(4, height=32), 3)
+    turned = matrix[[3, 0, 1, 2]]
+    assert turned.reference_view == 0
+    assert torch.equal(closeness(turned, 0.1)[1:], closeness(matrix, 0.1)[:-1])
+    assert closeness(turned, 0.1)[0].min() == 1
+    assert prepare_targets(turned, 0.1).reference_view == 0

@@ -13,9 +13,10 @@ from diffusion2.cameras import make_cameras, orbit
 from diffusion2.errors import AssetFormatError, ExportError, InputError
 from diffusion2.exporters import write_video
 from diffusion2.image_matrix import ImageMatrix, frame_times
+from diffusion2.pictures import write_picture
 from diffusion2.research.study.answers import COLUMNS, QUESTIONS, count_answers, format_preferences
 from diffusion2.research.study.page import Case, Clip, read_cases, shuffled, tiles, write_study
-from diffusion2.runs.matrix_files import write_matrix, write_picture, write_pictures
+from diffusion2.runs.matrix_files import write_matrix, write_pictures
 
 
 def make_run(folder: Path, grey: float = 0.5, *, video: bool = True, seed: int = 0) -> Path:

@@ -9,7 +9,8 @@ from PIL import Image
 from diffusion2.cameras import orbit
 from diffusion2.errors import AssetFormatError
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.runs.matrix_files import read_matrix, read_picture, to_8_bit, write_matrix, write_picture
+from diffusion2.pictures import to_8_bit
+from diffusion2.runs.matrix_files import read_matrix, write_matrix
 
 
 def make_matrix(views=3, frames=2, height=12, width=16, alphas=False):
@@ -73,15 +74,6 @@ def test_writing_again_replaces_all_of_the_old_matrix(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cameras.json", "matrix"]
 
 
-def test_a_picture_survives_a_write_that_fails(tmp_path):
-    path = tmp_path / "a.png"
-    write_picture(path, torch.zeros(3, 4, 4))
-    with pytest.raises(RuntimeError):
-        write_picture(path, torch.zeros(2, 3))
-    assert torch.equal(read_picture(path)[0], torch.zeros(3, 4, 4))
-    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
-
-
 def _drop(key):
     def change(folder: Path):
         path = folder / "cameras.json"
@@ -138,3 +130,15 @@ def test_a_broken_folder_gives_one_clear_error(folder, name):
         read_matrix(folder)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_references_survive_their_file(tmp_path):
+    part = make_matrix(views=4, frames=3)[[3, 0, 1], ::-1]
+    assert (part.reference_view, part.reference_frame) == (0, 2)
+    write_matrix(tmp_path, part)
+    read = read_matrix(tmp_path)
+    assert (read.reference_view, read.reference_frame) == (0, 2)
+    content = json.loads((tmp_path / "cameras.json").read_text())
+    (tmp_path / "cameras.json").write_text(json.dumps({**content, "reference_view": 3}))
+    with pytest.raises(AssetFormatError, match='"reference_view" must be an index into "views", not 3'):
+        read_matrix(tmp_path)

@@ -14,6 +14,7 @@ from torch import nn
 from diffusion2.cameras import orbit
 from diffusion2.errors import InputError, NumericalError, WeightsError
 from diffusion2.events import ignore
+from diffusion2.pictures import from_pixels
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.image_encoder import PooledLatentEncoder
@@ -37,7 +38,7 @@ from diffusion2.training.latents import encode_set
 from diffusion2.training.loop import LoopSettings, Trainer, averaged
 from diffusion2.training.mini import TrainSettings, pack, train, trained_vae, unpack
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage, orthogonalize
-from diffusion2.training.vae import VAE_CONFIG, fit_components, to_float
+from diffusion2.training.vae import VAE_CONFIG, fit_components
 from diffusion2.weights.catalogue import mini_folder
 
 IDENTITY = torch.eye(VAE_CONFIG["latent_channels"])
@@ -467,7 +468,7 @@ def test_the_encoder_gives_the_largest_components_of_patches_and_nothing_for_whi
     vae = PatchAutoencoder(**VAE_CONFIG)
     vae.set_components(components)
     codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
-    pictures = to_float(colours.reshape(-1, 32, 32, 3))
+    pictures = from_pixels(colours.reshape(-1, 32, 32, 3))
     latents = codec.encode_mode(pictures)
     assert latents[:, 3:].abs().max() < 1e-3 * latents[:, :3].abs().max()
     assert float(latents.square().mean()) == pytest.approx(1, rel=1e-3)

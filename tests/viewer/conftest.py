@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffusion2.gaussians import Asset4D, DeformationOutput, Gaussians
+from diffusion2.gaussians import Asset4D, AssetMetadata, DeformationOutput, Gaussians
 from diffusion2.gaussians.gaussians import rgb_to_sh0
 
 sys.path.insert(0, str(Path(__file__).parent))  # for what these tests share: chromium.py, pages.py
@@ -47,7 +47,7 @@ def sliding_asset() -> Asset4D:
         torch.full((count,), 4.0),
         rgb_to_sh0(torch.where(blue[:, None], blue_rgb, red_rgb)),
     )
-    metadata = {"fps": 8.0, "frames": 9, "elevation_deg": 0.0, "radius": 2.0, "fov_deg": 33.8}
+    metadata = AssetMetadata(fps=8.0, frames=9, elevation_deg=0.0, radius=2.0, fov_deg=33.8)
     return Asset4D(gaussians, Sliding(0.3), metadata)  # type: ignore[arg-type]
 
 

@@ -11,9 +11,9 @@ from pages import center_x, red, scene, wait_for_object
 
 import diffusion2.viewer.live
 from diffusion2.errors import BackendUnavailable
-from diffusion2.exporters.scene import covariances, splats_at
 from diffusion2.gaussians import Asset4D
-from diffusion2.gaussians.gaussians import multiply_quats
+from diffusion2.gaussians.splats import covariances, splats_at
+from diffusion2.quaternions import multiply_quats
 from diffusion2.viewer import LiveViewer, serve
 
 

@@ -7,7 +7,6 @@ from pages import blue, canvas_size, center_x, red, scene, still_scene, wait_for
 
 from diffusion2.exporters import write_viewer
 from diffusion2.gaussians import Asset4D
-from diffusion2.gaussians.presentation import reference_cameras
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def seek(page: Chromium, share: float) -> np.ndarray:
 def expected_x(asset: Asset4D, page: Chromium, time: float) -> float:
     """The column in which the red ball's centre lies at a time, seen from the reference camera."""
     width, height = canvas_size(page)
-    camera = reference_cameras(asset, [0.0], height, width)
+    camera = asset.metadata.reference_cameras([0.0], height, width)
     point = np.array([0.1, 0.3 * time, 0.0, 1.0])
     x, _, z = (camera.viewmats[0] @ point)[:3]
     return camera.Ks[0, 0, 0] * x / z + width / 2

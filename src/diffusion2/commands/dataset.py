@@ -58,7 +58,8 @@ class RenderDataset:
         """Render, or list the clips."""
         from diffusion2.meshes import load_model
 
-        model = load_model(self.model)
+        with Terminal() as terminal:
+            model = load_model(self.model, terminal)
         if self.list_clips:
             for name, clip in model.clips.items():
                 print(f"{clip.duration:8.3f} s  {name}")
@@ -123,18 +124,17 @@ class RenderDataset:
             cameras = make_cameras(list(self.azimuths_deg), self.elevation_deg, height=self.size)
         else:
             cameras = orbit(self.views, self.elevation_deg, height=self.size)
+        azimuth_deg = self.azimuth_deg + model.front_deg
         with Terminal() as terminal:
             matrix = render_clip(
                 model,
                 window,
                 cameras,
-                azimuth_deg=self.azimuth_deg,
+                azimuth_deg=azimuth_deg,
                 object_size=self.object_size,
                 report=terminal,
             )
-        write_truth(
-            out, matrix, self.model, window, azimuth_deg=self.azimuth_deg, object_size=self.object_size
-        )
+        write_truth(out, matrix, self.model, window, azimuth_deg=azimuth_deg, object_size=self.object_size)
         if window.duration > 0:
             shown = f"{window.clip} from {window.start:g} s for {duration(window.duration)}"
             shown += ", a loop" if window.closed else ""

@@ -9,7 +9,6 @@ from diffusion2.evaluation.resampling import (
     match_azimuths,
     nearest_times,
     resize,
-    take,
 )
 from diffusion2.evaluation.view_folders import Pictures
 from diffusion2.image_matrix import ImageMatrix
@@ -84,7 +83,7 @@ def _same_views(
         raise InputError(f"{difference}: they have no view in common")
     if difference:
         notes.append(f"{difference}: the {len(pairs)} views that both have are compared")
-    return take(ours, views=[k for _, k in pairs]), take(theirs, views=[k for k, _ in pairs])
+    return ours[[k for _, k in pairs]], theirs[[k for k, _ in pairs]]
 
 
 def _same_times(
@@ -104,7 +103,7 @@ def _same_times(
         f"{difference}: {len(first)} frames are compared, each with the nearest in time "
         f"(up to {apart:.3f} of the sequence apart)"
     )
-    return take(ours, frames=first), take(theirs, frames=second)
+    return ours[:, first], theirs[:, second]
 
 
 def _same_size(

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffusion2.cameras import azimuths_apart
 from diffusion2.errors import InputError
-from diffusion2.evaluation.resampling import SAME_AZIMUTH_DEG, azimuths_apart, resize
+from diffusion2.evaluation.resampling import SAME_AZIMUTH_DEG, resize
 from diffusion2.evaluation.scores import HIGHER_IS_BETTER, Evaluation, Score
 from diffusion2.events import Report, ignore, stage
 from diffusion2.image_matrix import ImageMatrix

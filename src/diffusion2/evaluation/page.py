@@ -15,6 +15,7 @@ from diffusion2.evaluation.scores import DEFINITIONS
 from diffusion2.evaluation.tables import LABELS, best, format_value, was_asked
 from diffusion2.exporters.templates import render_template
 from diffusion2.exporters.writing import writing
+from diffusion2.pictures import to_pixels
 
 CELL = 160
 """Pictures are kept at this height at most, in pixels."""
@@ -95,11 +96,9 @@ def _strips(pair: Pair, view: int, height: int, width: int) -> list[str]:
 def _strip(images: Tensor, height: int, width: int) -> str:
     """Put (F, 3, H, W) side by side into one JPEG, as a data URL."""
     cells = F.interpolate(images, (height, width), mode="area") if images.shape[-2] > height else images
-    row = torch.cat(list(cells), dim=-1).clamp(0, 1).mul(255).round().to(torch.uint8)
+    row = to_pixels(torch.cat(list(cells), dim=-1))
     stream = io.BytesIO()
-    Image.fromarray(row.permute(1, 2, 0).numpy()).save(
-        stream, "JPEG", quality=_QUALITY, subsampling=0, optimize=True
-    )
+    Image.fromarray(row).save(stream, "JPEG", quality=_QUALITY, subsampling=0, optimize=True)
     return f"data:image/jpeg;base64,{b64encode(stream.getvalue()).decode()}"
 
 

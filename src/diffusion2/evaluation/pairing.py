@@ -20,14 +20,12 @@ from diffusion2.evaluation.resampling import (
     SAME_AZIMUTH_DEG,
     match_azimuths,
     resize,
-    take,
-    take_cameras,
 )
 from diffusion2.evaluation.view_folders import Pictures, count_view_folders, read_views
 from diffusion2.events import Report, ignore, stage
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.runs.matrix_files import to_8_bit
+from diffusion2.pictures import to_8_bit
 from diffusion2.runs.run_folder import RunFolder
 
 PAPER_AZIMUTHS_DEG = (0.0, -75.0, 15.0, 105.0, 195.0)
@@ -175,7 +173,7 @@ def _paper_part(pictures: Pictures, views: list[int], folder: Path) -> Pictures:
             "use --protocol matrix"
         )
     frames = min(PAPER_FRAMES, matrix.frames)
-    part = replace(take(matrix, views, range(frames)), times=frame_times(frames))
+    part = replace(matrix[views, :frames], times=frame_times(frames))
     return replace(pictures, matrix=resize(part, PAPER_SIZE, PAPER_SIZE))
 
 
@@ -183,20 +181,18 @@ def _render(
     asset: Asset4D, truth: Pictures, settings: PairingSettings, notes: list[str], report: Report
 ) -> ImageMatrix:
     """Draw the result's asset as the reference's cameras see it, at the reference's times and size."""
-    from diffusion2.gaussians.presentation import frames, reference_cameras  # viser takes a second to import
-
-    matrix, cameras = truth.matrix, truth.matrix.cameras
-    if settings.protocol == "paper" and frames(asset) != matrix.frames:
-        notes.append(f"the asset was made from {frames(asset)} frames: they are taken to last as long")
+    matrix, cameras, frames = truth.matrix, truth.matrix.cameras, asset.metadata.frames
+    if settings.protocol == "paper" and frames != matrix.frames:
+        notes.append(f"the asset was made from {frames} frames: they are taken to last as long")
     if not truth.cameras_known:
-        cameras = reference_cameras(asset, list(cameras.azimuths_deg), cameras.height, cameras.width)
+        cameras = asset.metadata.reference_cameras(list(cameras.azimuths_deg), cameras.height, cameras.width)
         notes.append("the asset is drawn with its own elevation, distance and field of view")
     images, alphas = [], []
     with stage(report, "rendering") as progress:
         for view in range(len(cameras)):
             progress(view, len(cameras))
             for times in matrix.times.split(_RENDERED_AT_ONCE):
-                drawn = render(asset, take_cameras(cameras, [view] * len(times)), times)
+                drawn = render(asset, cameras[[view] * len(times)], times)
                 images.append(to_8_bit(drawn.rgb.permute(0, 3, 1, 2)))
                 alphas.append(to_8_bit(drawn.alpha.permute(0, 3, 1, 2)))
     shape = (len(cameras), matrix.frames)

@@ -1,6 +1,5 @@
-"""Parts of a matrix, and matrices at another size."""
+"""Matrices at another size, and which views and frames of two matrices belong together."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,32 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffusion2.cameras import Cameras
+from diffusion2.cameras import azimuths_apart
 from diffusion2.image_matrix import ImageMatrix
 
 SAME_AZIMUTH_DEG = 1.0
 """Views this close count as one: orbits are written with rounded angles."""
-
-
-def take(
-    matrix: ImageMatrix, views: Sequence[int] | None = None, frames: Sequence[int] | None = None
-) -> ImageMatrix:
-    """Give some views and frames of a matrix, in the order asked for; None for all."""
-    rows = list(range(matrix.views) if views is None else views)
-    columns = list(range(matrix.frames) if frames is None else frames)
-    alphas = None if matrix.alphas is None else matrix.alphas[rows][:, columns]
-    cameras = take_cameras(matrix.cameras, rows)
-    return ImageMatrix(matrix.images[rows][:, columns], cameras, matrix.times[columns], matrix.fps, alphas)
-
-
-def take_cameras(cameras: Cameras, views: list[int]) -> Cameras:
-    """Give some of the cameras, in the order asked for."""
-    return replace(
-        cameras,
-        azimuths_deg=cameras.azimuths_deg[views],
-        elevations_deg=cameras.elevations_deg[views],
-        radii=cameras.radii[views],
-    )
 
 
 def resize(matrix: ImageMatrix, height: int, width: int) -> ImageMatrix:
@@ -42,8 +20,7 @@ def resize(matrix: ImageMatrix, height: int, width: int) -> ImageMatrix:
         return matrix
     cameras = replace(matrix.cameras, height=height, width=width)
     alphas = None if matrix.alphas is None else _resize(matrix.alphas, height, width)
-    images = _resize(matrix.images, height, width)
-    return ImageMatrix(images, cameras, matrix.times, matrix.fps, alphas)
+    return replace(matrix, images=_resize(matrix.images, height, width), cameras=cameras, alphas=alphas)
 
 
 def nearest_times(times: Tensor, others: Tensor) -> tuple[list[int], list[int], float]:
@@ -70,11 +47,6 @@ def match_azimuths(
         if apart and min(apart) <= tolerance_deg:
             pairs.append((k, free.pop(apart.index(min(apart)))))
     return pairs
-
-
-def azimuths_apart(azimuths_deg: np.ndarray | float, others_deg: np.ndarray | float) -> np.ndarray:
-    """Give the angles between azimuths, 0 to 180 degrees."""
-    return np.abs((np.asarray(azimuths_deg) - np.asarray(others_deg) + 180) % 360 - 180)
 
 
 def _resize(pictures: Tensor, height: int, width: int) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 from diffusion2.cameras import make_cameras
 from diffusion2.errors import AssetFormatError, InputError
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.runs.matrix_files import read_matrix, read_picture
+from diffusion2.runs.matrix_files import read_image, read_matrix
 
 UNKNOWN_FPS = 8.0
 _NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -96,7 +96,7 @@ def _read_row(folder: Path) -> tuple[torch.Tensor, torch.Tensor | None]:
         raise AssetFormatError(f"{folder} holds no numbered PNG files")
     images, alphas = [], []
     for path in paths:
-        image, alpha = read_picture(path)
+        image, alpha = read_image(path)
         if images and image.shape != images[0].shape:
             raise AssetFormatError(
                 f"{path} is {image.shape[2]} x {image.shape[1]} pixels, "

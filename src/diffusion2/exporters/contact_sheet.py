@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
 from diffusion2.errors import InputError
 from diffusion2.exporters.writing import writing
+from diffusion2.pictures import to_pixels
 
 LINE = 208
 """Grey value of the lines between the cells."""
@@ -44,7 +44,7 @@ def write_contact_sheet(images: Tensor, path: str | Path, *, gap: int = 2, max_s
 
 def _cell(image: Tensor, height: int, width: int) -> np.ndarray:
     """Give one image (3, H, W) as (height, width, 3) bytes."""
-    pixels = (image.detach().float().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    pixels = to_pixels(image)
     if pixels.shape[:2] == (height, width):
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))

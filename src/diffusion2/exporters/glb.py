@@ -11,20 +11,23 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from diffusion2.events import Warned, stage
+from diffusion2.config import ExportSettings
+from diffusion2.events import Report, Warned, ignore, stage
 from diffusion2.exporters.axes import GLTF_FROM_WORLD, turn_points
 from diffusion2.exporters.choosing import Job
 from diffusion2.exporters.gltf_file import GltfFile
 from diffusion2.exporters.skin import Skin, largest_error, make_skin
 from diffusion2.exporters.writing import writing
+from diffusion2.gaussians import DeformationField
 from diffusion2.gaussians.mesh import Mesh4D
-from diffusion2.gaussians.presentation import duration, frames
+from diffusion2.pictures import to_bytes
 from diffusion2.quaternions import multiply_quats
 from diffusion2.reconstruction.mesh import extract_mesh
 
 KEYS_PER_FRAME = 4
-"""Key times of a skin in the time of a frame. Players go straight from key to key; how far off the motion that
-is falls with the square of this."""
+"""Key times of a skin in the time of a frame; players go straight from key to key. The mesh of a fish in 12
+frames, whose tail beats once, is at most 0.066 of its size off with one, 0.048 with two, 0.015 with four and
+0.012 with eight, and 0.011 is the skin's own error."""
 MORPHS_PER_FRAME = 2
 """The same for morph targets, which are large."""
 TOLERANCE = 0.02
@@ -43,16 +46,20 @@ def write_mesh(job: Job) -> None:
     with writing(job.path, "the mesh") as temporary:
         mesh = extract_mesh(job.asset, job.matrix, job.settings.mesh, job.report)
         with stage(job.report, "glb"):
-            file = GltfFile()
-            time = job.settings.time
-            if time is not None or mesh.deformation is None:
-                roots = [_add_mesh(file, mesh, mesh.at(time or 0.0))]
-            elif job.settings.animation == "morph":
-                roots = [_add_morphing(file, job, mesh)]
-            else:
-                roots = _add_skinned(file, job, mesh)
-            file.content["scene"] = file.add("scenes", nodes=roots)
-            file.save(temporary)
+            lay_out(mesh, job.settings, job.report).save(temporary)
+
+
+def lay_out(mesh: Mesh4D, settings: ExportSettings, report: Report = ignore) -> GltfFile:
+    """Lay a mesh out as a glTF file: with its motion, or as it is at the time that the settings name."""
+    file, time = GltfFile(), settings.time
+    if time is not None or mesh.deformation is None:
+        roots = [_add_mesh(file, mesh, mesh.at(time or 0.0))]
+    elif settings.animation == "morph":
+        roots = [_add_morphing(file, mesh)]
+    else:
+        roots = _add_skinned(file, mesh, mesh.deformation, report)
+    file.content["scene"] = file.add("scenes", nodes=roots)
+    return file
 
 
 def _add_mesh(file: GltfFile, mesh: Mesh4D, vertices: Tensor, *, normals: bool = True, **node: int) -> int:
@@ -76,8 +83,7 @@ def _add_mesh(file: GltfFile, mesh: Mesh4D, vertices: Tensor, *, normals: bool =
 
 def _add_material(file: GltfFile, texture: Tensor) -> int:
     picture = io.BytesIO()
-    pixels = (texture.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-    Image.fromarray(pixels).save(picture, format="PNG", optimize=True)
+    Image.fromarray(to_bytes(texture).numpy()).save(picture, format="PNG", optimize=True)
     image = file.add("images", bufferView=file.add_bytes(picture.getvalue()), mimeType="image/png")
     sampler = file.add("samplers", magFilter=LINEAR, minFilter=MIPMAPS, wrapS=CLAMP, wrapT=CLAMP)
     number = file.add("textures", source=image, sampler=sampler)
@@ -92,20 +98,19 @@ def _add_material(file: GltfFile, texture: Tensor) -> int:
     )  # fmt: skip
 
 
-def _key_times(job: Job, per_frame: int) -> tuple[Tensor, np.ndarray]:
+def _key_times(mesh: Mesh4D, per_frame: int) -> tuple[Tensor, np.ndarray]:
     """Choose key times: (T,) from 0 to 1, and the same in seconds."""
-    times = torch.linspace(0, 1, max(frames(job.asset) - 1, 1) * per_frame + 1)
-    return times, (times * duration(job.asset)).numpy().astype(np.float32)
+    times = torch.linspace(0, 1, max(mesh.metadata.frames - 1, 1) * per_frame + 1)
+    return times, (times * mesh.metadata.duration_s).numpy().astype(np.float32)
 
 
-def _add_skinned(file: GltfFile, job: Job, mesh: Mesh4D) -> list[int]:
+def _add_skinned(file: GltfFile, mesh: Mesh4D, field: DeformationField, report: Report) -> list[int]:
     """Add the mesh in its canonical pose, bones, and how they move; return the scene's nodes."""
-    assert mesh.deformation is not None
-    times, seconds = _key_times(job, KEYS_PER_FRAME)
-    skin = make_skin(mesh.vertices, mesh.deformation, times)
+    times, seconds = _key_times(mesh, KEYS_PER_FRAME)
+    skin = make_skin(mesh.vertices, field, times)
     off = largest_error(skin, mesh, times)
     if off > TOLERANCE:
-        job.report(
+        report(
             Warned(
                 f"bones move the mesh up to {off:.1%} of its size off: --animation morph is exact, and larger"
             )
@@ -139,9 +144,9 @@ def _add_weights(file: GltfFile, skin: Skin) -> None:
     attributes["WEIGHTS_0"] = file.add_array(skin.weights.numpy(), "vertices")
 
 
-def _add_morphing(file: GltfFile, job: Job, mesh: Mesh4D) -> int:
+def _add_morphing(file: GltfFile, mesh: Mesh4D) -> int:
     """Add the mesh as it is at time 0, where it is at other times, and when; return its node."""
-    times, seconds = _key_times(job, MORPHS_PER_FRAME)
+    times, seconds = _key_times(mesh, MORPHS_PER_FRAME)
     first = mesh.at(0.0)
     shown = _add_mesh(file, mesh, first, normals=False)  # they would stay while the surface turns
     drawn = file.content["meshes"][0]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from diffusion2.exporters.scene import add_splats, move_splats, open_server, splats_over
+from diffusion2.exporters.scene import add_splats, move_splats, open_server
 from diffusion2.exporters.templates import render_template
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Asset4D
-from diffusion2.gaussians.presentation import duration
+from diffusion2.gaussians.splats import splats_over
 
 MOMENTS_PER_SECOND = 24
 MIN_MOMENTS = 12
@@ -47,7 +47,7 @@ def default_moments(asset: Asset4D) -> int:
     """Choose at how many times the object is recorded."""
     if asset.deformation is None:
         return 1
-    smooth = round(duration(asset) * MOMENTS_PER_SECOND) + 1
+    smooth = round(asset.metadata.duration_s * MOMENTS_PER_SECOND) + 1
     affordable = MAX_SPLATS // max(len(asset.gaussians), 1)
     return max(min(smooth, affordable), MIN_MOMENTS)
 
@@ -55,7 +55,7 @@ def default_moments(asset: Asset4D) -> int:
 def _record(asset: Asset4D, title: str, moments: int) -> str:
     """Give the page; the last moment stands for as long as every other before the first comes again."""
     times = torch.linspace(0, 1, moments) if moments > 1 else torch.zeros(1)
-    pause = duration(asset) / max(moments - 1, 1)
+    pause = asset.metadata.duration_s / max(moments - 1, 1)
     with open_server(asset, title) as server:
         recording = server.get_scene_serializer()
         handle = None

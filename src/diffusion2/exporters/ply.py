@@ -15,7 +15,6 @@ from diffusion2.exporters.choosing import Job
 from diffusion2.exporters.writing import writing, writing_numbered
 from diffusion2.gaussians import Gaussians
 from diffusion2.gaussians.harmonics import MAX_DEGREE, coefficients
-from diffusion2.gaussians.presentation import duration, frames
 from diffusion2.image_matrix import frame_times
 
 
@@ -36,7 +35,7 @@ def write_ply_frames(job: Job) -> None:
         ExportError: the files can't be written.
     """
     moves = job.asset.deformation is not None
-    times = frame_times(frames(job.asset) if moves else 1)
+    times = frame_times(job.asset.metadata.frames if moves else 1)
     what = "the frames"
     with (
         stage(job.report, "frames") as progress,
@@ -47,7 +46,7 @@ def write_ply_frames(job: Job) -> None:
             _write(job.asset.at(time), numbered(number), job.settings.pad_sh)
             progress(number + 1, len(times))
     if moves:
-        fps = (len(times) - 1) / duration(job.asset) if len(times) > 1 else 1 / duration(job.asset)
+        fps = job.asset.metadata.fps
         job.report(Warned(f"{len(times)} files, to be played at {fps:.4g} a second: PLY has no place for it"))
     else:
         job.report(Warned("nothing moves in this asset: one file is all of it"))

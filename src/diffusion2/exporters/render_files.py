@@ -12,7 +12,7 @@ from diffusion2.errors import ExportError, InputError, in_one_line
 from diffusion2.exporters import write_video
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.gaussians.rasterize import Rendering
-from diffusion2.runs.matrix_files import write_picture
+from diffusion2.pictures import write_picture
 
 CHUNK = 8
 MAX_SIDE = 8192

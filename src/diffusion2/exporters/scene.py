@@ -1,4 +1,4 @@
-"""An asset in viser's terms: splats, the reference camera, a server that only this machine reaches."""
+"""An asset in viser's scene: its splats, its reference camera, a server that only this machine reaches."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import math
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor
 
 from diffusion2.errors import BackendUnavailable, in_one_line
 from diffusion2.gaussians import Asset4D
-from diffusion2.gaussians.presentation import reference_cameras
+from diffusion2.gaussians.splats import Splats
 
 if TYPE_CHECKING:
     import viser
@@ -24,59 +20,6 @@ NODE = "/object"
 _MEAN_STEP = 2.0**-13
 """World units; 1/10 of a pixel where the object fills a screen 1,000 pixels high. Repeated trailing zeros
 in the means make a recording about a tenth smaller."""
-
-_CHUNK = 4
-"""Moments for which the deformation is evaluated together: it is faster so, and needs more memory."""
-
-
-@dataclass(frozen=True)
-class Splats:
-    """The Gaussians of an asset at one moment, as viser takes them.
-
-    Attributes:
-        means: (N, 3) float32.
-        covariances: (N, 3, 3) float32.
-        colors: (N, 3) RGB in [0, 1].
-        opacities: (N, 1) in [0, 1].
-    """
-
-    means: Tensor
-    covariances: Tensor
-    colors: Tensor
-    opacities: Tensor
-
-
-def splats_over(asset: Asset4D, times: Tensor) -> Iterator[Splats]:
-    """Give the splats at each of (T,) times in [0, 1]."""
-    still = asset.gaussians
-    colors, opacities = still.colors, still.opacities[:, None]
-    for chunk in times.split(_CHUNK):
-        with torch.no_grad():
-            posed = asset.move(chunk)
-            scales = posed.scales(still.log_scales).expand_as(posed.means)
-        for means, quats, sizes in zip(posed.means, posed.quats, scales, strict=True):
-            rounded = (means / _MEAN_STEP).round() * _MEAN_STEP
-            yield Splats(rounded, covariances(quats, sizes), colors, opacities)
-
-
-def splats_at(asset: Asset4D, time: float) -> Splats:
-    """Give the splats at a time in [0, 1]."""
-    return next(splats_over(asset, torch.tensor([time])))
-
-
-def covariances(quats: Tensor, scales: Tensor) -> Tensor:
-    """Give (N, 3, 3) covariances R diag(s²) Rᵀ of rotations (N, 4) wxyz and scales (N, 3)."""
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    rotations = torch.stack(
-        [
-            *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-            *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-            *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-        ],
-        dim=-1,
-    ).reshape(-1, 3, 3)
-    axes = rotations * scales[:, None, :]
-    return axes @ axes.transpose(1, 2)
 
 
 @contextmanager
@@ -102,7 +45,7 @@ def open_server(asset: Asset4D, title: str, port: int = 0) -> Iterator[viser.Vis
     try:
         server.gui.configure_theme(show_logo=False, show_share_button=False)
         server.scene.set_up_direction("+z")
-        camera = reference_cameras(asset, [0.0], 1, 1)
+        camera = asset.metadata.reference_cameras([0.0], 1, 1)
         server.initial_camera.position = tuple(camera.positions[0])
         server.initial_camera.look_at = (0.0, 0.0, 0.0)
         server.initial_camera.fov = math.radians(camera.fov_deg)
@@ -123,8 +66,9 @@ def move_splats(handle: viser.GaussianSplatHandle, splats: Splats) -> None:
 
 
 def _arrays(splats: Splats) -> dict:
+    means = (splats.means / _MEAN_STEP).round() * _MEAN_STEP
     return {
-        "centers": splats.means.numpy(),
+        "centers": means.numpy(),
         "covariances": splats.covariances.numpy(),
         "rgbs": splats.colors.numpy(),
         "opacities": splats.opacities.numpy(),

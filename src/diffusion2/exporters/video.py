@@ -12,7 +12,8 @@ from torch import Tensor
 from diffusion2.errors import ExportError, InputError, in_one_line
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Asset4D, render
-from diffusion2.gaussians.presentation import duration, frames, is_loop, reference_cameras
+from diffusion2.gaussians.presentation import is_loop
+from diffusion2.pictures import to_bytes
 
 _QUALITY = {"crf": "16", "preset": "medium"}
 
@@ -79,9 +80,10 @@ def write_orbit_video(
         ExportError: when the file can't be written.
     """
     back = not is_loop(asset)
-    cycle = 2 * duration(asset) if back else duration(asset) * frames(asset) / (frames(asset) - 1)
+    once, frames = asset.metadata.duration_s, asset.metadata.frames
+    cycle = 2 * once if back else once * frames / (frames - 1)
     azimuths, times = orbit_path(cycle, fps, seconds, back=back)
-    cameras = reference_cameras(asset, azimuths.tolist(), size, size)
+    cameras = asset.metadata.reference_cameras(azimuths.tolist(), size, size)
 
     @cache
     def still(time: float) -> Asset4D:
@@ -133,10 +135,9 @@ def _mark_bt709(context) -> None:
 
 def _to_bytes(picture: Tensor | np.ndarray) -> np.ndarray:
     """Give (H, W, 3), floats in [0, 1] or bytes, as bytes with even sides."""
-    pixels = torch.as_tensor(picture).detach().cpu().numpy()
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-        raise InputError(f"a frame of a video has shape (H, W, 3), not {pixels.shape}")
-    if pixels.dtype != np.uint8:
-        pixels = (pixels.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    values = torch.as_tensor(picture).detach().cpu()
+    if values.ndim != 3 or values.shape[2] != 3 or 0 in values.shape:
+        raise InputError(f"a frame of a video has shape (H, W, 3), not {tuple(values.shape)}")
+    pixels = (values if values.dtype == torch.uint8 else to_bytes(values)).numpy()
     height, width = pixels.shape[:2]
     return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -4,10 +4,12 @@ from diffusion2.gaussians.asset import Asset4D
 from diffusion2.gaussians.deformation import DeformationField, DeformationOutput, DeformationSettings
 from diffusion2.gaussians.gaussians import Gaussians
 from diffusion2.gaussians.loading import load_asset
+from diffusion2.gaussians.metadata import AssetMetadata
 from diffusion2.gaussians.render import render
 
 __all__ = [
     "Asset4D",
+    "AssetMetadata",
     "DeformationField",
     "DeformationOutput",
     "DeformationSettings",

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +11,10 @@ from torch import Tensor
 from diffusion2.atomic_files import atomic_path
 from diffusion2.errors import AssetFormatError, ExportError, InputError, in_one_line
 from diffusion2.gaussians.deformation import DeformationField, DeformationSettings
-from diffusion2.gaussians.gaussians import Gaussians, multiply_quats, shapes_of
+from diffusion2.gaussians.gaussians import Gaussians, shapes_of
+from diffusion2.gaussians.metadata import AssetMetadata
 from diffusion2.gaussians.posing import Posed
+from diffusion2.quaternions import multiply_quats
 
 FORMAT = "diffusion2 asset"
 FORMAT_VERSION = 1
@@ -27,13 +28,17 @@ class Asset4D:
     Attributes:
         gaussians: the canonical Gaussians, which the deformation moves.
         deformation: the field that moves them; None for a static object.
-        metadata: plain values about the asset, for example fps, frames, elevation_deg, radius, fov_deg of
-            the reference camera. Written as JSON.
+        metadata: its speed, its reference view, and more; written as JSON.
     """
 
     gaussians: Gaussians
     deformation: DeformationField | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: AssetMetadata = AssetMetadata()
+
+    def __post_init__(self) -> None:
+        """Refuse metadata that are a plain table, which nothing has checked."""
+        if not isinstance(self.metadata, AssetMetadata):
+            raise InputError(f"an asset's metadata are AssetMetadata, not {type(self.metadata).__name__}")
 
     def at(self, time: float) -> Gaussians:
         """Give the Gaussians at a time in [0, 1], in the same order at every time.
@@ -72,7 +77,7 @@ class Asset4D:
             "format": FORMAT,
             "format_version": str(FORMAT_VERSION),
             "checksum": _checksum(tensors),
-            "metadata": json.dumps(self.metadata),
+            "metadata": json.dumps(self.metadata.to_dict()),
         }
         if self.deformation is not None:
             header["deformation"] = json.dumps(asdict(self.deformation.settings))
@@ -93,7 +98,7 @@ class Asset4D:
         header, tensors = _read(Path(path))
         try:
             return _unflatten(header, tensors)
-        except (InputError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        except (AssetFormatError, InputError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise AssetFormatError(
                 f"{path}: not an asset this version can read: {in_one_line(error)}"
             ) from error
@@ -168,9 +173,7 @@ def _unflatten(header: dict[str, str], tensors: dict[str, Tensor]) -> Asset4D:
         if not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} holds values that are not finite")
     gaussians = Gaussians(**parts)
-    metadata = json.loads(header["metadata"])
-    if not isinstance(metadata, dict):
-        raise ValueError("the metadata is not a table")
+    metadata = AssetMetadata.from_dict(json.loads(header["metadata"]))
     if "deformation" not in header:
         if tensors:
             raise ValueError(f"unexpected tensor {next(iter(tensors))}")

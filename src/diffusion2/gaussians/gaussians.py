@@ -111,18 +111,3 @@ def sh0_to_rgb(sh0: Tensor) -> Tensor:
 def rgb_to_sh0(rgb: Tensor) -> Tensor:
     """Give the harmonics of degree 0, (N, 1, 3), whose colour is RGB (N, 3)."""
     return ((rgb - 0.5) / SH_C0)[..., None, :]
-
-
-def multiply_quats(a: Tensor, b: Tensor) -> Tensor:
-    """Multiply quaternions (..., 4) wxyz: the rotation b first, then a."""
-    aw, ax, ay, az = a.unbind(-1)
-    bw, bx, by, bz = b.unbind(-1)
-    return torch.stack(
-        [
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-        ],
-        dim=-1,
-    )

@@ -1,13 +1,13 @@
 """The moving asset as a textured mesh whose triangles stay the same over time."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from diffusion2.errors import InputError
 from diffusion2.gaussians.deformation import DeformationField
+from diffusion2.gaussians.metadata import AssetMetadata
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Mesh4D:
     texture: Tensor
     welded: Tensor
     deformation: DeformationField | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: AssetMetadata = AssetMetadata()
 
     def move(self, times: Tensor | list[float]) -> Tensor:
         """Give the vertices (F, P, 3) at F times in [0, 1].

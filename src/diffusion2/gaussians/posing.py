@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from diffusion2.gaussians.gaussians import multiply_quats
 from diffusion2.gaussians.posing_kernels import CHUNK, gather_nodes, pose_backward, pose_forward
 from diffusion2.kernels.threads import run_tasks
+from diffusion2.quaternions import multiply_quats
 
 NEIGHBOURS = 4
 """Nodes that a Gaussian follows."""

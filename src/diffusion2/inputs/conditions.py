@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings, InputSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned, ignore
@@ -29,9 +30,8 @@ from diffusion2.inputs.framing import (
     whole_picture,
 )
 from diffusion2.inputs.kinds import check_exists, kind_of
-from diffusion2.inputs.picture import WORKING_SIDE_PX, read_picture
+from diffusion2.inputs.picture import WORKING_SIDE_PX, read_rgba
 from diffusion2.inputs.video import read_clip
-from diffusion2.model_frame import ModelFrame
 from diffusion2.runs.source import Source
 
 MIN_OBJECT_PX = 8
@@ -151,7 +151,7 @@ def _read_parts(source: Source, settings: GenerateSettings, report: Report) -> _
         from diffusion2.inputs.model import render_model
 
         pictures, model_frame = render_model(
-            files["input"], view_cameras(settings), source.settings, settings.object_size
+            files["input"], view_cameras(settings), source.settings, settings.object_size, report
         )
         model = _Part(str(files["input"]), pictures)
     if "views" in files:
@@ -162,7 +162,7 @@ def _read_parts(source: Source, settings: GenerateSettings, report: Report) -> _
         if len(video.pictures) == 1 < settings.frames:
             video, picture, fps = None, video, None
     if kind == "picture":
-        pictures = [read_picture(files["input"])]
+        pictures = [read_rgba(files["input"])]
         picture = _Part(str(files["input"]), _cut_out(pictures, source.settings, files["input"], report))
     elif source.prompt:
         from diffusion2.inputs.text import paint

@@ -10,9 +10,11 @@ import numpy as np
 from PIL import Image
 
 from diffusion2.errors import InputError, in_one_line
-from diffusion2.inputs.picture import ANIMATED, decode, open_picture, read_picture
+from diffusion2.inputs.picture import decode_rgba, open_input, read_rgba
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm", ".tga", ".gif"}
+ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}
+"""Formats of animations."""
 FOLDER_FPS = 24.0
 """Frames per second that a folder of frames is taken to have, as nothing says it."""
 LEAST_FPS, MOST_FPS = 0.1, 240.0
@@ -50,7 +52,7 @@ class PictureFrames:
         """Read these pictures; they must have one size."""
         sizes: dict[tuple[int, int], Path] = {}
         for path in [self.paths[index] for index in indices]:
-            with open_picture(path) as picture:
+            with open_input(path) as picture:
                 sizes.setdefault(picture.size, path)
         if len(sizes) > 1:
             (first, one), (second, other) = list(sizes.items())[:2]
@@ -58,7 +60,7 @@ class PictureFrames:
                 f"the frames differ in size: {one} is {first[0]} x {first[1]} pixels, {other} is "
                 f"{second[0]} x {second[1]}"
             )
-        return [read_picture(self.paths[index], side) for index in indices]
+        return [read_rgba(self.paths[index], side) for index in indices]
 
 
 class AnimationFrames:
@@ -74,7 +76,7 @@ class AnimationFrames:
         self.path = path
         self.times = []
         seconds = 0.0
-        with open_picture(path) as picture:
+        with open_input(path) as picture:
             for index in range(getattr(picture, "n_frames", 1)):
                 if not _seek(picture, index):
                     break
@@ -87,12 +89,12 @@ class AnimationFrames:
     def pictures(self, indices: Sequence[int], side: int) -> list[Image.Image]:
         """Decode these frames."""
         found: dict[int, Image.Image] = {}
-        with open_picture(self.path) as picture:
+        with open_input(self.path) as picture:
             for index in range(max(indices) + 1):
                 if not _seek(picture, index):
                     raise InputError(f"{self.path} can't be read: its frame {index} is damaged")
                 if index in indices:
-                    found[index] = decode(picture, self.path, side)
+                    found[index] = decode_rgba(picture, self.path, side)
         return [found[index].copy() for index in indices]
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
+
+from diffusion2.pictures import average, from_pixels
 
 MAX_SIDE_PX = 4096
 VISIBLE_ALPHA = 16
@@ -112,7 +113,7 @@ def show(cut_out: Image.Image, crop: Crop, size: int) -> Tensor:
         (3, size, size) float32 in [0, 1], in steps of 1/255.
     """
     if (factor := -(-crop.side // MAX_SIDE_PX)) > 1:  # a small object in a huge frame
-        cut_out = reduce(cut_out, factor)
+        cut_out = average(cut_out, factor)
         crop = Crop(crop.left // factor, crop.top // factor, crop.side // factor)
     inside = (
         max(crop.left, 0),
@@ -126,13 +127,7 @@ def show(cut_out: Image.Image, crop: Crop, size: int) -> Tensor:
     picture = white.convert("RGB")
     if picture.size != (size, size):
         picture = picture.resize((size, size), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255).permute(2, 0, 1).contiguous()
-
-
-def reduce(picture: Image.Image, factor: int) -> Image.Image:
-    """Average RGBA pixels in squares of so many."""
-    # Averaging needs premultiplied colours, or hidden ones bleed into the edge.
-    return picture.convert("RGBa").reduce(factor).convert("RGBA")
+    return from_pixels(np.asarray(picture))
 
 
 def _similarity(here: Box, there: Box) -> tuple[float, float, float]:

@@ -1,111 +1,90 @@
-"""Reading meshes of other formats than glTF (OBJ, PLY, STL) through trimesh."""
+"""Meshes of other formats than glTF (OBJ, PLY, STL), as models that can be drawn."""
 
-import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from diffusion2.errors import InputError
+from diffusion2.events import Report, Warned, ignore
+from diffusion2.inputs.kinds import ModelFormat
+from diffusion2.inputs.looks import GAMMA, Look
+from diffusion2.inputs.obj import MAX_TRIANGLES, read_obj
+from diffusion2.inputs.ply_mesh import read_ply
+from diffusion2.inputs.polygons import Polygons, corner_normals, triangulate
+from diffusion2.inputs.stl import read_stl
 from diffusion2.meshes import AnimatedModel, Primitive
 from diffusion2.meshes.gltf import Node
 
 MAX_BYTES = 256 << 20
-MAX_TRIANGLES = 2_000_000
-MAX_TEXTURE_PX = 8192 * 8192
-CREASE_DEG = 40.0
-"""Where a face turns away from its neighbours by more than this, there is an edge and no roundness."""
-GAMMA = 2.2
-"""Of the colours in these files; the renderer takes linear ones."""
-GREY = 0.6
 
 
-def read_mesh(path: Path) -> AnimatedModel:
+def read_mesh(path: Path, kind: ModelFormat, report: Report = ignore) -> AnimatedModel:
     """Read an OBJ with its materials, or a PLY or STL; in the file's own axes.
 
-    Raises:
-        InputError: the file has no triangles, or is too large.
-    """
-    import trimesh  # takes half a second, which readers of glTF and Gaussians need not wait for
+    Args:
+        path: the file; its suffix does not matter.
+        kind: its format.
+        report: hears what is guessed and left out.
 
+    Raises:
+        InputError: the file has no triangles, or is too large, or damaged.
+        BackendUnavailable: a library that it needs is missing.
+    """
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"{path} is too large: at most {MAX_BYTES >> 20} MiB in this format")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        scene = trimesh.load_scene(path, file_type=path.suffix[1:].lower())
-        meshes = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
-        primitives = [found for mesh in meshes if (found := _primitive(path, mesh)) is not None]
-    if not primitives:
-        raise InputError(f"{path} has no triangles to draw" + (", only points" if scene.geometry else ""))
+    if kind == "stl":
+        mesh, looks = read_stl(path)
+    else:
+        mesh, looks = (read_obj if kind == "obj" else read_ply)(path, report)
+    sound = mesh.sound()
+    if not sound.any():
+        raise InputError(f"{path} has no triangles to draw" + (", only points" if len(mesh.points) else ""))
+    if not sound.all():
+        report(
+            Warned(
+                f"{path}: {int((~sound).sum())} of {len(mesh)} faces are left out: corners of theirs do not "
+                "exist or are not finite"
+            )
+        )
+        mesh = mesh.select(sound)
+    if int((mesh.counts - 2).sum()) > MAX_TRIANGLES:
+        raise InputError(f"{path} has more than {MAX_TRIANGLES:,} triangles: simplify it first")
+    triangles, owners = triangulate(mesh)
+    triangles, normals = corner_normals(mesh, triangles)
+    looks_of = mesh.looks[owners]
+    primitives = [
+        _primitive(mesh, looks[k], triangles[looks_of == k], normals[looks_of == k])
+        for k in np.unique(looks_of)
+    ]
     node = Node(-1, np.zeros(3), np.array([0, 0, 0, 1.0]), np.ones(3), None, np.zeros(0))
     return AnimatedModel(path.stem, primitives, {}, [node], [], [0])
 
 
-def _primitive(path: Path, mesh: Any) -> Primitive | None:
-    """Take a mesh apart into single triangles; those with corners that are not finite are left out."""
-    vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces)
-    whole = np.isfinite(vertices[faces]).all((1, 2))
-    faces = faces[whole]
-    if len(faces) > MAX_TRIANGLES:
-        raise InputError(f"{path} has {len(faces):,} triangles, at most {MAX_TRIANGLES:,}: simplify it first")
-    if not len(faces):
-        return None
-    corners, visual = faces.reshape(-1), mesh.visual
-    base, texture = _material(mesh)
-    colors, places = np.tile(base, (len(corners), 1)), np.zeros((len(corners), 2))
-    uvs = getattr(visual, "uv", None)
-    if texture is not None and uvs is not None and len(uvs) == len(vertices):
-        places = np.nan_to_num(np.asarray(uvs, np.float64)[corners]) * [1, -1] + [0, 1]  # these have v up
-    else:
-        texture = None
-    if visual.kind == "vertex":
-        colors = (np.asarray(visual.vertex_colors)[corners, :3] / 255.0) ** GAMMA
-    elif visual.kind == "face":
-        colors = np.repeat((np.asarray(visual.face_colors)[whole, :3] / 255.0) ** GAMMA, 3, axis=0)
+def _primitive(mesh: Polygons, look: Look, triangles: np.ndarray, normals: np.ndarray) -> Primitive:
+    """Make single triangles (T, 3), numbers of corners, with normals (T, 3, 3), a part of one look."""
+    corners = triangles.reshape(-1)
+    uvs, texture = np.zeros((len(corners), 2)), None
+    if mesh.uvs is not None and (look.texture is not None or look.emission_texture is not None):
+        placed = np.nan_to_num(mesh.uvs[corners]) * look.scale + look.offset
+        uvs, texture = placed * [1, -1] + [0, 1], look.texture  # these have v up
+    colors = np.tile(look.color, (len(corners), 1))
+    if look.texture is None and mesh.colors is not None:
+        colors = mesh.colors[corners] ** GAMMA
     return Primitive(
         node=0,
         skin=None,
-        positions=vertices[corners],
-        normals=crease_normals(vertices, faces).reshape(-1, 3),
+        positions=mesh.points[mesh.corners[corners]],
+        normals=normals.reshape(-1, 3),
         triangles=np.arange(len(corners), dtype=np.int32).reshape(-1, 3),
         colors=colors,
-        uvs=places,
+        uvs=uvs,
         texture=texture,
         joints=None,
         weights=None,
         targets=np.zeros((0, len(corners), 3)),
+        alphas=None if look.material.alpha_mode == "OPAQUE" else np.full(len(corners), look.opacity),
+        material=look.material,
+        emission=look.emission,
+        emission_texture=look.emission_texture,
+        emission_uvs=None if look.emission_texture is None else uvs,
     )
-
-
-def crease_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Give unit normals (T, 3, 3) of the triangles' corners: round where a surface is, flat at its edges."""
-    corners = vertices[faces]
-    edges = _unit(np.roll(corners, -1, axis=1) - corners)
-    normals = _unit(np.cross(edges[:, 0], edges[:, 1]))
-    # Each face counts by its angle at the corner, so that it does not matter how a flat side is divided.
-    angles = np.arccos(np.einsum("tki,tki->tk", edges, -np.roll(edges, 1, axis=1)).clip(-1, 1))
-    smooth = np.zeros((len(vertices), 3))
-    for k in range(3):
-        np.add.at(smooth, faces[:, k], normals * angles[:, k : k + 1])
-    smooth = _unit(smooth)[faces]
-    flat = np.broadcast_to(normals[:, None], smooth.shape)
-    bent = np.einsum("tki,tki->tk", smooth, flat) < np.cos(np.deg2rad(CREASE_DEG))
-    return np.where(bent[..., None], flat, smooth)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-30)
-
-
-def _material(mesh: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Give a mesh's linear base colour (3,) and its texture (h, w, 3)."""
-    material = getattr(mesh.visual, "material", None)
-    picture = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
-    if picture is not None:
-        if picture.width * picture.height > MAX_TEXTURE_PX:
-            raise InputError(f"a texture of {picture.width} x {picture.height} pixels is too large")
-        return np.ones(3), np.asarray(picture.convert("RGB"))
-    colour = getattr(material, "main_color", None)
-    if colour is None:
-        return np.full(3, GREY) ** GAMMA, None
-    return (np.asarray(colour[:3], np.float64) / 255) ** GAMMA, None

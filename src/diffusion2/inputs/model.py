@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffusion2.cameras import Cameras
+from diffusion2.cameras import Cameras, ModelFrame, turn
 from diffusion2.config import InputSettings
 from diffusion2.errors import Diffusion2Error, InputError, in_one_line
+from diffusion2.events import Report, Warned, ignore
+from diffusion2.inputs.kinds import ModelFormat, model_format
 from diffusion2.inputs.mesh_file import read_mesh
 from diffusion2.inputs.splats import is_splats, read_splats, render_splats
 from diffusion2.meshes import AnimatedModel, Framing, MeshRenderer, frame_reference, load_model
 from diffusion2.meshes.gltf import WORLD_FROM_GLTF, Node
-from diffusion2.model_frame import ModelFrame, turn
 
 MAX_BYTES = 1 << 30
 MAX_SIZE = 1e12
@@ -28,21 +29,23 @@ GLTF_FROM_UP = {
     "x": np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]]),
     "-x": np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1.0]]),
 }
-USUAL_UP = {".glb": "y", ".gltf": "y", ".obj": "y", ".ply": "z", ".stl": "z"}
+USUAL_UP: dict[ModelFormat, str] = {"gltf": "y", "obj": "y", "ply": "z", "stl": "z"}
 USUAL_UP_OF_SPLATS = "-y"
 """Gaussians are mostly trained from OpenCV cameras, whose y points down."""
 
 
 def render_model(
-    path: Path, cameras: Cameras, settings: InputSettings, object_size: float
+    path: Path, cameras: Cameras, settings: InputSettings, object_size: float, report: Report = ignore
 ) -> tuple[list[Image.Image], ModelFrame]:
     """Draw a model from all cameras, centred and as large as fits.
 
     Args:
-        path: glTF, OBJ, STL, or PLY with a mesh or 3D Gaussians. An animated model stands still.
+        path: glTF, OBJ, STL, or PLY with a mesh or 3D Gaussians, whatever its suffix. An animated model
+            stands still.
         cameras: the views.
         settings: which way is up, and from where the reference camera looks.
         object_size: how much of the reference picture the model fills; less where others would cut it off.
+        report: hears what is guessed and left out.
 
     Returns:
         V pictures, RGBA, and where the model stands in them.
@@ -55,7 +58,7 @@ def render_model(
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} is too large: at most {MAX_BYTES >> 30} GiB")
         draw = _draw_splats if is_splats(path) else _draw_mesh
-        rgba, frame = draw(path, cameras, settings, object_size)
+        rgba, frame = draw(path, cameras, settings, object_size, report)
     except Diffusion2Error:
         raise
     except Exception as error:  # readers raise anything on broken data
@@ -71,11 +74,13 @@ def render_model(
 
 
 def _draw_mesh(
-    path: Path, cameras: Cameras, settings: InputSettings, object_size: float
+    path: Path, cameras: Cameras, settings: InputSettings, object_size: float, report: Report
 ) -> tuple[np.ndarray, ModelFrame]:
-    suffix = path.suffix.lower()
-    model = load_model(path) if suffix in {".glb", ".gltf"} else read_mesh(path)
-    axes = _axes(settings, USUAL_UP[suffix])
+    kind = model_format(path) or "gltf"
+    model = load_model(path, report) if kind == "gltf" else read_mesh(path, kind, report)
+    axes = turn(model.front_deg) @ _axes(settings, USUAL_UP[kind])
+    if model.front_deg:
+        report(Warned(f"{path} is an avatar of VRM 0, which looks backwards: it is turned to the front"))
     model = _stand(model, axes, settings.model_clip)
     points = np.concatenate([positions for positions, _ in model.pose()])
     framing = _frame(path, points, cameras, object_size)
@@ -88,10 +93,10 @@ def _draw_mesh(
 
 
 def _draw_splats(
-    path: Path, cameras: Cameras, settings: InputSettings, object_size: float
+    path: Path, cameras: Cameras, settings: InputSettings, object_size: float, report: Report
 ) -> tuple[np.ndarray, ModelFrame]:
-    axes = _axes(settings, USUAL_UP_OF_SPLATS)
     gaussians = read_splats(path)
+    axes = _axes(settings, gaussians.up or USUAL_UP_OF_SPLATS)
     points = gaussians.solid_points() @ axes.T
     framing = _frame(path, points, cameras, object_size)
     frame = ModelFrame(axes, framing.center, framing.scale)

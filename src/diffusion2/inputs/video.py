@@ -14,8 +14,9 @@ from diffusion2.inputs.frames import (
     is_animation,
     list_pictures,
 )
-from diffusion2.inputs.picture import NoPicture, open_picture
+from diffusion2.inputs.picture import open_input
 from diffusion2.inputs.video_file import VideoFile
+from diffusion2.pictures import NoPicture
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def read_clip(path: Path, count: int, side: int, *, start: float = 0.0, fps: flo
     if path.is_dir():
         return _take(PictureFrames(list_pictures(path)), path, count, side, start, fps)
     try:
-        with open_picture(path) as picture:
+        with open_input(path) as picture:
             animated = is_animation(picture)
     except NoPicture:
         with VideoFile(path) as video:

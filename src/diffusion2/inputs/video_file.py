@@ -12,7 +12,8 @@ from av.stream import Disposition
 from PIL import Image
 
 from diffusion2.errors import InputError, in_one_line
-from diffusion2.inputs.picture import check_size, shrink
+from diffusion2.inputs.picture import check_size
+from diffusion2.pictures import shrink
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,ivf"
 """What a file may be: no playlists, which would open other files."""
@@ -157,7 +158,7 @@ class VideoFile:
         check_size(self.path, frame.width, frame.height)
         has_alpha = any(component.is_alpha for component in frame.format.components)
         mode = "rgba" if has_alpha else "rgb24"
-        picture = shrink(Image.fromarray(frame.to_ndarray(format=mode)), side)
+        picture = shrink(Image.fromarray(frame.to_ndarray(format=mode)), side).convert("RGBA")
         ratio = self._stream.sample_aspect_ratio
         if ratio and ratio != 1 and 0.1 <= ratio <= 10:
             picture = picture.resize((max(1, round(picture.width * ratio)), picture.height))

@@ -14,10 +14,11 @@ FAST = {"contract", "nsz", "arcp", "reassoc"}
 
 
 def stamp_of(function: Callable[..., Any]) -> str:
-    """Fingerprint of this folder's sources and of those beside the function."""
+    """Fingerprint of this folder's sources, of those beside the function, and of what these compile in."""
     digest = hashlib.sha256()
     own = Path(function.__code__.co_filename)
-    for path in sorted({*Path(__file__).parent.glob("*.py"), *own.parent.glob("*.py")}):
+    here = Path(__file__).parent
+    for path in sorted({*here.glob("*.py"), *own.parent.glob("*.py"), here.parent / "quaternions.py"}):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

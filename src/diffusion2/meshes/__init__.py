@@ -3,8 +3,9 @@
 from diffusion2.meshes.animation import Clip
 from diffusion2.meshes.framing import Framing, frame_points, frame_reference
 from diffusion2.meshes.gltf import load_model
+from diffusion2.meshes.lighting import Lighting
 from diffusion2.meshes.model import AnimatedModel, Primitive
-from diffusion2.meshes.renderer import Lighting, MeshRenderer
+from diffusion2.meshes.renderer import MeshRenderer
 
 __all__ = [
     "AnimatedModel",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from diffusion2.quaternions import rotation_entries
+
 
 @dataclass(frozen=True)
 class Channel:
@@ -89,12 +91,6 @@ def compose_transform(translation: np.ndarray, rotation: np.ndarray, scale: np.n
     """Make a (4, 4) matrix of a translation (3,), a quaternion xyzw (4,) and a scale (3,)."""
     x, y, z, w = rotation / max(float(np.linalg.norm(rotation)), 1e-12)
     matrix = np.eye(4)
-    matrix[:3, :3] = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    ) * np.asarray(scale)
+    matrix[:3, :3] = np.reshape(rotation_entries(w, x, y, z), (3, 3)) * np.asarray(scale)
     matrix[:3, 3] = translation
     return matrix

@@ -15,6 +15,9 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 import numpy as np
 
 from diffusion2.errors import InputError, in_one_line
+from diffusion2.events import Report, Warned, ignore
+from diffusion2.meshes.extensions import not_drawn, unsupported
+from diffusion2.meshes.files import find_file
 from diffusion2.meshes.meshopt import decode_view
 
 COMPONENTS = {
@@ -29,16 +32,6 @@ WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "M
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 MAX_NUMBERS = 1 << 28
 MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
-READABLE = {
-    "EXT_meshopt_compression",
-    "EXT_texture_webp",
-    "KHR_draco_mesh_compression",
-    "KHR_mesh_quantization",
-    "KHR_meshopt_compression",
-    "KHR_texture_transform",
-}
-# What a model may require and yet be shown well enough without: other lights, other surfaces.
-WITHOUT_EFFECT = ("KHR_materials_", "KHR_lights_", "EXT_lights_", "KHR_animation_pointer", "KHR_xmp")
 
 
 class Document:
@@ -49,22 +42,33 @@ class Document:
         content: its JSON.
 
     Args:
-        path: a `.glb` or `.gltf` file.
+        path: a `.glb` or `.gltf` file; the suffix does not matter.
+        report: hears what is guessed and left out.
 
     Raises:
         InputError: it can't be read, is no glTF 2.0, or requires what is not supported.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, report: Report = ignore) -> None:
+        self.path, self._report = path, report
         self.content, self._binary = _read_chunks(path)
         asset = self.content.get("asset", {})
         version = str(asset.get("version", "2.0") if isinstance(asset, dict) else asset)
         if version.split(".")[0] != "2":
             raise InputError(f"{path} is glTF {version}: only version 2 can be read, convert it")
-        for name in map(str, self.content.get("extensionsRequired", [])):
-            if name not in READABLE and not name.startswith(WITHOUT_EFFECT):
-                raise InputError(f"{path} requires the extension {name}, which is not supported")
+        required = unsupported(map(str, self.content.get("extensionsRequired", [])))
+        if required:
+            raise InputError(
+                f"{path} requires the extension {required[0]}, which is not supported: save it without"
+            )
+        left_out = not_drawn(self.content)
+        if left_out:
+            report(
+                Warned(
+                    f"{path} uses what is not drawn here: {', '.join(left_out)}; where that matters, bake it "
+                    "into the colours"
+                )
+            )
         self._buffers: dict[int, bytes] = {}
         self._views: dict[int, bytes] = {}
 
@@ -102,17 +106,23 @@ class Document:
                 return base64.b64decode(body) if head.endswith(";base64") else unquote_to_bytes(body)
             except ValueError as error:
                 raise InputError(f"{self.path} is damaged: data in one of its URIs is no base64") from error
-        name = os.path.normpath(unquote(uri))
-        if urlsplit(uri).scheme or os.path.isabs(name) or name.startswith("..") or "\0" in name:
+        found, as_named = find_file(self.path.parent, uri)
+        if found is None:
+            name = os.path.normpath(unquote(uri).replace("\\", "/"))
+            if urlsplit(uri).scheme or os.path.isabs(name) or name.startswith("..") or "\0" in name:
+                raise InputError(
+                    f"{self.path} refers to {uri!r}, which is not in its folder: put the file beside it"
+                )
             raise InputError(
-                f"{self.path} refers to {uri!r}, which is not in its folder: put the file beside the model"
+                f"{self.path} needs the file {name}, which is not there: it belongs beside the model"
             )
+        if not as_named:
+            self._report(Warned(f"{self.path} names {uri!r}: {found} is taken for it"))
         try:
-            return (self.path.parent / name).read_bytes()
+            return found.read_bytes()
         except OSError as error:
             raise InputError(
-                f"{self.path} needs the file {name}, which can't be read ({in_one_line(error)}): it belongs "
-                "beside the model"
+                f"{found}, which {self.path} needs, can't be read ({in_one_line(error)})"
             ) from error
 
     def view(self, index: int) -> bytes:
@@ -207,6 +217,8 @@ def _read_chunks(path: Path) -> tuple[dict[str, Any], bytes]:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} can't be read ({in_one_line(error)})") from error
+    if data[:8] == b"glTF\1\0\0\0":
+        raise InputError(f"{path} is glTF 1: only version 2 can be read, convert it")
     chunks = dict(_glb_chunks(data)) if data[:4] == b"glTF" else {JSON_CHUNK: data}
     if JSON_CHUNK not in chunks:
         raise InputError(f"{path} can't be read as glTF: it is cut off or damaged, its JSON is missing")

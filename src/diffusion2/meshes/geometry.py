@@ -9,8 +9,9 @@ import numpy as np
 
 from diffusion2.errors import BackendUnavailable, InputError, in_one_line
 from diffusion2.meshes.document import Document, as_floats
-from diffusion2.meshes.materials import Materials
+from diffusion2.meshes.materials import Layer, Material, Materials
 from diffusion2.meshes.model import Primitive
+from diffusion2.meshes.sides import front_only
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
 DRACO = "KHR_draco_mesh_compression"
@@ -48,11 +49,8 @@ def read_primitive(document: Document, raw: dict[str, Any], materials: Materials
         vertex_colors = np.clip(as_floats(attributes["COLOR_0"]), 0, 1)
         colors = colors * vertex_colors[:, :3]
         alphas = alphas * (vertex_colors[:, 3] if vertex_colors.shape[1] == 4 else 1.0)
-    uvs, has_uvs = np.zeros((count, 2)), f"TEXCOORD_{surface.uv_set}" in attributes
-    if surface.texture is not None and has_uvs:
-        uvs = as_floats(attributes[f"TEXCOORD_{surface.uv_set}"])
-        if surface.uv_transform is not None:
-            uvs = uvs @ surface.uv_transform[:, :2].T + surface.uv_transform[:, 2]
+    emitted = surface.emission_colors
+    uvs, emission_uvs = _uvs(attributes, surface.colors), _uvs(attributes, emitted)
     joints, weights = joint_weights(attributes)
     targets = [_target(document, target, "POSITION", count) for target in raw.get("targets", [])]
     bent = [_target(document, target, "NORMAL", count) for target in raw.get("targets", [])]
@@ -64,8 +62,8 @@ def read_primitive(document: Document, raw: dict[str, Any], materials: Materials
         normals=normals,
         triangles=triangles.astype(np.int32),
         colors=colors,
-        uvs=uvs,
-        texture=surface.texture if has_uvs else None,
+        uvs=np.zeros((count, 2)) if uvs is None else uvs,
+        texture=None if surface.colors is None or uvs is None else surface.colors.texture,
         joints=joints,
         weights=weights,
         targets=np.array(targets, np.float64).reshape(-1, count, 3),
@@ -73,7 +71,29 @@ def read_primitive(document: Document, raw: dict[str, Any], materials: Materials
         alphas=None if surface.material.alpha_mode == "OPAQUE" else alphas,
         flat=flat,
         material=surface.material,
+        front_only=_front_only(surface.material, positions, triangles),
+        emission=surface.emission,
+        emission_texture=None if emission_uvs is None or emitted is None else emitted.texture,
+        emission_uvs=emission_uvs,
     )
+
+
+def _front_only(material: Material, positions: np.ndarray, triangles: np.ndarray) -> np.ndarray | None:
+    """Find the opaque triangles that are not to be seen from behind; None where there are none."""
+    if material.double_sided or material.alpha_mode == "BLEND":
+        return None
+    found = front_only(positions, triangles)
+    return found if found.any() else None
+
+
+def _uvs(attributes: dict[str, np.ndarray], layer: Layer | None) -> np.ndarray | None:
+    """Find where a layer lies, (P, 2); None without it or without its coordinates."""
+    if layer is None or f"TEXCOORD_{layer.uv_set}" not in attributes:
+        return None
+    uvs = as_floats(attributes[f"TEXCOORD_{layer.uv_set}"])
+    if layer.uv_transform is not None:
+        uvs = uvs @ layer.uv_transform[:, :2].T + layer.uv_transform[:, 2]
+    return uvs
 
 
 def to_triangles(corners: np.ndarray, mode: int = TRIANGLES) -> np.ndarray:

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from diffusion2.errors import InputError
+from diffusion2.events import Report, ignore
 from diffusion2.meshes.animation import Channel, Clip
 from diffusion2.meshes.document import Document, as_floats
+from diffusion2.meshes.extensions import AVATAR
 from diffusion2.meshes.geometry import read_primitive
+from diffusion2.meshes.instancing import multiply, read_instances
 from diffusion2.meshes.materials import Materials
 from diffusion2.meshes.model import WORLD_FROM_GLTF, AnimatedModel, Node, Primitive, Skin
 
@@ -20,11 +23,16 @@ __all__ = ["WORLD_FROM_GLTF", "AnimatedModel", "Node", "Primitive", "Skin", "loa
 
 UNIT_TOLERANCE = 1e-3
 MAX_SECONDS = 1e6
+VISIBILITY = "KHR_node_visibility"
 WIDTHS = {"translation": 3, "rotation": 4, "scale": 3}
 
 
-def load_model(path: str | Path) -> AnimatedModel:
-    """Read a `.glb` or `.gltf` file.
+def load_model(path: str | Path, report: Report = ignore) -> AnimatedModel:
+    """Read a glTF file, binary or JSON, whatever its suffix.
+
+    Args:
+        path: the file.
+        report: hears what is guessed and left out.
 
     Raises:
         InputError: the file is missing, is not glTF, is damaged, or holds nothing to draw.
@@ -34,7 +42,7 @@ def load_model(path: str | Path) -> AnimatedModel:
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     try:
-        document = Document(path)
+        document = Document(path, report)
         nodes, order = _nodes(document)
         primitives = _primitives(document)
         skins, clips = _skins(document), _clips(document)
@@ -43,7 +51,12 @@ def load_model(path: str | Path) -> AnimatedModel:
         raise InputError(f"{path} is damaged or no glTF 2.0: {_in_words(error)}") from error
     if not primitives:
         raise InputError(f"{path} has no triangles to draw")
-    return AnimatedModel(path.stem, primitives, clips, nodes, skins, order)
+    return AnimatedModel(path.stem, primitives, clips, nodes, skins, order, _front_deg(document))
+
+
+def _front_deg(document: Document) -> float:
+    """Tell where the front is: glTF's is +z, that of avatars of VRM 0 is -z."""
+    return 180.0 if AVATAR in document.content.get("extensionsUsed", []) else 0.0
 
 
 def _in_words(error: Exception) -> str:
@@ -114,7 +127,11 @@ def _primitives(document: Document) -> list[Primitive]:
         if mesh not in shapes:
             raw = document.entry("meshes", mesh)["primitives"]
             shapes[mesh] = [p for r in raw if (p := read_primitive(document, r, materials)) is not None]
-        for shape in shapes[mesh]:
+        instances = read_instances(document, node)
+        for one in shapes[mesh]:
+            shape = one if instances is None else multiply(document, one, *instances)
+            if shape is None:
+                continue
             skin = node.get("skin") if shape.joints is not None else None
             if skin is None:
                 found.append(replace(shape, node=i, joints=None, weights=None))
@@ -124,14 +141,19 @@ def _primitives(document: Document) -> list[Primitive]:
 
 
 def _shown_nodes(document: Document) -> set[int]:
-    """Give the nodes of the default scene, or of the first; all of them where there is no scene."""
-    if not document.table("scenes"):
-        return set(range(len(document.table("nodes"))))
-    shown, stack = set(), list(document.entry("scenes", document.content.get("scene", 0)).get("nodes", []))
+    """Find the nodes of the default scene, or of the first, or all; without what is hidden and below that."""
+    nodes = document.table("nodes")
+    if document.table("scenes"):
+        stack = list(document.entry("scenes", document.content.get("scene", 0)).get("nodes", []))
+    else:
+        stack = list(set(range(len(nodes))) - {child for node in nodes for child in node.get("children", [])})
+    shown = set()
     while stack:
         i = stack.pop()
-        stack.extend(document.entry("nodes", i).get("children", []))
-        shown.add(i)
+        node = document.entry("nodes", i)
+        if node.get("extensions", {}).get(VISIBILITY, {}).get("visible", True):
+            stack.extend(node.get("children", []))
+            shown.add(i)
     return shown
 
 

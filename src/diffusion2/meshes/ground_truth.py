@@ -24,6 +24,7 @@ from diffusion2.meshes import (
     MeshRenderer,
     frame_reference,
 )
+from diffusion2.pictures import from_pixels, on_white
 from diffusion2.runs.matrix_files import write_matrix
 from diffusion2.runs.run_folder import ENTRIES, RunFolder
 from diffusion2.weights.hashes import file_hash
@@ -210,10 +211,8 @@ def render_clip(
     try:
         with stage(report, "rendering") as progress:
             for f, seconds in enumerate(times):
-                rgba = torch.from_numpy(renderer.render(around, framing, window.clip, float(seconds), light))
-                rgba = rgba.permute(0, 3, 1, 2).float() / 255
-                alpha = rgba[:, 3:]
-                images[:, f], alphas[:, f] = rgba[:, :3] * alpha + (1 - alpha), alpha
+                rgba = renderer.render(around, framing, window.clip, float(seconds), light)
+                images[:, f], alphas[:, f] = on_white(from_pixels(rgba))
                 progress(f + 1, len(times))
     finally:
         renderer.close()

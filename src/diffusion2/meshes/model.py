@@ -11,6 +11,7 @@ import numpy as np
 from diffusion2.errors import InputError
 from diffusion2.meshes.animation import Clip, compose_transform
 from diffusion2.meshes.materials import Material
+from diffusion2.meshes.textures import Texture
 
 # glTF is y up with its front on +z; ours is z up with the reference camera on +x.
 WORLD_FROM_GLTF = np.array([[0, 0, 1.0], [1.0, 0, 0], [0, 1.0, 0]])
@@ -29,7 +30,7 @@ class Primitive:
         triangles: (T, 3) int32.
         colors: (P, 3) linear vertex colours times the material's base colour, in [0, 1].
         uvs: (P, 2) texture coordinates, v down.
-        texture: (h, w, 3) uint8 sRGB picture, or None; (h, w, 4) where its alpha counts.
+        texture: what the colours are multiplied by, or None.
         joints: (P, K) indices into the skin's joints; None without a skin.
         weights: (P, K) rows that sum to 1; None without a skin.
         targets: (M, P, 3) morph displacements of the positions; M may be 0.
@@ -37,6 +38,11 @@ class Primitive:
         alphas: (P,) opacity of the vertices in [0, 1]; None where all are opaque.
         flat: the file has no normals, and the triangles are drawn flat.
         material: how it is drawn.
+        front_only: (T,) bool, the triangles that are not seen from behind; None where all are, and
+            where a transparent material says it for all.
+        emission: (3,) linear light that it sends out, or None; may be above 1.
+        emission_texture: what the emission is multiplied by, or None.
+        emission_uvs: (P, 2) where that texture lies; None without one.
     """
 
     node: int
@@ -46,7 +52,7 @@ class Primitive:
     triangles: np.ndarray
     colors: np.ndarray
     uvs: np.ndarray
-    texture: np.ndarray | None
+    texture: Texture | None
     joints: np.ndarray | None
     weights: np.ndarray | None
     targets: np.ndarray
@@ -54,6 +60,10 @@ class Primitive:
     alphas: np.ndarray | None = None
     flat: bool = False
     material: Material = Material()
+    front_only: np.ndarray | None = None
+    emission: np.ndarray | None = None
+    emission_texture: Texture | None = None
+    emission_uvs: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,7 @@ class AnimatedModel:
         name: the file's stem.
         primitives: what is drawn.
         clips: its animations by name, in the file's order.
+        front_deg: the azimuth in world axes that its front looks to.
     """
 
     name: str
@@ -107,6 +118,7 @@ class AnimatedModel:
     nodes: list[Node] = field(repr=False)
     skins: list[Skin] = field(repr=False)
     order: list[int] = field(repr=False)
+    front_deg: float = 0.0
 
     def pose(self, clip: str | None = None, seconds: float = 0.0) -> list[tuple[np.ndarray, np.ndarray]]:
         """Give positions (P, 3) and unit normals (P, 3) of each primitive in world axes.

@@ -1,7 +1,7 @@
 """Off-screen rendering of posed models through OpenGL (moderngl on EGL, software or GPU)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -9,50 +9,35 @@ from PIL import Image
 from diffusion2.cameras import Cameras
 from diffusion2.errors import BackendUnavailable, in_one_line
 from diffusion2.meshes.framing import Framing
+from diffusion2.meshes.lighting import Lighting
 from diffusion2.meshes.materials import Material
 from diffusion2.meshes.model import AnimatedModel, PosedPrimitive, Primitive
-from diffusion2.meshes.shaders import FRAGMENT_SHADER, VERTEX_SHADER
+from diffusion2.meshes.shaders import FRAGMENT_SHADER, GLOWING, VERSION, VERTEX_SHADER
+from diffusion2.meshes.textures import Texture
 
 NEAR, FAR = 0.05, 20.0
 
 
 @dataclass(frozen=True)
-class Lighting:
-    """A soft sky and one directional light.
-
-    Attributes:
-        azimuth_deg: where the light comes from, as for cameras.
-        elevation_deg: its height.
-        ambient: share of the sky's light, in [0, 1].
-    """
-
-    azimuth_deg: float = 30.0
-    elevation_deg: float = 50.0
-    ambient: float = 0.65
-
-    @property
-    def direction(self) -> tuple[float, float, float]:
-        """Give the unit vector towards the light."""
-        azimuth, elevation = np.deg2rad(self.azimuth_deg), np.deg2rad(self.elevation_deg)
-        return (
-            float(np.cos(elevation) * np.cos(azimuth)),
-            float(np.cos(elevation) * np.sin(azimuth)),
-            float(np.sin(elevation)),
-        )
-
-
-@dataclass(frozen=True)
 class _Part:
-    """One primitive on the GPU."""
+    """One primitive on the GPU; its textures as they are there, and what they do beyond their edges.
+
+    The first triangles are seen from both sides, the rest from their front only.
+    """
 
     material: Material
     triangles: np.ndarray
+    both_sides: int
     flat: bool
     moving: Any
     fixed: Any
     index: Any
     array: Any
     texture: Any
+    mirror: tuple[float, float]
+    emission: tuple[float, ...] | None
+    emission_texture: Any
+    emission_mirror: tuple[float, float]
 
     def release(self) -> None:
         for resource in (self.array, self.moving, self.fixed, self.index):
@@ -62,8 +47,9 @@ class _Part:
 class MeshRenderer:
     """Renders one model at a time, any pose, any cameras; 2x supersampled.
 
-    Opaque surfaces are seen from both sides, whatever their file says. Transparent ones come after
-    them, sorted by distance, and from their front only where they have one side.
+    Opaque surfaces are seen from both sides but for those that hide what is behind their back, see
+    `sides`. Transparent ones come after them, sorted by distance, and from their front only where
+    they have one side.
 
     Args:
         model: the model to draw.
@@ -75,13 +61,13 @@ class MeshRenderer:
     """
 
     _context: Any = None
-    _shared_program: Any = None
+    _programs: ClassVar[dict[bool, Any]] = {}
+    """By whether what they draw glows."""
 
     def __init__(self, model: AnimatedModel, height: int = 128, width: int | None = None) -> None:
         self.model = model
         self.height, self.width = height, width or height
         context = self._shared_context()
-        self._program = MeshRenderer._shared_program
         size = (2 * self.width, 2 * self.height)
         self._color = context.texture(size, 4)
         self._depth = context.depth_renderbuffer(size)
@@ -106,9 +92,10 @@ class MeshRenderer:
                     f"no off-screen OpenGL ({in_one_line(error)}): install Mesa's EGL "
                     "(Debian: libegl1 libgl1-mesa-dri)"
                 ) from error
-            MeshRenderer._shared_program = context.program(
-                vertex_shader=VERTEX_SHADER, fragment_shader=FRAGMENT_SHADER
-            )
+            for glows, defined in ((False, VERSION), (True, VERSION + GLOWING)):
+                MeshRenderer._programs[glows] = context.program(
+                    vertex_shader=defined + VERTEX_SHADER, fragment_shader=defined + FRAGMENT_SHADER
+                )
             MeshRenderer._context = context
         return MeshRenderer._context
 
@@ -116,21 +103,36 @@ class MeshRenderer:
         context = self._context
         count = len(primitive.positions)
         alphas = np.ones(count) if primitive.alphas is None else primitive.alphas
+        columns, names, kinds = [primitive.colors, alphas[:, None], primitive.uvs], ["color", "uv"], "4f 2f"
+        if primitive.emission_uvs is not None:
+            columns, names, kinds = [*columns, primitive.emission_uvs], [*names, "emission_uv"], "4f 2f 2f"
         moving = context.buffer(reserve=count * 24, dynamic=True)
-        fixed = context.buffer(
-            np.hstack([primitive.colors, alphas[:, None], primitive.uvs]).astype("f4").tobytes()
-        )
-        index = context.buffer(primitive.triangles.astype("i4").tobytes())
+        fixed = context.buffer(np.hstack(columns).astype("f4").tobytes())
+        triangles, both_sides = primitive.triangles, len(primitive.triangles)
+        if primitive.material.alpha_mode == "BLEND":
+            both_sides = both_sides if primitive.material.double_sided else 0
+        elif primitive.front_only is not None:
+            triangles = triangles[np.argsort(primitive.front_only, kind="stable")]
+            both_sides -= int(primitive.front_only.sum())
+        index = context.buffer(triangles.astype("i4").tobytes())
         array = context.vertex_array(
-            self._program, [(moving, "3f 3f", "position", "normal"), (fixed, "4f 2f", "color", "uv")], index
+            self._programs[primitive.emission is not None],
+            [(moving, "3f 3f", "position", "normal"), (fixed, kinds, *names)],
+            index,
         )
-        texture = None if primitive.texture is None else self._texture(primitive.texture, primitive.material)
         return _Part(
-            primitive.material, primitive.triangles, primitive.flat, moving, fixed, index, array, texture
+            *(primitive.material, triangles, both_sides, primitive.flat),
+            *(moving, fixed, index, array),
+            *self._texture(primitive.texture),
+            None if primitive.emission is None else tuple(map(float, primitive.emission)),
+            *self._texture(primitive.emission_texture),
         )
 
-    def _texture(self, pixels: np.ndarray, material: Material) -> Any:
-        key = (id(pixels), material.wrap, material.nearest)
+    def _texture(self, texture: Texture | None) -> tuple[Any, tuple[float, float]]:
+        """Bring a texture to the GPU, once; and tell along which of u and v it is mirrored."""
+        if texture is None:
+            return None, (0.0, 0.0)
+        pixels, key = texture.pixels, (id(texture.pixels), texture.wrap, texture.nearest)
         if key not in self._textures:
             context = self._context
             most = context.info["GL_MAX_TEXTURE_SIZE"]
@@ -138,15 +140,16 @@ class MeshRenderer:
             if max(height, width) > most:
                 height, width = min(height, most), min(width, most)
                 pixels = np.asarray(Image.fromarray(pixels).resize((width, height)))
-            texture = context.texture(
+            made = context.texture(
                 (width, height), pixels.shape[2], np.ascontiguousarray(pixels).tobytes(), alignment=1
             )
-            texture.build_mipmaps()
-            texture.repeat_x, texture.repeat_y = (mode == "repeat" for mode in material.wrap)
-            if material.nearest:
-                texture.filter = (texture.filter[0], context.NEAREST)
-            self._textures[key] = texture
-        return self._textures[key]
+            made.build_mipmaps()
+            made.repeat_x, made.repeat_y = (mode == "repeat" for mode in texture.wrap)
+            if texture.nearest:
+                made.filter = (made.filter[0], context.NEAREST)
+            self._textures[key] = made
+        mirror_u, mirror_v = (float(mode == "mirror") for mode in texture.wrap)
+        return self._textures[key], (mirror_u, mirror_v)
 
     def render(
         self,
@@ -175,15 +178,17 @@ class MeshRenderer:
         places = [framing.apply(part.positions) for part in posed]
         for part, place, pose in zip(self._parts, places, posed, strict=True):
             part.moving.write(np.hstack([place, pose.normals]).astype("f4").tobytes())
-        self._program["light"].value = lighting.direction
-        self._program["ambient"].value = lighting.ambient
+        programs = [self._programs[glows] for glows in {part.emission is not None for part in self._parts}]
+        for program in programs:
+            program["light"].value, program["ambient"].value = lighting.direction, lighting.ambient
         recolor = np.tile(np.eye(3), (len(posed), 1, 1)) if recolor is None else recolor
         self._context.enable(self._context.DEPTH_TEST)
         self._target.use()
         pictures = []
         for viewmat, K in zip(cameras.viewmats, cameras.Ks, strict=True):
             clip_from_world = self._projection(K) @ viewmat
-            self._program["clip_from_world"].write(clip_from_world.T.astype("f4").tobytes())
+            for program in programs:
+                program["clip_from_world"].write(clip_from_world.T.astype("f4").tobytes())
             self._target.clear(0.0, 0.0, 0.0, 0.0)
             blended = []
             for i, part in enumerate(self._parts):
@@ -196,18 +201,32 @@ class MeshRenderer:
         return np.stack(pictures)
 
     def _draw(self, part: _Part, posed: PosedPrimitive, recolor: np.ndarray) -> None:
-        program, material = self._program, part.material
+        context, material = self._context, part.material
+        program = self._programs[part.emission is not None]
         program["recolor"].write(recolor.T.astype("f4").tobytes())
         program["textured"].value = part.texture is not None
-        program["mirror"].value = tuple(float(mode == "mirror") for mode in material.wrap)
+        program["mirror"].value = part.mirror
         program["flat_faces"].value = part.flat
-        program["inside_out"].value = posed.mirrored
         program["unlit"].value = material.unlit
         program["cutoff"].value = material.alpha_cutoff if material.alpha_mode == "MASK" else -1.0
         program["blended"].value = material.alpha_mode == "BLEND"
         if part.texture is not None:
             part.texture.use(0)
-        part.array.render()
+        if part.emission is not None:
+            program["emission"].value, program["emission_mirror"].value = part.emission, part.emission_mirror
+            program["emission_textured"].value, program["emitted"].value = (
+                part.emission_texture is not None,
+                1,
+            )
+        if part.emission_texture is not None:
+            part.emission_texture.use(1)
+        context.front_face = "cw" if posed.mirrored else "ccw"
+        if part.both_sides:
+            part.array.render(vertices=3 * part.both_sides)
+        if part.both_sides < len(part.triangles):
+            context.enable(context.CULL_FACE)
+            part.array.render(first=3 * part.both_sides, vertices=3 * (len(part.triangles) - part.both_sides))
+            context.disable(context.CULL_FACE)
 
     def _draw_blended(
         self,
@@ -231,11 +250,7 @@ class MeshRenderer:
         for i in sorted(chosen, key=lambda i: -distances[i].mean()):
             part = self._parts[i]
             part.index.write(part.triangles[np.argsort(-distances[i])].astype("i4").tobytes())
-            if not part.material.double_sided:
-                context.enable(context.CULL_FACE)
-                context.front_face = "cw" if posed[i].mirrored else "ccw"
             self._draw(part, posed[i], recolor[i])
-            context.disable(context.CULL_FACE)
         self._target.depth_mask = True
         context.disable(context.BLEND)
 
@@ -266,9 +281,3 @@ class MeshRenderer:
             part.release()
         for resource in (*self._textures.values(), self._target, self._color, self._depth):
             resource.release()
-
-
-def on_white(rgba: np.ndarray) -> np.ndarray:
-    """Composite (..., 4) uint8 straight-alpha pictures on white, giving (..., 3) uint8."""
-    alpha = rgba[..., 3:].astype(np.float32) / 255
-    return np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)

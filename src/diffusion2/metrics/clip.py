@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from diffusion2.errors import InputError, WeightsError
+from diffusion2.pictures import from_pixels, to_pixels
 from diffusion2.weights.packaged import FOLDER_VARIABLE, weights_folder
 
 HUB_NAME = "openai/clip-vit-base-patch32"
@@ -73,7 +74,7 @@ def prepare_pictures(images: Tensor, size: int) -> Tensor:
     As CLIP's own preprocessing, to the bit: 8-bit pictures, the shorter side resized to `size` by Pillow's
     bicubic interpolation, the middle cut out, then normalised per channel.
     """
-    pixels = (images.detach().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    pixels = to_pixels(images)
     height, width = pixels.shape[1:3]
     if height <= width:
         resized = (int(size * width / height), size)
@@ -86,7 +87,7 @@ def prepare_pictures(images: Tensor, size: int) -> Tensor:
         ]
         for picture in pixels
     ]
-    prepared = torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2).float() / 255
+    prepared = from_pixels(np.stack(cut))
     mean, std = (prepared.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     return (prepared - mean) / std
 

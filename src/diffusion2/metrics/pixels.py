@@ -70,13 +70,14 @@ def masked_means(values: Tensor, masks: Tensor | None) -> Tensor:
 
 def _similarity(a: Tensor, b: Tensor) -> Tensor:
     channels = a.shape[1]
-    # Variances are differences of near numbers: counted from the middle of the range, their rounding stays
-    # below 1e-4 of the constant added to them. In double precision this would take five times as long.
-    a, b = a - 0.5, b - 0.5
+    # Variances are differences of near numbers: counted from each picture's own mean, which changes none of
+    # them, little is rounded away. In double precision this would take five times as long.
+    middle_a, middle_b = (x.mean(dim=(2, 3), keepdim=True) for x in (a, b))
+    a, b = a - middle_a, b - middle_b
     blurred = _blur(torch.cat([a, b, a * a + b * b, a * b], dim=1))
     mean_a, mean_b, squares, products = blurred.split(channels, dim=1)
     variances, covariance = squares - mean_a**2 - mean_b**2, products - mean_a * mean_b
-    mean_a, mean_b = mean_a + 0.5, mean_b + 0.5
+    mean_a, mean_b = mean_a + middle_a, mean_b + middle_b
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
     return luminance * (2 * covariance + _C2) / (variances + _C2)
 

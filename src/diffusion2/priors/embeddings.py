@@ -42,7 +42,7 @@ def orbit_vector(polars_rad: Tensor, azimuths_rad: Tensor, cond_aug: float, widt
 
     Args:
         polars_rad: (V,) angle from the vertical, π/2 - elevation.
-        azimuths_rad: (V,) azimuth from the reference view, `2π(k + 1)/V` for view k.
+        azimuths_rad: (V,) azimuth from the reference view, `2π(k + 1)/V` for view k; whole turns don't count.
         cond_aug: standard deviation of the noise on the condition picture; released value 1e-5.
         width: numbers for cond_aug, 256 in the released network; each angle has twice as many.
 
@@ -50,4 +50,16 @@ def orbit_vector(polars_rad: Tensor, azimuths_rad: Tensor, cond_aug: float, widt
         (V, 5·width) float32: cond_aug, polar, azimuth.
     """
     noise = sinusoids(torch.full((len(polars_rad),), cond_aug), width)
-    return torch.cat([noise, sinusoids(polars_rad, 2 * width), sinusoids(azimuths_rad, 2 * width)], dim=1)
+    azimuths = _within_a_turn(azimuths_rad)
+    return torch.cat([noise, sinusoids(polars_rad, 2 * width), sinusoids(azimuths, 2 * width)], dim=1)
+
+
+def _within_a_turn(azimuths_rad: Tensor) -> Tensor:
+    """Take whole turns off, to angles above 0 and up to 2π: the reference view's is 2π, as in the release.
+
+    The sinusoids are of a number, and not of an angle: their slower ones know -90° from 270°. Networks have
+    seen this turn only. Angles that lie in it stay as they are, to the bit.
+    """
+    # A little is taken off before rounding up: 2π may have been rounded to above itself, as in float32.
+    turns = torch.ceil(azimuths_rad / (2 * math.pi) - 1e-6) - 1
+    return torch.where(turns == 0, azimuths_rad, azimuths_rad - 2 * math.pi * turns)

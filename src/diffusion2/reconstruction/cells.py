@@ -32,18 +32,18 @@ def draw_static(targets: Targets, settings: ReconstructionSettings, generator: t
 
 
 def draw_moving(targets: Targets, settings: ReconstructionSettings, generator: torch.Generator) -> Cells:
-    """Draw some frames, and for each of them some views, the reference view (the last one) often.
+    """Draw some frames, and for each of them some views, the reference view often.
 
     Where generated views disagree about the motion, the disagreement averages out to no motion at all; the
     reference view is the one that is right by definition.
     """
     frames = _draw(targets.shown.any(0), settings.times_per_step, generator)
     from_reference = torch.rand(len(frames), generator=generator) < settings.reference_share
-    last, rows, of_picture = targets.views - 1, [], []
+    reference, rows, of_picture = targets.reference_view, [], []
     for k, frame in enumerate(frames.tolist()):
         views = _draw(targets.shown[:, frame], settings.views_per_step, generator)
-        if from_reference[k] and targets.shown[last, frame] and not bool((views == last).any()):
-            views[0] = last
+        if from_reference[k] and targets.shown[reference, frame] and not bool((views == reference).any()):
+            views[0] = reference
         rows.append(views)
         of_picture.append(torch.full_like(views, k))
     return Cells(torch.cat(rows), frames, torch.cat(of_picture))

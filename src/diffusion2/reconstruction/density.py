@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from diffusion2.gaussians.rasterize.reference import rotation_matrices
+from diffusion2.quaternions import rotation_matrices
 from diffusion2.reconstruction.canonical import DEAD, Canonical
 
 _EVERY = 20

@@ -34,19 +34,25 @@ class Counter(Protocol):
 
 
 class Kept:
-    """Keeps the newest state that has not diverged: rates fall, so it is better than those before it."""
+    """Keeps the newest state that has not diverged: rates fall, so it is better than those before it.
 
-    def __init__(self) -> None:
+    Args:
+        steps: how many there will be; the state after the last one counts as those at the ends of windows do.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
         self._losses: list[float] = []
         self._lowest = float("inf")
         self.state: tuple[dict[str, Tensor], ...] = ()
 
     def offer(self, loss: float, *tensors: dict[str, Tensor]) -> None:
-        """Take the loss of a step; at the end of a window, whose mean is near the lowest, the state, too."""
+        """Take the loss of a step and the state after it; keep it at the end of a window of low losses."""
         self._losses.append(loss)
-        if len(self._losses) % _WINDOW:
+        if len(self._losses) % _WINDOW and len(self._losses) != self._steps:
             return
-        mean = sum(self._losses[-_WINDOW:]) / _WINDOW
+        window = self._losses[-_WINDOW:]
+        mean = sum(window) / len(window)
         self._lowest = min(self._lowest, mean)
         if mean <= _TOLERANCE * self._lowest:
             self.state = tuple({k: v.detach().clone() for k, v in part.items()} for part in tensors)
@@ -69,22 +75,22 @@ def warm_up(
     steps, total = settings.warmup_iterations, settings.warmup_iterations + settings.joint_iterations
     canonical = Canonical(gaussians, settings.gaussians_rate, steps)
     growth = Growth(canonical, settings.gaussians, steps, generator)
-    kept = Kept()
+    kept = Kept(steps)
     for step in range(steps):
         cells = draw_static(targets, settings, generator)
         losses = _losses(canonical.gaussians, None, targets, cells, loss)
         losses.mean().backward()
         losses = losses.detach()
-        kept.offer(float(losses.mean()), canonical.parameters)
         growth.note()
         canonical.step()
         if not _are_finite([losses, *canonical.parameters.values()]):
             _give_up_at(step, kept, warn)
             break
         growth.act(step + 1)
+        kept.offer(float(losses.mean()), canonical.parameters)
         if (step + 1) % 10 == 0:
             progress(step + 1, total, f"warm-up, loss {float(losses.mean()):.4f}")
-    (found,) = kept.state or (canonical.parameters,)
+    (found,) = kept.state
     return without_dead(Gaussians(**found))
 
 
@@ -105,7 +111,7 @@ def train_dynamics(
     steps, before = settings.joint_iterations, settings.warmup_iterations
     canonical = Canonical(gaussians, settings.gaussians_rate * settings.canonical_rate, steps)
     motion = Motion(canonical.gaussians, settings, generator)
-    kept = Kept()
+    kept = Kept(steps)
     for step in range(steps):
         cells = draw_moving(targets, settings, generator)
         weights = targets.weights[cells.views, cells.frames[cells.of_picture]]
@@ -116,19 +122,16 @@ def train_dynamics(
             total = total + settings.smooth_weight * motion.unevenness(canonical.gaussians, frame, generator)
         total.backward()
         losses = losses.detach()
-        kept.offer(float(losses.mean()), canonical.parameters, motion.field.state_dict())
         canonical.step()
         motion.step()
         if not _are_finite([losses, *canonical.parameters.values(), *motion.field.parameters()]):
             _give_up_at(before + step, kept, warn)
             break
+        kept.offer(float(losses.mean()), canonical.parameters, motion.field.state_dict())
         if (step + 1) % 10 == 0:
             progress(before + step + 1, before + steps, f"dynamics, loss {float(losses.mean()):.4f}")
-    if kept.state:
-        found, field_state = kept.state
-        motion.field.load_state_dict(field_state)
-    else:
-        found = canonical.parameters
+    found, field_state = kept.state
+    motion.field.load_state_dict(field_state)
     return without_dead(Gaussians(**found)), motion.field.requires_grad_(False)
 
 

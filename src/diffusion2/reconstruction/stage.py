@@ -5,7 +5,7 @@ import torch
 from diffusion2.config import ReconstructionSettings
 from diffusion2.errors import BackendUnavailable
 from diffusion2.events import Report, Warned, ignore, stage
-from diffusion2.gaussians import Asset4D
+from diffusion2.gaussians import Asset4D, AssetMetadata
 from diffusion2.gaussians.rasterize.gsplat import INSTALL, has_gsplat
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.reconstruction.losses import PictureLoss
@@ -45,6 +45,7 @@ def reconstruct_matrix(
             good state is kept, with a warning.
     """
     settings = settings or ReconstructionSettings()
+    metadata = _metadata(matrix)
 
     def warn(message: str) -> None:
         report(Warned(message))
@@ -71,7 +72,7 @@ def reconstruct_matrix(
         field = None
         if matrix.frames > 1 and settings.joint_iterations:
             gaussians, field = train_dynamics(gaussians, targets, loss, settings, generator, progress, warn)
-    return Asset4D(gaussians.to("cpu"), field and field.cpu(), _metadata(matrix))
+    return Asset4D(gaussians.to("cpu"), field and field.cpu(), metadata)
 
 
 def choose_device(device: str) -> torch.device:
@@ -87,16 +88,16 @@ def choose_device(device: str) -> torch.device:
     return torch.device("cuda" if usable and device != "cpu" else "cpu")
 
 
-def _metadata(matrix: ImageMatrix) -> dict[str, float | int]:
-    cameras = matrix.cameras
-    return {
-        "fps": float(matrix.fps),
-        "frames": matrix.frames,
-        "views": matrix.views,
-        "azimuth_deg": float(cameras.azimuths_deg[-1]) % 360,
-        "elevation_deg": float(cameras.elevations_deg[-1]),
-        "radius": float(cameras.radii[-1]),
-        "fov_deg": float(cameras.fov_deg),
-        "height": cameras.height,
-        "width": cameras.width,
-    }
+def _metadata(matrix: ImageMatrix) -> AssetMetadata:
+    cameras, reference = matrix.cameras, matrix.reference_view
+    return AssetMetadata(
+        fps=matrix.fps,
+        frames=matrix.frames,
+        views=matrix.views,
+        azimuth_deg=cameras.azimuths_deg[reference] % 360,
+        elevation_deg=cameras.elevations_deg[reference],
+        radius=cameras.radii[reference],
+        fov_deg=cameras.fov_deg,
+        height=cameras.height,
+        width=cameras.width,
+    )

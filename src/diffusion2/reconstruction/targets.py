@@ -9,6 +9,7 @@ from torch import Tensor
 
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.pictures import to_bytes
 from diffusion2.reconstruction.masks import estimate_alphas
 
 _MARGIN = 8
@@ -45,6 +46,7 @@ class Targets:
         Ks: (V, 3, 3) float32, of the cut pictures.
         times: (F,) in [0, 1].
         reference_frame: index of the reference frame.
+        reference_view: index of the reference view.
         weights: (V, F) in (0, 1], how much a cell may shape the canonical Gaussians; see `closeness`.
     """
 
@@ -54,6 +56,7 @@ class Targets:
     Ks: Tensor
     times: Tensor
     reference_frame: int
+    reference_view: int
     weights: Tensor
 
     @property
@@ -99,8 +102,8 @@ def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
     parts = ((matrix.images, slice(0, 3)), (alphas, slice(3, 4)), (known, slice(4, 5)))
     for view in range(matrix.views):  # one at a time, for the memory
         for pictures, channels in parts:
-            cut = pictures[view, ..., top:bottom, left:right].float().clamp(0, 1).mul(255).round()
-            packed[view, ..., channels] = cut.to(torch.uint8).permute(0, 2, 3, 1)
+            cut = to_bytes(pictures[view, ..., top:bottom, left:right])
+            packed[view, ..., channels] = cut.permute(0, 2, 3, 1)
     Ks = torch.as_tensor(matrix.cameras.Ks, dtype=torch.float32)
     Ks[:, 0, 2] -= left
     Ks[:, 1, 2] -= top
@@ -111,6 +114,7 @@ def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
         Ks=Ks,
         times=matrix.times.float(),
         reference_frame=matrix.reference_frame,
+        reference_view=matrix.reference_view,
         weights=closeness(matrix, weight_floor),
     )
 
@@ -121,10 +125,10 @@ def closeness(matrix: ImageMatrix, floor: float) -> Tensor:
     Section 3.4: the loss scale of the canonical Gaussians falls away from the references, where stage 1
     loses texture. The paper gives no formula. Ours is 1 on the reference row and column, since both
     are sharp, and falls as a cosine with the smaller of the two distances: the angle to the reference view
-    (the last one) and the share of the sequence between a frame and the reference frame.
+    and the share of the sequence between a frame and the reference frame.
     """
     azimuths = torch.as_tensor(matrix.cameras.azimuths_deg, dtype=torch.float32)
-    angles = torch.remainder(azimuths - azimuths[-1] + 180, 360).sub(180).abs() / 180
+    angles = torch.remainder(azimuths - azimuths[matrix.reference_view] + 180, 360).sub(180).abs() / 180
     times = matrix.times.float()
     distance = torch.minimum(
         angles[:, None], (times - times[matrix.reference_frame]).abs().clamp(max=1)[None]

@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from diffusion2.atomic_files import write_json
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import AssetFormatError, in_one_line
 from diffusion2.image_matrix import Conditions, turn_time
-from diffusion2.model_frame import ModelFrame
-from diffusion2.runs.matrix_files import read_picture, read_pictures, to_8_bit, write_picture, write_pictures
+from diffusion2.pictures import to_8_bit, write_picture
+from diffusion2.runs.matrix_files import read_image, read_pictures, write_pictures
 from diffusion2.runs.run_folder import RunFolder
 
 
@@ -76,7 +77,7 @@ def read_recorded_conditions(run: RunFolder, settings: GenerateSettings) -> Cond
     given = _read_given(run)
     model = given.get("model_frame")
     return Conditions(
-        read_picture(run.picture_path)[0],
+        read_image(run.picture_path)[0],
         turn_time(read_pictures(run.video_path, "frame")[0], settings) if given.get("video") else None,
         read_pictures(run.views_path, "view")[0] if given.get("views") else None,
         given.get("fps"),

@@ -6,65 +6,30 @@ colours; it is composited on white when it is read.
 
 import json
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path, remove, write_json
 from diffusion2.cameras import Cameras
-from diffusion2.errors import AssetFormatError, in_one_line
+from diffusion2.errors import AssetFormatError, InputError, in_one_line
 from diffusion2.image_matrix import ImageMatrix
-
-MAX_PIXELS = 8192 * 8192
-
-
-def to_8_bit(images: Tensor) -> Tensor:
-    """Round images in [0, 1] to the values that an 8-bit file can hold, still as float32.
-
-    Stages pass such images on, so that a stage that reads the files continues identically: to the last bit,
-    so their layout in memory, on which the order of sums depends, is that of images read from files, too.
-    """
-    return (torch.round(images.float().clamp(0, 1) * 255) / 255).contiguous()
+from diffusion2.pictures import read_on_white, write_picture
 
 
-def write_picture(path: Path, image: Tensor, alpha: Tensor | None = None) -> None:
-    """Write a (3, H, W) picture on white in [0, 1] as PNG; with alpha (1, H, W) as straight RGBA."""
-    pixels = image.detach().float().clamp(0, 1).permute(1, 2, 0).cpu().numpy()
-    if alpha is not None:
-        a = np.round(alpha.detach().float().clamp(0, 1).permute(1, 2, 0).cpu().numpy() * 255) / 255
-        straight = np.clip((pixels - (1 - a)) / np.maximum(a, 1 / 255), 0, 1)
-        pixels = np.concatenate([np.where(a > 0, straight, 0), a], axis=-1)
-    with atomic_path(path) as temporary:
-        Image.fromarray(np.round(pixels * 255).astype(np.uint8)).save(temporary, compress_level=4)
-
-
-def read_picture(path: Path) -> tuple[Tensor, Tensor | None]:
-    """Read a picture: (3, H, W) on white and, where the file has it, alpha (1, H, W), both in [0, 1].
+def read_image(path: Path) -> tuple[Tensor, Tensor | None]:
+    """Read a run's picture: (3, H, W) on white and, where the file has it, alpha (1, H, W), both in [0, 1].
 
     Raises:
         AssetFormatError: the file is missing, too large, or not a picture.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(path)
-        with picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise AssetFormatError(f"{path} is too large: {picture.width} x {picture.height} pixels")
-            has_alpha = "A" in picture.getbands() or "transparency" in picture.info
-            pixels = np.asarray(picture.convert("RGBA" if has_alpha else "RGB"), dtype=np.float32) / 255
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise AssetFormatError(f"{path} can't be read as a picture: {in_one_line(error)}") from error
-    planes = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
-    if not has_alpha:
-        return planes.contiguous(), None
-    rgb, alpha = planes[:3], planes[3:]
-    return (rgb * alpha + (1 - alpha)).contiguous(), alpha.contiguous()
+        return read_on_white(path)
+    except InputError as error:
+        raise AssetFormatError(str(error)) from error
 
 
 def write_pictures(folder: Path, images: Tensor, name: str, alphas: Tensor | None = None) -> None:
@@ -86,7 +51,7 @@ def read_pictures(folder: Path, name: str) -> tuple[Tensor, Tensor | None]:
     """
     images, alphas = [], []
     for path in _numbered(folder, name):
-        image, alpha = read_picture(path)
+        image, alpha = read_image(path)
         if images and image.shape != images[0].shape:
             raise AssetFormatError(
                 f"{path} is {image.shape[2]} x {image.shape[1]} pixels, "
@@ -120,7 +85,7 @@ def read_matrix(folder: str | Path) -> ImageMatrix:
     if len(shapes) > 1:
         raise AssetFormatError(f"the views in {folder / 'matrix'} differ in their frames or sizes")
     (frames, _, height, width) = shapes.pop()
-    cameras, times, fps, reference_frame = read_cameras(folder / "cameras.json", height, width)
+    cameras, times, fps, *references = read_cameras(folder / "cameras.json", height, width)
     if len(cameras) != len(rows) or len(times) != frames:
         raise AssetFormatError(
             f"{folder / 'cameras.json'} has {len(cameras)} views and {len(times)} frames, "
@@ -128,7 +93,7 @@ def read_matrix(folder: str | Path) -> ImageMatrix:
         )
     alphas = None if any(a is None for _, a in rows) else torch.stack([a for _, a in rows if a is not None])
     images = torch.stack([images for images, _ in rows])
-    return ImageMatrix(images, cameras, times, fps, alphas, reference_frame)
+    return ImageMatrix(images, cameras, times, fps, alphas, *references)
 
 
 def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:
@@ -146,7 +111,7 @@ def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:
         }
         for k in range(len(cameras))
     ]
-    return {
+    found = {
         "height": cameras.height,
         "width": cameras.width,
         "fps": float(matrix.fps),
@@ -154,10 +119,13 @@ def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:
         "frames": [{"time": float(t)} for t in matrix.times],
         "reference_frame": matrix.reference_frame,
     }
+    if matrix.reference_view != matrix.views - 1:
+        found["reference_view"] = matrix.reference_view
+    return found
 
 
-def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, float, int]:
-    """Read `cameras.json`: the cameras, the times (F,), the frames per second, and the reference frame.
+def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, float, int, int]:
+    """Read `cameras.json`: the cameras, the times (F,), the frames per second, the reference frame and view.
 
     The angles, radius and field of view count; `viewmat` and `K` are for other programs.
 
@@ -185,10 +153,9 @@ def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, 
         width,
     )
     times = torch.tensor([_number(path, frame, "time", 0, 1) for frame in frames], dtype=torch.float32)
-    reference = content.get("reference_frame", 0)
-    if isinstance(reference, bool) or not isinstance(reference, int) or not 0 <= reference < len(times):
-        raise AssetFormatError(f'{path}: "reference_frame" must be an index into "frames", not {reference!r}')
-    return cameras, times, _number(path, content, "fps", 1e-3, 1e4), reference
+    frame = _position(path, content, "reference_frame", "frames", 0)
+    view = _position(path, content, "reference_view", "views", len(views) - 1)
+    return cameras, times, _number(path, content, "fps", 1e-3, 1e4), frame, view
 
 
 def _numbered(folder: Path, name: str) -> list[Path]:
@@ -211,6 +178,13 @@ def _list(path: Path, content: Any, name: str) -> list[Any]:
     if not isinstance(values, list) or not values:
         raise AssetFormatError(f'{path} has no list "{name}"')
     return values
+
+
+def _position(path: Path, content: Any, name: str, of: str, usual: int) -> int:
+    value = content.get(name, usual)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < len(content[of]):
+        raise AssetFormatError(f'{path}: "{name}" must be an index into "{of}", not {value!r}')
+    return value
 
 
 def _number(path: Path, holder: Any, name: str, low: float, high: float) -> float:

@@ -22,7 +22,7 @@ from diffusion2.cameras import make_cameras, orbit
 from diffusion2.errors import InputError
 from diffusion2.meshes import AnimatedModel, Framing, Lighting, MeshRenderer, frame_points, load_model
 from diffusion2.meshes.ground_truth import is_same_pose
-from diffusion2.meshes.renderer import on_white
+from diffusion2.pictures import pixels_on_white
 from diffusion2.training.procedural import procedural_creature
 
 SIZE = 128
@@ -155,7 +155,7 @@ def render_item(model: AnimatedModel, renderer: MeshRenderer, item: Item) -> np.
         cameras = orbit(LENGTH, item.elevation_deg, height=SIZE)
         cameras = make_cameras(cameras.azimuths_deg + item.azimuth_deg, item.elevation_deg, height=SIZE)
         lighting = Lighting(lighting.azimuth_deg + item.azimuth_deg, lighting.elevation_deg, lighting.ambient)
-        return on_white(renderer.render(cameras, framing, item.clip, item.start, lighting, recolor))
+        return pixels_on_white(renderer.render(cameras, framing, item.clip, item.start, lighting, recolor))
     assert item.clip is not None
     camera = make_cameras([item.azimuth_deg], item.elevation_deg, height=SIZE)
     length = model.clips[item.clip].duration
@@ -164,7 +164,7 @@ def render_item(model: AnimatedModel, renderer: MeshRenderer, item: Item) -> np.
         seconds = item.start + item.duration * k / LENGTH
         seconds = seconds if seconds <= length else seconds - length
         frames.append(renderer.render(camera, framing, item.clip, seconds, lighting, recolor)[0])
-    return on_white(np.stack(frames))
+    return pixels_on_white(np.stack(frames))
 
 
 def random_recolor(parts: int, rng: np.random.Generator) -> np.ndarray:

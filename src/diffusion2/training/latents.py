@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from diffusion2.events import Report, stage
-from diffusion2.training.vae import fold, to_float
+from diffusion2.pictures import from_pixels
+from diffusion2.training.vae import fold
 
 
 @torch.no_grad()
@@ -44,7 +45,7 @@ def encode_set(vae: Any, images: Path, target: Path, report: Report) -> Path:
 
 
 def _encode(vae: Any, sequence: np.ndarray) -> np.ndarray:
-    posterior = vae.encode(fold(to_float(sequence)), return_dict=False)[0]
+    posterior = vae.encode(fold(from_pixels(sequence)), return_dict=False)[0]
     return posterior.mode().to(torch.float16).numpy()
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion2.metrics.lpips import load_lpips
+from diffusion2.pictures import from_pixels
 from diffusion2.priors.mini import PIXEL_UNSHUFFLE
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder, principal_components
 from diffusion2.training.data import SIZE
@@ -66,7 +67,7 @@ class VaeTask:
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Give the loss of one batch: half of the pictures mirrored, most batches cropped to save time."""
-        images = to_float(self._draw(rng))
+        images = from_pixels(self._draw(rng))
         with torch.no_grad():
             latents = self.network.encode(fold(images), return_dict=False)[0].mode()
         levels = torch.from_numpy(rng.uniform(0, MOST_NOISE, (len(latents), 1, 1, 1))).to(latents)
@@ -151,14 +152,9 @@ def decode(vae: Any, latents: Tensor) -> Tensor:
 def _spread(images: np.ndarray, count: int) -> Tensor:
     """Take `count` pictures spread evenly over a set, as floats."""
     items = np.linspace(0, len(images) - 1, count).astype(int)
-    return to_float(np.stack([images[i, k % images.shape[1]] for k, i in enumerate(items)]))
+    return from_pixels(np.stack([images[i, k % images.shape[1]] for k, i in enumerate(items)]))
 
 
 def fold(images: Tensor) -> Tensor:
     """Turn pictures (B, 3, H, W) in [0, 1] into what the autoencoder takes: [-1, 1], pixels in channels."""
     return F.pixel_unshuffle(images * 2 - 1, PIXEL_UNSHUFFLE)
-
-
-def to_float(images: np.ndarray) -> Tensor:
-    """Turn (..., H, W, 3) uint8 into (..., 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.array(images)).movedim(-1, -3).float() / 255

@@ -8,9 +8,9 @@ import webbrowser
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from diffusion2.exporters.scene import HOST, add_splats, move_splats, open_server, splats_at
+from diffusion2.exporters.scene import HOST, add_splats, move_splats, open_server
 from diffusion2.gaussians import Asset4D
-from diffusion2.gaussians.presentation import duration
+from diffusion2.gaussians.splats import splats_at
 
 STEPS_PER_SECOND = 24
 
@@ -34,7 +34,7 @@ class LiveViewer:
             BackendUnavailable: when nothing may listen on this machine's loopback interface.
         """
         self._asset = asset
-        self._duration = duration(asset)
+        self._duration = asset.metadata.duration_s
         self._closing = threading.Event()
         self._stack = ExitStack()
         self._server = self._stack.enter_context(open_server(asset, title, port))

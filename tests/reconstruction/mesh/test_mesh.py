@@ -9,7 +9,7 @@ from diffusion2.cameras import orbit
 from diffusion2.config import MeshSettings
 from diffusion2.errors import InputError
 from diffusion2.events import StageFinished
-from diffusion2.gaussians import Asset4D, DeformationField, DeformationSettings, Gaussians
+from diffusion2.gaussians import Asset4D, AssetMetadata, DeformationField, DeformationSettings, Gaussians
 from diffusion2.gaussians.gaussians import rgb_to_sh0
 from diffusion2.gaussians.mesh import Mesh4D
 from diffusion2.image_matrix import ImageMatrix
@@ -42,7 +42,7 @@ def moving_planet() -> Asset4D:
             parameter.zero_()
         field.time_inputs["0"].weight.fill_(1.0)
         field.head.weight[2] = 0.05
-    return Asset4D(planet(), field, {"fov_deg": 33.8, "radius": 2.0, "elevation_deg": 10.0})
+    return Asset4D(planet(), field, AssetMetadata(fov_deg=33.8, radius=2.0, elevation_deg=10.0))
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_texture_is_refined_on_the_reference_view(mesh):
     alphas[..., ball] = 1
     matrix = ImageMatrix(images, cameras, torch.tensor([0.0, 1.0]), 8.0, alphas)
     events = []
-    still = Asset4D(planet(), None, dict(mesh.metadata))
+    still = Asset4D(planet(), None, mesh.metadata)
     green = extract_mesh(still, matrix, SMALL, events.append)
     assert isinstance(events[-1], StageFinished)
     assert green.deformation is None

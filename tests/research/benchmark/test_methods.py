@@ -138,7 +138,7 @@ def test_an_asset_is_rendered_where_the_pictures_were_taken():
     )
     matrix, asset = rebuild(Reconstructed("", "preset"), truth, settings)
     assert matrix.images.shape == truth.images.shape
-    assert asset.metadata["frames"] == FRAMES
+    assert asset.metadata.frames == FRAMES
     overlap = (matrix.alphas > 0.5) & (truth.alphas > 0.5)
     assert overlap.sum() > 0.7 * (truth.alphas > 0.5).sum()
 

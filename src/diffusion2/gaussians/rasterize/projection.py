@@ -31,6 +31,7 @@ from diffusion2.gaussians.rasterize.layout import (
 from diffusion2.gaussians.rasterize.rendering import COVARIANCE_BLUR, JACOBIAN_MARGIN, MIN_ALPHA
 from diffusion2.kernels.compile import inline, kernel
 from diffusion2.kernels.threads import take
+from diffusion2.quaternions import rotation_entries
 
 CHUNK = 512
 """Gaussians in one task."""
@@ -66,14 +67,7 @@ def normalized(quat):
     return w * factor, x * factor, y * factor, z * factor, factor
 
 
-@inline
-def rotation(w, x, y, z):
-    """The rotation matrix of a unit quaternion, row by row."""
-    return (
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    )  # fmt: skip
+rotation = inline(rotation_entries)
 
 
 @inline

@@ -18,17 +18,7 @@ from diffusion2.gaussians.rasterize.rendering import (
     Rendering,
     Views,
 )
-
-
-def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
-    """Turn quaternions (..., 4), wxyz and of any length but 0, into rotation matrices (..., 3, 3)."""
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    rows = [
-        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], dim=-1),
-        torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], dim=-1),
-        torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], dim=-1),
-    ]
-    return torch.stack(rows, dim=-2)
+from diffusion2.quaternions import rotation_matrices
 
 
 def project(

@@ -2,7 +2,7 @@
 
 import torch
 
-from diffusion2.cameras import DEFAULT_ELEVATION_DEG, DEFAULT_FOV_DEG, DEFAULT_RADIUS, Cameras
+from diffusion2.cameras import Cameras
 from diffusion2.config import MeshSettings
 from diffusion2.events import Report, ignore, stage
 from diffusion2.gaussians import Asset4D, render
@@ -54,10 +54,7 @@ def extract_mesh(
     with stage(report, STAGE) as progress, torch.no_grad():
         progress(0, 4, "depths")
         cameras = look_around(
-            float(asset.metadata.get("radius", DEFAULT_RADIUS)),
-            float(asset.metadata.get("fov_deg", DEFAULT_FOV_DEG)),
-            float(asset.metadata.get("elevation_deg", DEFAULT_ELEVATION_DEG)),
-            settings.picture_size,
+            asset.metadata.radius, asset.metadata.fov_deg, asset.metadata.elevation_deg, settings.picture_size
         )
         pictures = [render(Asset4D(asset.gaussians), cameras[view]) for view in range(len(cameras))]
         depths = [draw_depths(asset.gaussians, cameras[view]) for view in range(len(cameras))]
@@ -75,7 +72,7 @@ def extract_mesh(
             photos = _photos_of_matrix(asset, vertices, matrix)
             texture = fit_texture(painted, texture, photos, settings.texture_rounds)
         progress(4, 4)
-    return Mesh4D(vertices, triangles, uvs, texture, welded, asset.deformation, dict(asset.metadata))
+    return Mesh4D(vertices, triangles, uvs, texture, welded, asset.deformation, asset.metadata)
 
 
 def _surface(volume: Volume, cameras: Cameras, pictures: list[Rendering], settings: MeshSettings) -> Surface:
@@ -121,7 +118,7 @@ def _photos_of_matrix(asset: Asset4D, vertices: torch.Tensor, matrix: ImageMatri
     viewmats, Ks = (
         torch.as_tensor(x, dtype=torch.float32) for x in (matrix.cameras.viewmats, matrix.cameras.Ks)
     )
-    reference = matrix.views - 1
+    reference = matrix.reference_view
     photos = []
     for view in range(matrix.views):
         for frame in range(matrix.frames):

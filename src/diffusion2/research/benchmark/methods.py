@@ -10,11 +10,11 @@ from diffusion2.errors import InputError
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.render import render
 from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, view_cameras
+from diffusion2.pictures import to_8_bit
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.feature_blending import with_feature_blending
 from diffusion2.priors.prior import PriorPair
 from diffusion2.reconstruction import reconstruct_matrix
-from diffusion2.runs.matrix_files import to_8_bit
 from diffusion2.sampling import decode_matrix, sample_matrix, sample_references
 
 Task = Literal["image", "video", "completion"]
@@ -135,14 +135,7 @@ def unseen(matrix: ImageMatrix) -> ImageMatrix:
 
     Tasks and baselines are given one or both; pictures that are equal to the truth would rule every mean.
     """
-    return replace(
-        matrix,
-        images=matrix.images[:-1, 1:],
-        alphas=None if matrix.alphas is None else matrix.alphas[:-1, 1:],
-        cameras=matrix.cameras[slice(0, -1)],
-        times=matrix.times[1:],
-        reference_frame=0,
-    )
+    return matrix[:-1, 1:]
 
 
 def references(pair: PriorPair, conditions: Conditions, settings: GenerateSettings) -> Conditions:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.pictures import to_pixels
 
 LINE = 6
 """Points of a line of text, beyond its letters."""
@@ -23,7 +23,7 @@ def spread_cells(matrix: ImageMatrix, views: int = 3, frames: int = 3) -> Tensor
     """
     rows = [(k + 1) * matrix.views // (views + 1) - 1 for k in range(views)]
     columns = torch.linspace(0, matrix.frames - 1, frames).round().long().tolist()
-    return torch.stack([matrix.images[row, column] for row in rows for column in columns])
+    return matrix[rows, columns].images.flatten(0, 1)
 
 
 def write_strips(
@@ -66,6 +66,5 @@ def write_strips(
 
 
 def _thumbnail(picture: Tensor, size: int) -> Image.Image:
-    pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image = Image.fromarray(to_pixels(picture))
     return image if image.size == (size, size) else image.resize((size, size), Image.Resampling.LANCZOS)

@@ -211,7 +211,7 @@ def tiles(matrix: ImageMatrix) -> Tensor:
     of a turn from it. A matrix of few views shows those it has.
     """
     azimuths = matrix.cameras.azimuths_deg
-    turns = (azimuths - azimuths[-1])[None] - np.array(QUARTERS_DEG)[:, None]
+    turns = (azimuths - azimuths[matrix.reference_view])[None] - np.array(QUARTERS_DEG)[:, None]
     nearest = np.abs((turns + 180) % 360 - 180).argmin(1)
     views = list(dict.fromkeys(nearest.tolist()))
     rows = [matrix.images[k].permute(0, 2, 3, 1) for k in views]
@@ -241,7 +241,7 @@ def _reference_of(run: RunFolder) -> Clip:
         return _as_video(images.permute(0, 2, 3, 1), _fps(run))
     if run.has_matrix:
         matrix = read_matrix(run.path)
-        return _as_video(matrix.images[-1].permute(0, 2, 3, 1), matrix.fps)
+        return _as_video(matrix.images[matrix.reference_view].permute(0, 2, 3, 1), matrix.fps)
     if run.picture_path.is_file():
         return Clip(run.picture_path.read_bytes(), "image/png")
     raise AssetFormatError(

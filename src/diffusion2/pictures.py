@@ -1,0 +1,211 @@
+"""Pictures between files, bytes and tensors: the one place where any of them becomes another.
+
+A picture in memory is float in [0, 1]. As bytes it is sRGB in steps of 1/255 with straight (not
+premultiplied) alpha, upright, and 16 bits are brought to 8: what a viewer shows. Tensors have their
+channels first, (..., C, H, W), arrays of bytes last, (..., H, W, C).
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from diffusion2.atomic_files import atomic_path
+from diffusion2.errors import InputError, in_one_line
+
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+MAX_PIXELS = 8192 * 8192
+
+
+class NoPicture(InputError):
+    """A file that has no picture format; it may be something else."""
+
+
+def to_8_bit(images: Tensor) -> Tensor:
+    """Round values in [0, 1] to those that an 8-bit file can hold, still as float32.
+
+    Stages pass such images on, so that a stage that reads the files continues identically: to the last bit,
+    so their layout in memory, on which the order of sums depends, is that of images read from files, too.
+    """
+    return (torch.round(images.float().clamp(0, 1) * 255) / 255).contiguous()
+
+
+def to_bytes(values: Tensor) -> Tensor:
+    """Turn floats in [0, 1], or beyond and clamped to it, into uint8 of the same shape."""
+    return (values.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def to_pixels(images: Tensor) -> np.ndarray:
+    """Turn images (..., C, H, W) in [0, 1] into bytes (..., H, W, C)."""
+    return to_bytes(images).movedim(-3, -1).contiguous().cpu().numpy()
+
+
+def from_pixels(pixels: np.ndarray) -> Tensor:
+    """Turn bytes (..., H, W, C) into float32 images (..., C, H, W) in [0, 1]."""
+    return (torch.from_numpy(np.array(pixels)).float() / 255).movedim(-1, -3).contiguous()
+
+
+def on_white(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Composite images (..., 4, H, W) with straight alpha on white: they, and alpha (..., 1, H, W)."""
+    rgb, alpha = images[..., :3, :, :], images[..., 3:, :, :]
+    return rgb * alpha + (1 - alpha), alpha
+
+
+def pixels_on_white(rgba: np.ndarray) -> np.ndarray:
+    """Composite bytes (..., 4) with straight alpha on white: bytes (..., 3)."""
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    return np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+
+
+def write_picture(path: Path, image: Tensor, alpha: Tensor | None = None) -> None:
+    """Write a (3, H, W) picture on white in [0, 1] as PNG; with alpha (1, H, W) as straight RGBA."""
+    if alpha is not None:
+        alpha = to_8_bit(alpha.detach())
+        rest = image.detach().float().clamp(0, 1) - (1 - alpha)
+        straight = torch.where(alpha > 0, (rest / alpha.clamp_min(1 / 255)).clamp(0, 1), 0)
+        image = torch.cat([straight, alpha])
+    pixels = to_pixels(image)
+    with atomic_path(path) as temporary:
+        Image.fromarray(pixels).save(temporary, compress_level=4)
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Read a picture file of any usual format and mode: upright, 8 bits, RGBA where it has alpha, else RGB.
+
+    Only the first frame of an animation counts.
+
+    Raises:
+        InputError: the file can't be read, is damaged or too large.
+    """
+    with open_picture(path) as picture:
+        return decode(picture, path)
+
+
+def read_on_white(path: Path) -> tuple[Tensor, Tensor | None]:
+    """Read a picture file: (3, H, W) on white and, where the file has it, alpha (1, H, W), both in [0, 1].
+
+    Raises:
+        InputError: as `read_picture`.
+    """
+    images = from_pixels(np.asarray(read_picture(path)))
+    if len(images) == 3:
+        return images, None
+    image, alpha = on_white(images)
+    return image.contiguous(), alpha.contiguous()
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Open a picture file without decoding it; its size has been checked.
+
+    Raises:
+        NoPicture: it has no picture format.
+        InputError: it can't be read, is damaged or too large.
+    """
+    # anything may look like a TGA
+    formats = [*FORMATS, *(["TGA"] if path.suffix.lower() == ".tga" else [])]
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.init()
+    try:
+        Image.MAX_IMAGE_PIXELS = None  # our own check is stricter, and says what to do
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(path, formats=[name for name in formats if name in Image.OPEN])
+    except Image.UnidentifiedImageError as error:
+        reason = "it has no picture format; give a PNG, JPEG or WebP file"
+        raise NoPicture(f"{path} can't be read as a picture: {reason}") from error
+    except Exception as error:  # decoders raise anything on broken data
+        raise _damaged(path, error) from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    try:
+        check_not_too_large(path, *picture.size)
+    except InputError:
+        picture.close()
+        raise
+    return picture
+
+
+def decode(picture: Image.Image, path: Path, side: int | None = None) -> Image.Image:
+    """Decode an opened picture, or the frame of an animation that it stands at; see `read_picture`.
+
+    Args:
+        picture: from `open_picture`.
+        path: the file, for messages.
+        side: pixels a side that suffice; a larger picture is shrunk by a whole number, to no more.
+
+    Raises:
+        InputError: its data are damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if side is not None:
+                picture.draft("RGB", (side, side))
+            upright = ImageOps.exif_transpose(as_rgb(picture))
+            return upright if side is None else shrink(upright, side)
+    except Exception as error:  # decoders raise anything on broken data
+        raise _damaged(path, error) from error
+
+
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """Turn a picture of any mode into RGB, or RGBA where it has alpha, with 8 bits.
+
+    Sixteen bits of grey are brightness in 65,535 steps; Pillow's own conversion would cut off all above 255.
+    """
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _deep_as_rgb(picture)
+    has_alpha = "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info
+    return picture.convert("RGBA" if has_alpha else "RGB")
+
+
+def shrink(picture: Image.Image, side: int) -> Image.Image:
+    """Average squares of pixels so that the longer side has at most so many; RGB or RGBA."""
+    factor = -(-max(picture.size) // side)
+    return average(picture, factor) if factor > 1 else picture
+
+
+def average(picture: Image.Image, factor: int) -> Image.Image:
+    """Average pixels in squares of so many a side; RGB or RGBA."""
+    if picture.mode != "RGBA":
+        return picture.reduce(factor)
+    # Averaging needs premultiplied colours, or hidden ones bleed into the edge.
+    return picture.convert("RGBa").reduce(factor).convert("RGBA")
+
+
+def check_not_too_large(path: Path, width: int, height: int) -> None:
+    """Refuse pictures or frames that are too large to work with.
+
+    Raises:
+        InputError: more pixels than `MAX_PIXELS`.
+    """
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path} is too large: {width} x {height} pixels, at most {MAX_PIXELS / 1e6:.0f} megapixels; "
+            "scale it down first"
+        )
+
+
+def _deep_as_rgb(picture: Image.Image) -> Image.Image:
+    """Turn grey of 16 or 32 bits, or floats, into RGB; RGBA where one value of it is transparent."""
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float32))
+    highest = float(values.max())
+    if picture.mode == "F":
+        top = 1.0 if highest <= 1 else 255.0 if highest <= 255 else 65535.0
+    else:
+        top = 65535.0 if picture.mode.startswith("I;") or highest > 255 else 255.0
+    grey = Image.fromarray(np.clip(values / top * 255, 0, 255).round().astype(np.uint8))
+    hidden = picture.info.get("transparency")
+    converted = grey.convert("RGB")
+    if isinstance(hidden, int | float):
+        converted.putalpha(Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8)))
+    converted.info = {name: value for name, value in picture.info.items() if name != "transparency"}
+    return converted
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    if isinstance(error, OSError) and error.strerror:  # of the file, not of what is in it
+        return InputError(f"{path} can't be read: {in_one_line(error)}")
+    return InputError(f"{path} can't be read as a picture: it may be damaged ({in_one_line(error)})")
