@@ -48,6 +48,7 @@ HOMES = {
     "xatlas": {"reconstruction.mesh"},
     "onnxruntime": {"inputs.matting"},
     "viser": {"exporters.scene", "viewer"},
+    "gsply": {"exporters.compact"},
     "moderngl": {"meshes"},
     "DracoPy": {"meshes"},
     "tyro": {"cli", "commands"},

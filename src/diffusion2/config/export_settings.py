@@ -32,6 +32,8 @@ class ExportSettings(Settings):
     """The moment to write, from 0 to 1; None: the motion, or moment 0 where a format holds one alone."""
     pad_sh: bool = False
     """Write 45 harmonics above degree 0 into a .ply, zeros where there are none, for programs that insist."""
+    spz_version: Annotated[int, Between(3, 4)] = 3
+    """The version of an .spz: 3, which more programs read, or 4, which is a little smaller."""
     animation: Literal["skin", "morph"] = "skin"
     """How a mesh moves in a .glb: by bones, which is small; or by morph targets, exact at each key."""
     mesh: MeshSettings = field(default_factory=MeshSettings)

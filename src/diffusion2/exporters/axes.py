@@ -26,8 +26,13 @@ def turn_points(points: Tensor, axes: Tensor) -> Tensor:
 
 
 def turn_gaussians(gaussians: Gaussians, axes: Tensor) -> Gaussians:
-    """Turn Gaussians into other axes: places, rotations, and colours that depend on the direction."""
+    """Turn Gaussians into other axes: places, rotations, and colours that depend on the direction.
+
+    The quaternions have unit length then.
+    """
     rotation = rotation_matrices(axes)
     shN = None if gaussians.shN is None else turn_harmonics(gaussians.shN, rotation)
-    quats = multiply_quats(axes.expand_as(gaussians.quats), gaussians.quats)
+    quats = multiply_quats(
+        axes.expand_as(gaussians.quats), torch.nn.functional.normalize(gaussians.quats, dim=1)
+    )
     return replace(gaussians, means=gaussians.means @ rotation.T, quats=quats, shN=shN)

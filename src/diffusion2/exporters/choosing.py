@@ -96,9 +96,11 @@ def choose_format(formats: Sequence[Format], path: Path, name: str | None = None
     if not named:
         names = list(dict.fromkeys(row.name for row in formats))
         raise InputError(f"--as {name} is unknown{closest(str(name), names)}: use {', '.join(names)}")
-    suffix = path.suffix.lower()
+    suffixes = {row.suffix for row in formats}
+    fitting = [suffix for suffix in suffixes if path.name.lower().endswith(suffix)]
+    suffix = max(fitting, key=len, default=path.suffix.lower())  # .compressed.ply ends in .ply, too
     is_pattern = "*" in path.name
-    is_folder = not is_pattern and (path.is_dir() or suffix not in {row.suffix for row in formats})
+    is_folder = not is_pattern and (path.is_dir() or not fitting)
     if name is None and is_folder:
         if path.is_dir():
             raise ExportError(f"{path} is a folder, where the suffix of a file says the format: {known}")

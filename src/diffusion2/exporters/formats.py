@@ -7,6 +7,7 @@ from diffusion2.config import ExportSettings
 from diffusion2.errors import ExportError
 from diffusion2.events import Report, ignore, stage
 from diffusion2.exporters.choosing import Extra, Format, Job, check_heeded, choose_format
+from diffusion2.exporters.compact import write_compressed_ply, write_splat, write_spz
 from diffusion2.exporters.glb import write_mesh
 from diffusion2.exporters.html import write_viewer
 from diffusion2.exporters.ply import write_ply, write_ply_frames
@@ -28,6 +29,8 @@ def _write_viewer(job: Job) -> None:
         write_viewer(job.asset, job.path, title=job.path.stem)
 
 
+MOMENT = frozenset({"time"})
+SPLATS = Extra("splats", ("gsply", "zstandard"))
 MESH = Extra("mesh", ("skimage", "fast_simplification", "xatlas"))
 
 FORMATS = (
@@ -36,14 +39,31 @@ FORMATS = (
         ".glb",
         "a textured mesh, moved by bones",
         write_mesh,
-        heeds=frozenset({"time", "animation", "mesh"}),
+        heeds=MOMENT | {"animation", "mesh"},
         extra=MESH,
     ),
     Format("html", ".html", "a page that plays offline", _write_viewer),
     Format("mp4", ".mp4", "a video, the camera turns", _write_video),
-    Format("ply", ".ply", "the Gaussians at one moment", write_ply, heeds=frozenset({"time", "pad_sh"})),
+    Format("ply", ".ply", "the Gaussians at one moment", write_ply, heeds=MOMENT | {"pad_sh"}),
     Format(
         "ply", ".ply", "the Gaussians of each frame", write_ply_frames, many=True, heeds=frozenset({"pad_sh"})
+    ),
+    Format(
+        "compressed-ply",
+        ".compressed.ply",
+        "the Gaussians at one moment, rounded, a quarter as large",
+        write_compressed_ply,
+        heeds=MOMENT,
+        extra=SPLATS,
+    ),
+    Format("splat", ".splat", "the Gaussians at one moment, rounded", write_splat, heeds=MOMENT),
+    Format(
+        "spz",
+        ".spz",
+        "the Gaussians at one moment, rounded, the smallest",
+        write_spz,
+        heeds=MOMENT | {"spz_version"},
+        extra=SPLATS,
     ),
 )
 

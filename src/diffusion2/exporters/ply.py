@@ -79,7 +79,7 @@ def to_rows(gaussians: Gaussians, pad_sh: bool) -> np.ndarray:
         " ".join(f"f_rest_{k}" for k in range(3 * rest.shape[2])): rest.flatten(1),
         "opacity": gaussians.opacity_logits[:, None],
         "scale_0 scale_1 scale_2": gaussians.log_scales,
-        "rot_0 rot_1 rot_2 rot_3": torch.nn.functional.normalize(gaussians.quats, dim=1),
+        "rot_0 rot_1 rot_2 rot_3": gaussians.quats,
     }
     names = " ".join(columns).split()
     values = torch.cat([column.detach().float().cpu() for column in columns.values()], dim=1)
