@@ -61,8 +61,8 @@ def test_compressed_ply_comes_back_in_order(glossy_asset: Asset4D, tmp_path: Pat
     header = (tmp_path / "a.compressed.ply").read_bytes().partition(b"end_header")[0]
     assert b"packed_position" in header
     expected = turn_gaussians(glossy_asset.at(0.5), PLY_FROM_WORLD)
-    # 11, 10 and 11 bits of a chunk's extent (0.5; 3 for the logarithms), 8 bits of colour, of 8 for harmonics,
-    # and 10 bits of a quaternion's smaller numbers.
+    # 11, 10 and 11 bits of a chunk's extent (0.5; 3 for the logarithms), 8 bits of a colour and
+    # of a harmonic, 10 bits of a quaternion's smaller numbers.
     tolerances = {"means": 5e-4, "scales": 3e-3, "sh0": 0.008, "shN": 0.02, "quats": 1e-5}
     check_gsply_data(gsply.plyread(str(tmp_path / "a.compressed.ply")), expected, tolerances)
 

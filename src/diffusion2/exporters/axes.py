@@ -32,7 +32,6 @@ def turn_gaussians(gaussians: Gaussians, axes: Tensor) -> Gaussians:
     """
     rotation = rotation_matrices(axes)
     shN = None if gaussians.shN is None else turn_harmonics(gaussians.shN, rotation)
-    quats = multiply_quats(
-        axes.expand_as(gaussians.quats), torch.nn.functional.normalize(gaussians.quats, dim=1)
-    )
+    unit = torch.nn.functional.normalize(gaussians.quats, dim=1)
+    quats = multiply_quats(axes.expand_as(unit), unit)
     return replace(gaussians, means=gaussians.means @ rotation.T, quats=quats, shN=shN)

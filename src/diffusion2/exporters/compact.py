@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gsply import GSData
 
 SPLAT = np.dtype([("place", "<f4", 3), ("scales", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
-"""A Gaussian in a `.splat` file: standard deviations, colour and opacity as seen, quaternion wxyz from -1 to 1."""
+"""One Gaussian of a `.splat` file: standard deviations, colour and opacity as seen, a quaternion wxyz."""
 
 
 def write_splat(job: Job) -> None:
