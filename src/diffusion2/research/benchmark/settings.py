@@ -7,9 +7,9 @@ from typing import Annotated
 from diffusion2.config import PRESETS, Between, GenerateSettings, Settings
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.meshes.creatures import CREATURES, Creature, creature_truth
 from diffusion2.metrics.networks import Network
 from diffusion2.research.benchmark.cells import TRUTH, Unit
-from diffusion2.research.benchmark.creatures import CREATURES, Creature, creature_truth
 from diffusion2.research.benchmark.methods import BASELINES, Task, check_methods
 
 
