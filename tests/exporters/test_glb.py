@@ -27,13 +27,11 @@ NODE = Path(__file__).parents[1] / "node"
 
 def waving(points: torch.Tensor, nodes: int) -> DeformationField:
     """A field that moves and turns parts of the world differently: by up to about 0.2, and 30 degrees."""
-    field = DeformationField(
-        DeformationSettings(depth=2, width=16, position_frequencies=1, time_frequencies=2, nodes=nodes),
-        spread_nodes(points, nodes) if nodes else None,
-    )
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        field.head.weight.copy_(0.06 * torch.randn(6, 16, generator=generator))
+    settings = DeformationSettings(depth=2, width=16, position_frequencies=1, time_frequencies=2, nodes=nodes)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(3)
+        field = DeformationField(settings, spread_nodes(points, nodes) if nodes else None)
+        field.head.weight.normal_(std=0.08)
     return field.requires_grad_(False)
 
 
