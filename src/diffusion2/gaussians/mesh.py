@@ -55,7 +55,7 @@ class Mesh4D:
 
     @property
     def is_watertight(self) -> bool:
-        """Whether every edge joins exactly two triangles that turn the same way."""
+        """Whether the triangles enclose a volume, without a hole."""
         return is_closed(self.welded[self.triangles])
 
 
@@ -78,11 +78,13 @@ def smooth_normals(vertices: Tensor, triangles: Tensor, welded: Tensor) -> Tenso
 
 
 def is_closed(triangles: Tensor) -> bool:
-    """Say whether triangles (T, 3) are a closed surface that turns one way everywhere."""
+    """Say whether triangles (T, 3) enclose a volume: along every edge as many go one way as the other.
+
+    That is two triangles an edge, and four where parts touch each other along it.
+    """
     if not len(triangles):
         return False
     count = int(triangles.max()) + 1
     edges = torch.cat([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     forth, back = edges[:, 0] * count + edges[:, 1], edges[:, 1] * count + edges[:, 0]
-    once = len(forth.unique()) == len(forth)
-    return once and torch.equal(forth.sort().values, back.sort().values)
+    return torch.equal(forth.sort().values, back.sort().values)
