@@ -4,7 +4,8 @@
 
 The networks run on arrays without numbers (torch's fake tensors), so this needs neither a GPU nor memory.
 What is counted is what the code asks for, weights aside; a library's own work space comes on top. `GPU` lets
-norms compute in float32 and attention be fused, as happens there. The last column is what `Place` plans with.
+norms compute in float32 and attention be fused, as happens there. The last column is what `DeviceMemory`
+plans with.
 """
 
 import argparse

@@ -25,11 +25,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from diffusion2.config import PRESETS, GenerateSettings
 from diffusion2.priors import released, unet_blocks
+from diffusion2.priors.device_memory import DeviceMemory
 from diffusion2.priors.devices import choose_device, choose_dtype
 from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.mini import load_pair
 from diffusion2.priors.network import NetworkPrior, SequenceCondition
-from diffusion2.priors.place import Place
 from diffusion2.priors.tensor_files import build_empty
 from diffusion2.priors.unet import DeepFeatures, SpatioTemporalUNet
 from diffusion2.sampling.joint import JointSchedule, sample_joint
@@ -104,14 +104,14 @@ def load_priors(pair: str, device: str, dtype: torch.dtype, offload: bool) -> di
     if pair == "mini":
         loaded: Any = load_pair("mini", device=device, offload=offload)
         return {"rows": loaded.video, "columns": loaded.multiview}
-    place, priors = Place(device, offload=offload), {}
+    memory, priors = DeviceMemory(device, offload=offload), {}
     for side, values in (("rows", released.VIDEO_VALUES), ("columns", released.ORBIT_VALUES)):
         width = values * released.UNET["addition_time_embed_dim"]
         config = {**released.UNET, "projection_class_embeddings_input_dim": width}
         network = build_empty(SpatioTemporalUNet, config, "the released network")
         state = {name: random_values(t.shape, dtype) for name, t in network.state_dict().items()}
         network.load_state_dict(state, assign=True)
-        priors[side] = NetworkPrior(network, dtype, place)
+        priors[side] = NetworkPrior(network, dtype, memory)
     return priors
 
 
@@ -223,7 +223,7 @@ def measure(
             sample_joint(rows, columns, CellNoise(0, shape), schedule, workers)
             return clock() - began
 
-    if priors["rows"].place.device.type == "cuda":
+    if priors["rows"].memory.device.type == "cuda":
         run(1)  # kernels are chosen and loaded by the first call
     inside.clear()
     seconds = run(evaluations)

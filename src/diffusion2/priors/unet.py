@@ -11,7 +11,7 @@ from diffusers.models.unets.unet_spatio_temporal_condition import UNetSpatioTemp
 from torch import Tensor, nn
 
 from diffusion2.errors import InputError
-from diffusion2.priors.unet_blocks import Blend, norm_silu, res_block, transformer
+from diffusion2.priors.unet_blocks import FeatureBlend, norm_silu, res_block, transformer
 
 RES_BLOCK_EPS = 1e-5
 """Epsilon of the residual blocks' group norms in the released networks (attention keeps 1e-6)."""
@@ -36,7 +36,7 @@ class _Shared(NamedTuple):
     emb: Tensor
     context: Tensor
     frames: int
-    blend: Blend | None
+    blend: FeatureBlend | None
 
 
 class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
@@ -67,7 +67,7 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
         c_noise: Tensor,
         context: Tensor,
         vector: Tensor,
-        blend: Blend | None = None,
+        blend: FeatureBlend | None = None,
         deep: DeepFeatures | None = None,
     ) -> Tensor:
         """Give the network's raw output, before preconditioning.

@@ -28,7 +28,7 @@ from torch import Tensor
 Parameters: TypeAlias = Any
 """A module of diffusers, whose submodules a type checker can't know."""
 
-Blend: TypeAlias = Callable[[Tensor], Tensor]
+FeatureBlend: TypeAlias = Callable[[Tensor], Tensor]
 """Gives the tokens (N, T, pixels, C) of which keys and values are made, from the images' own."""
 
 EXPLICIT_UP_TO = 1024
@@ -88,7 +88,7 @@ def _conv_over_time(conv: Parameters, x: Tensor) -> Tensor:
 
 
 def transformer(
-    module: Parameters, x: Tensor, context: Tensor, frames: int, blend: Blend | None = None
+    module: Parameters, x: Tensor, context: Tensor, frames: int, blend: FeatureBlend | None = None
 ) -> Tensor:
     """Apply attention over the pixels of each image, then over the images at each pixel.
 
@@ -114,7 +114,9 @@ def transformer(
     return x + module.proj_out(tokens).transpose(2, 3).reshape(x.shape)
 
 
-def _spatial_transformer_block(block: Parameters, x: Tensor, context: Tensor, blend: Blend | None) -> Tensor:
+def _spatial_transformer_block(
+    block: Parameters, x: Tensor, context: Tensor, blend: FeatureBlend | None
+) -> Tensor:
     """Apply a block to tokens (N, T, pixels, C)."""
     h = block.norm1(x)
     source = h if blend is None else blend(h)

@@ -17,7 +17,7 @@ MEMINFO = Path("/proc/meminfo")
 Result = TypeVar("Result")
 
 
-class Place:
+class DeviceMemory:
     """A device on which networks work, one after the other.
 
     A GPU holds the networks that stay on it (the two that denoise) from their first work on; others leave
