@@ -19,7 +19,7 @@ from diffusion2.reconstruction.photometric_kernels import (
     differentiate,
     scratch_size,
 )
-from diffusion2.reconstruction.targets import Pictures
+from diffusion2.reconstruction.targets import TargetPictures
 
 _C1, _C2 = 0.01**2, 0.03**2
 
@@ -40,7 +40,7 @@ class PictureLoss:
         self._lpips = load_lpips().to(device) if settings.lpips_weight else None
         self._calls = 0
 
-    def __call__(self, rendering: Rendering, target: Pictures) -> Tensor:
+    def __call__(self, rendering: Rendering, target: TargetPictures) -> Tensor:
         """Give the loss of each of B pictures, (B,); no gradients flow to the target."""
         settings = self._settings
         losses = photometric_loss(rendering.rgb, target.images, settings.ssim_weight)

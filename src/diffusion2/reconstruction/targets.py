@@ -20,7 +20,7 @@ _SMALLEST = 1e-4
 
 
 @dataclass(frozen=True)
-class Pictures:
+class TargetPictures:
     """The pictures of B cells as float32.
 
     Attributes:
@@ -79,10 +79,10 @@ class Targets:
         names = ("packed", "viewmats", "Ks", "times", "weights")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
-    def pictures(self, views: Tensor, frames: Tensor) -> Pictures:
+    def pictures(self, views: Tensor, frames: Tensor) -> TargetPictures:
         """Give the pictures of B cells."""
         values = self.packed[views, frames].float().div_(255)
-        return Pictures(values[..., :3].contiguous(), values[..., 3:4], values[..., 4:])
+        return TargetPictures(values[..., :3].contiguous(), values[..., 3:4], values[..., 4:])
 
 
 def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
@@ -154,7 +154,7 @@ def reference_column(matrix: ImageMatrix) -> tuple[Tensor, Tensor]:
     return images, estimate_alphas(images)[0]
 
 
-def doubts(matrix: ImageMatrix, targets: Targets) -> list[str]:
+def find_warnings(matrix: ImageMatrix, targets: Targets) -> list[str]:
     """Say what about a matrix makes a good result unlikely."""
     found = []
     empty = int((~targets.shown).sum())

@@ -105,9 +105,9 @@ def _add_view(
     place = rows.clamp(0, camera.height - 1) * camera.width + columns.clamp(0, camera.width - 1)
     signed = (depth.flatten()[place] - seen[:, 2]) / truncation
     # Far behind the surface a picture says nothing.
-    told = inside & (signed > -1)
-    total += torch.where(told, signed.clamp(max=1.0), 0.0)
-    weight += told
+    observed = inside & (signed > -1)
+    total += torch.where(observed, signed.clamp(max=1.0), 0.0)
+    weight += observed
 
 
 def _bounds(gaussians: Gaussians) -> tuple[Tensor, Tensor]:
