@@ -16,7 +16,7 @@ from diffusion2.cameras import make_cameras
 from diffusion2.errors import WeightsError
 from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.inputs import matting
-from diffusion2.metrics.networks import NETWORKS, find_network
+from diffusion2.metrics.networks import NETWORKS, find_metric_network
 from diffusion2.runs.plan import VERSIONED
 from diffusion2.weights.catalogue import WeightsEntry, choose_preset, list_weights, noted_hash
 from diffusion2.weights.hashes import file_hash
@@ -41,8 +41,10 @@ def weights_lines(folder: Path | None = None, *, with_files: bool = False) -> li
 
 def other_lines() -> list[str]:
     """Give one line per network beside the priors: those that measure and the one that cuts objects out."""
-    finders: dict[str, Callable[[], object]] = {f"metrics {n}": partial(find_network, n) for n in NETWORKS}
-    finders["matting u2netp"] = matting.find_network
+    finders: dict[str, Callable[[], object]] = {
+        f"metrics {n}": partial(find_metric_network, n) for n in NETWORKS
+    }
+    finders["matting u2netp"] = matting.find_matting_network
     lines = []
     for name, find in finders.items():
         try:

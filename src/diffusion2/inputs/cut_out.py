@@ -11,7 +11,7 @@ from diffusion2.errors import BackendUnavailable, InputError, WeightsError
 from diffusion2.events import Report, Warned, ignore
 from diffusion2.inputs.background import plain_background_mask
 from diffusion2.inputs.framing import VISIBLE_ALPHA
-from diffusion2.inputs.matting import INSTALL, find_network, object_mask, without_fringe
+from diffusion2.inputs.matting import INSTALL, find_matting_network, object_mask, without_fringe
 
 
 def cut_out(
@@ -54,7 +54,7 @@ def _without_background(
         if settings.background == "plain":
             raise InputError(f"{name} has no alpha channel and its background is not plain")
     try:
-        network = find_network(settings.matting_model)
+        network = find_matting_network(settings.matting_model)
         found = [without_fringe(picture, object_mask(picture, network)) for picture in pictures]
     except (WeightsError, BackendUnavailable) as error:
         if settings.background == "network" or settings.matting_model:

@@ -31,7 +31,7 @@ EDGE_SHARE = 80
 """A network's edge is soft over about this part of the picture's side."""
 
 
-def find_network(given: str | None = None) -> Path:
+def find_matting_network(given: str | None = None) -> Path:
     """Give the network's file: the given one, else a known one that is installed.
 
     Raises:

@@ -102,7 +102,7 @@ def load_clip(source: str | Path | None = None) -> ClipSimilarity:
     Raises:
         WeightsError: it is in neither place, or its weights are not those of a CLIP image encoder.
     """
-    chosen = find_clip(source)
+    chosen = find_clip_weights(source)
     # Takes seconds to import; without weights nothing has to wait for it.
     from transformers import CLIPVisionModelWithProjection
 
@@ -120,7 +120,7 @@ def load_clip(source: str | Path | None = None) -> ClipSimilarity:
     return ClipSimilarity(network, network.config.image_size, chosen)
 
 
-def find_clip(source: str | Path | None = None) -> str:
+def find_clip_weights(source: str | Path | None = None) -> str:
     """Give the folder or the name on the hub that CLIP can be loaded from; see `load_clip`.
 
     Raises:

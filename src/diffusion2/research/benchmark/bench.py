@@ -29,22 +29,21 @@ from diffusion2.research.benchmark.cells import (
 from diffusion2.research.benchmark.methods import (
     BASELINES,
     METHODS,
-    TASKS,
     Ceiling,
     Held,
     Reconstructed,
     Sampled,
-    Task,
+    complete_references,
     encode_and_decode,
     hold,
-    known,
     rebuild,
-    references,
-    sample,
-    unseen,
+    sample_method,
+    task_conditions,
     vary,
+    without_references,
 )
 from diffusion2.research.benchmark.settings import BenchmarkSettings
+from diffusion2.research.benchmark.tasks import TASKS, BenchmarkTask
 from diffusion2.weights.catalogue import weights_hashes
 
 ITSELF = "itself"
@@ -97,7 +96,7 @@ class Bench:
                 result = self.matrix(unit, truth, name)
             except failures as error:
                 return CellScores({}, [], failed=str(error))
-            evaluation = measure(unseen(result), unseen(truth), self.networks)
+            evaluation = measure(without_references(result), without_references(truth), self.networks)
             return CellScores(evaluation.overall, evaluation.per_view, self._logits(result))
 
         key = digest(self._key(unit, truth, name), self._measures)
@@ -110,8 +109,10 @@ class Bench:
         def make() -> tuple[ImageMatrix, Asset4D | None]:
             match method:
                 case Sampled():
-                    given = known(truth, _task(unit))
-                    return sample(method, self.pair, self.references(unit, truth), settings, given), None
+                    given = task_conditions(truth, _task(unit))
+                    return sample_method(
+                        method, self.pair, self.references(unit, truth), settings, given
+                    ), None
                 case Reconstructed():
                     return rebuild(method, self.matrix(unit, truth, method.of), settings)
                 case Held():
@@ -125,12 +126,12 @@ class Bench:
     def references(self, unit: Unit, truth: ImageMatrix) -> Conditions:
         """Give what the sampled methods of a unit start from: what the task gives, and the rest generated."""
         settings = self._generate(unit)
-        conditions = known(truth, _task(unit))
+        conditions = task_conditions(truth, _task(unit))
         key = digest(_deciding(settings), self._weights, matrix_digest(truth))
         return keep_references(
             unit.folder(self.out) / "references",
             key,
-            lambda: references(self.pair, conditions, settings),
+            lambda: complete_references(self.pair, conditions, settings),
         )
 
     def _generate(self, unit: Unit) -> GenerateSettings:
@@ -151,7 +152,7 @@ class Bench:
 
     def _logits(self, matrix: ImageMatrix) -> Tensor | None:
         """Give I3D's logits of every row that is measured, (V - 1, 400)."""
-        images = unseen(matrix).images
+        images = without_references(matrix).images
         if self.i3d is None or images.shape[1] < MIN_FRAMES:
             return None
         with torch.no_grad():
@@ -169,7 +170,7 @@ def open_bench(
     return Bench(out, settings, truth, pair, load_networks(set(settings.networks)))
 
 
-def _task(unit: Unit) -> Task:
+def _task(unit: Unit) -> BenchmarkTask:
     return next(task for task in TASKS if task == unit.task)
 
 

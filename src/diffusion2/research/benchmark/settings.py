@@ -7,10 +7,11 @@ from typing import Annotated
 from diffusion2.config import PRESETS, Between, GenerateSettings, Settings
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix
-from diffusion2.metrics.networks import Network
+from diffusion2.metrics.networks import NetworkName
 from diffusion2.research.benchmark.cells import TRUTH, Unit
 from diffusion2.research.benchmark.creatures import CREATURES, Creature, creature_truth
-from diffusion2.research.benchmark.methods import BASELINES, Task, check_methods
+from diffusion2.research.benchmark.methods import BASELINES, check_methods
+from diffusion2.research.benchmark.tasks import BenchmarkTask
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class BenchmarkSettings(Settings):
         generate: settings of all methods before their variations.
     """
 
-    tasks: tuple[Task, ...] = ("completion",)
+    tasks: tuple[BenchmarkTask, ...] = ("completion",)
     methods: tuple[str, ...] = ("preset", "multiview", "video")
     creatures: tuple[str, ...] = ()
     seeds: tuple[Annotated[int, Between(0, 2**63 - 1)], ...] = (0,)
-    networks: tuple[Network, ...] = ("lpips_alex", "i3d")
+    networks: tuple[NetworkName, ...] = ("lpips_alex", "i3d")
     generate: GenerateSettings = PRESETS["mini"]
 
     def check_together(self) -> None:

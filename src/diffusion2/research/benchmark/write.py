@@ -7,13 +7,14 @@ from torch import Tensor
 
 from diffusion2.events import Report, ResultWritten, ignore
 from diffusion2.research.benchmark.cells import TRUTH, Unit
-from diffusion2.research.benchmark.methods import BASELINES, METHODS, TASKS
+from diffusion2.research.benchmark.methods import BASELINES, METHODS
 from diffusion2.research.benchmark.pages import check_page, fill_page, write_text
 from diffusion2.research.benchmark.runner import Results, run_benchmark
 from diffusion2.research.benchmark.settings import BenchmarkSettings, Truths
 from diffusion2.research.benchmark.strips import spread_cells, write_strips
 from diffusion2.research.benchmark.summary import rows
 from diffusion2.research.benchmark.tables import task_text, write_report
+from diffusion2.research.benchmark.tasks import TASKS
 from diffusion2.runs.matrix_files import read_matrix
 
 FRAMES_SHOWN = 3
