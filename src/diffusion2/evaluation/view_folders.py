@@ -25,7 +25,7 @@ _NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ViewPictures:
     """One side of a comparison.
 
     Attributes:
@@ -37,7 +37,7 @@ class Pictures:
     cameras_known: bool
 
 
-def read_views(folder: Path, azimuths_deg: Sequence[float] = ()) -> Pictures:
+def read_views(folder: Path, azimuths_deg: Sequence[float] = ()) -> ViewPictures:
     """Read a run's matrix, or a folder per view.
 
     Args:
@@ -51,7 +51,7 @@ def read_views(folder: Path, azimuths_deg: Sequence[float] = ()) -> Pictures:
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
     if (folder / "cameras.json").is_file():
-        return Pictures(read_matrix(folder), cameras_known=True)
+        return ViewPictures(read_matrix(folder), cameras_known=True)
     place = folder / "matrix" if (folder / "matrix").is_dir() else folder
     views = _numbered(place, folders=True)
     if not views:
@@ -70,7 +70,7 @@ def read_views(folder: Path, azimuths_deg: Sequence[float] = ()) -> Pictures:
     frames, _, height, width = shapes[0]
     cameras = make_cameras(list(azimuths_deg), 0.0, height=height, width=width)
     alphas = [alpha for _, alpha in rows if alpha is not None]
-    return Pictures(
+    return ViewPictures(
         ImageMatrix(
             torch.stack([images for images, _ in rows]),
             cameras,

@@ -48,7 +48,7 @@ class Look:
 GREY_LOOK = Look()
 
 
-class Pictures:
+class TextureFiles:
     """Reads the pictures that a model names, each once, and says in one line each what went wrong.
 
     Args:

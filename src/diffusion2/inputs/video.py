@@ -20,7 +20,7 @@ from diffusion2.pictures import NoPicture
 
 
 @dataclass(frozen=True)
-class Clip:
+class VideoClip:
     """Frames taken from a video.
 
     Attributes:
@@ -34,7 +34,9 @@ class Clip:
     distinct: int
 
 
-def read_clip(path: Path, count: int, side: int, *, start: float = 0.0, fps: float | None = None) -> Clip:
+def read_clip(
+    path: Path, count: int, side: int, *, start: float = 0.0, fps: float | None = None
+) -> VideoClip:
     """Take frames from a video file, an animation, or a folder of pictures; see `choose_frames`.
 
     Args:
@@ -59,9 +61,9 @@ def read_clip(path: Path, count: int, side: int, *, start: float = 0.0, fps: flo
     return _take(frames, path, count, side, start, fps)
 
 
-def _take(frames: Frames, path: Path, count: int, side: int, start: float, fps: float | None) -> Clip:
+def _take(frames: Frames, path: Path, count: int, side: int, start: float, fps: float | None) -> VideoClip:
     try:
         indices, rate = choose_frames(frames.times, count, start=start, fps=fps)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return Clip(frames.pictures(indices, side), rate, len(set(indices)))
+    return VideoClip(frames.pictures(indices, side), rate, len(set(indices)))

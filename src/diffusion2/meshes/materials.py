@@ -56,7 +56,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Surface:
+class TexturedMaterial:
     """A material with its colours and textures.
 
     Attributes:
@@ -81,10 +81,10 @@ class Materials:
         self._document = document
         self._pictures: dict[tuple[int, bool], np.ndarray] = {}
 
-    def surface(self, index: int | None) -> Surface:
+    def surface(self, index: int | None) -> TexturedMaterial:
         """Give a material; white where a primitive has none."""
         if index is None:
-            return Surface(np.ones(4))
+            return TexturedMaterial(np.ones(4))
         raw = self._document.entry("materials", index)
         extensions = raw.get("extensions", {})
         if OLD_MATERIAL in extensions:
@@ -104,10 +104,10 @@ class Materials:
         colors = None if reference is None else self._layer(reference, material.alpha_mode != "OPAQUE")
         emission = self._emission(raw)
         if material.unlit or not emission.any():
-            return Surface(base, colors, material=material)
+            return TexturedMaterial(base, colors, material=material)
         reference = raw.get("emissiveTexture")
         emitted = None if reference is None else self._layer(reference, with_alpha=False)
-        return Surface(base, colors, emission, emitted, material)
+        return TexturedMaterial(base, colors, emission, emitted, material)
 
     def _emission(self, raw: dict[str, Any]) -> np.ndarray:
         strength = raw.get("extensions", {}).get(STRENGTH, {}).get("emissiveStrength", 1.0)

@@ -33,7 +33,7 @@ WARMUP_STEPS = 50
 SAVE_SECONDS = 180.0
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """What is trained: a network, the loss of one step, and how well it does on held-out data."""
 
     @property
@@ -93,7 +93,7 @@ class Trainer:
         processes: those that train it together, all from the same checkpoint.
     """
 
-    def __init__(self, task: Task, checkpoint: Path, processes: Processes = ALONE) -> None:
+    def __init__(self, task: TrainingTask, checkpoint: Path, processes: Processes = ALONE) -> None:
         self.task, self.checkpoint, self.processes = task, checkpoint, processes
         self.optimizer = MuonAdamW(task.network, task.matrix_rate)
         self.average = PowerAverage(task.network)

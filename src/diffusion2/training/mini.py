@@ -33,7 +33,7 @@ from diffusion2.training.diffusion import (
     open_set,
 )
 from diffusion2.training.latents import encode_set, motion_buckets
-from diffusion2.training.loop import LoopSettings, Task, Trainer, read_checkpoint, write_checkpoint
+from diffusion2.training.loop import LoopSettings, Trainer, TrainingTask, read_checkpoint, write_checkpoint
 from diffusion2.training.processes import join
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode, fit_components
 
@@ -98,7 +98,7 @@ def train(settings: TrainSettings, report: Report) -> Path:
     return checkpoint
 
 
-def _task(settings: TrainSettings, report: Report) -> Task:
+def _task(settings: TrainSettings, report: Report) -> TrainingTask:
     """Make what is trained; render and encode first what it learns from."""
     sources = _sources(settings)
     if settings.part == "vae":

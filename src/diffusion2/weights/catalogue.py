@@ -5,13 +5,10 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from diffusion2.errors import WeightsError, in_one_line
 from diffusion2.weights.gpu import gpu_memory
 from diffusion2.weights.hashes import remembered_hash
-
-Pair = Literal["mini", "svd-sv3d"]
 
 MINI_VARIABLE = "DIFFUSION2_MINI_WEIGHTS"
 MINI_PARTS = ("vae", "video", "multiview")

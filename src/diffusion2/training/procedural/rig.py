@@ -200,7 +200,7 @@ class Rig:
         colors = np.concatenate([piece.colors for piece in self._pieces])
         joints = np.concatenate([piece.joints for piece in self._pieces])
         weights = np.concatenate([piece.weights for piece in self._pieces])
-        normals, areas = corner_normals(vertices, triangles, style.crease_deg)
+        normals, areas = creased_normals(vertices, triangles, style.crease_deg)
         whole = areas > 1e-9 * areas.max()
         low, high = vertices[:, 1].min(), vertices[:, 1].max()
         shade = 1 + style.gradient * ((vertices[:, 1] - low) / max(high - low, 1e-9) - 0.5)
@@ -264,7 +264,7 @@ def _weights(
     return np.stack([bones[low], bones[low + 1]], -1), np.stack([1 - share, share], -1)
 
 
-def corner_normals(
+def creased_normals(
     vertices: np.ndarray, triangles: np.ndarray, crease_deg: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute unit normals (T, 3, 3) of all corners and areas (T,) of all faces.
