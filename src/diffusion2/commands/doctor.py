@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -17,7 +16,7 @@ from diffusion2.errors import WeightsError
 from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.inputs import matting
 from diffusion2.metrics.networks import NETWORKS, find_metric_network
-from diffusion2.runs.plan import VERSIONED
+from diffusion2.runs.plan import package_versions
 from diffusion2.weights.catalogue import WeightsEntry, choose_preset, list_weights, noted_hash
 from diffusion2.weights.hashes import file_hash
 
@@ -67,7 +66,7 @@ def machine_lines() -> list[str]:
         f"rasteriser {_rasteriser()}",
         f"preset     {preset} ({reason})",
     ]
-    lines += [f"version    {name} {_version(name)}" for name in VERSIONED]
+    lines += [f"version    {name} {version}" for name, version in package_versions().items()]
     return lines + [f"weights    {line}" for line in weights_lines()]
 
 
@@ -118,10 +117,3 @@ def _memory() -> str:
     except (AttributeError, ValueError, OSError):
         return ""
     return f", {size / 1e9:.0f} GB memory"
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"

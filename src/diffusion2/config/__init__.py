@@ -4,7 +4,7 @@
 so that `--help` answers at once.
 """
 
-from diffusion2.config.checks import Between, Settings, Share, check_range, closest, conform_fields
+from diffusion2.config.checks import Between, Settings, Share, check_known, check_range, conform_fields
 from diffusion2.config.presets import PRESETS, name_preset
 from diffusion2.config.settings import (
     GenerateSettings,
@@ -30,8 +30,8 @@ __all__ = [
     "Settings",
     "Share",
     "Solver",
+    "check_known",
     "check_range",
-    "closest",
     "conform_fields",
     "input_settings_from_dict",
     "name_preset",

@@ -18,7 +18,7 @@ import torch
 from diffusion2.cameras import make_cameras
 from diffusion2.errors import AssetFormatError, InputError
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.runs.matrix_files import read_image, read_matrix
+from diffusion2.runs.matrix_files import read_matrix, read_sequence
 
 UNKNOWN_FPS = 8.0
 _NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -94,18 +94,7 @@ def _read_row(folder: Path) -> tuple[torch.Tensor, torch.Tensor | None]:
     paths = _numbered(folder, folders=False)
     if not paths:
         raise AssetFormatError(f"{folder} holds no numbered PNG files")
-    images, alphas = [], []
-    for path in paths:
-        image, alpha = read_image(path)
-        if images and image.shape != images[0].shape:
-            raise AssetFormatError(
-                f"{path} is {image.shape[2]} x {image.shape[1]} pixels, "
-                f"but {paths[0].name} is {images[0].shape[2]} x {images[0].shape[1]}"
-            )
-        images.append(image)
-        if alpha is not None:
-            alphas.append(alpha)
-    return torch.stack(images), torch.stack(alphas) if len(alphas) == len(images) else None
+    return read_sequence(paths)
 
 
 def _numbered(folder: Path, *, folders: bool) -> list[Path]:

@@ -4,7 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from diffusion2.errors import InputError, WeightsError
+from diffusion2.config import check_known
+from diffusion2.errors import WeightsError
 from diffusion2.weights.packaged import find_packaged_file
 
 NetworkName = Literal["lpips_alex", "lpips_vgg", "clip", "i3d"]
@@ -40,8 +41,7 @@ def load_networks(want: Collection[str] | None = None, *, clip: str | None = Non
         InputError: an unknown name is wanted.
     """
     wanted = set(NETWORKS if want is None else want)
-    if unknown := sorted(wanted - set(NETWORKS)):
-        raise InputError(f"there is no network {unknown[0]}: choose from {', '.join(NETWORKS)}")
+    check_known("network", sorted(wanted), NETWORKS)
     loaded, missing = {}, {}
     for name in NETWORKS:
         if name in wanted:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import torch
 
-from diffusion2.config import GenerateSettings, RollbackNoise, SamplingSettings
+from diffusion2.config import GenerateSettings, RollbackNoise, SamplingSettings, check_known
 from diffusion2.errors import InputError
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.render import render
@@ -109,8 +109,7 @@ def check_methods(names: tuple[str, ...]) -> None:
     Raises:
         InputError: a name is unknown, or there are none.
     """
-    if unknown := [name for name in names if name not in METHODS]:
-        raise InputError(f"there is no method {unknown[0]!r}: choose from {', '.join(METHODS)}")
+    check_known("method", names, METHODS)
     if not names:
         raise InputError(f"name at least one method: {', '.join(METHODS)}")
 

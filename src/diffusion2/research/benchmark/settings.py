@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from diffusion2.config import PRESETS, Between, GenerateSettings, Settings
+from diffusion2.config import PRESETS, Between, GenerateSettings, Settings, check_known
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.metrics.networks import NetworkName
@@ -38,8 +38,7 @@ class BenchmarkSettings(Settings):
         """Refuse methods and creatures that are not in their tables, and what is missing or named twice."""
         check_methods(self.methods)
         creatures = [creature.name for creature in CREATURES]
-        if unknown := [name for name in self.creatures if name not in creatures]:
-            raise InputError(f"there is no creature {unknown[0]!r}: choose from {', '.join(creatures)}")
+        check_known("creature", self.creatures, creatures)
         for what, chosen in (
             ("task", self.tasks),
             ("method", self.methods),
