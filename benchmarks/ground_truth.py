@@ -19,8 +19,8 @@ from PIL import Image
 
 from diffusion2.cameras import orbit
 from diffusion2.meshes import MeshRenderer, load_model
+from diffusion2.meshes.creatures import CREATURES, creature_truth
 from diffusion2.meshes.ground_truth import choose_window, render_clip, window_framing
-from diffusion2.research.benchmark.creatures import CREATURES, creature_truth
 
 VIEWS = 12
 SIZES = (128, 256, 512)

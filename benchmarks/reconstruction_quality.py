@@ -48,12 +48,12 @@ from diffusion2.config import ReconstructionSettings
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.meshes import load_model
+from diffusion2.meshes.creatures import CREATURES, Creature
 from diffusion2.meshes.ground_truth import Window, choose_window, render_clip
 from diffusion2.metrics.lpips import load_lpips
 from diffusion2.metrics.pixels import psnr, ssim
 from diffusion2.reconstruction import reconstruct_matrix
 from diffusion2.reconstruction.targets import closeness
-from diffusion2.research.benchmark.creatures import CREATURES, Creature
 
 METHODS: dict[str, dict[str, Any]] = {
     "static": {"joint_iterations": 0},

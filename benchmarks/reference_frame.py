@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from diffusion2.evaluation.measure import load_networks, measure
-from diffusion2.research.benchmark.creatures import CREATURES, creature_truth
+from diffusion2.meshes.creatures import CREATURES, creature_truth
 from diffusion2.runs.matrix_files import read_matrix, write_pictures
 
 SCORES = ("psnr_foreground", "ssim_foreground", "lpips_alex", "motion_ratio", "multiview_consistency")

@@ -3,11 +3,11 @@
     .venv/bin/python benchmarks/references.py ASSETS TRUTH [--guidance 3 5] [--noise-kept 0.97] [--seed 0]
         [--sheet PNG] [--weights FOLDER]
 
-For every guidance of the orbit: LPIPS (AlexNet) of the 11 generated views and the overlap of their
-silhouettes with the true ones (intersection over union), means over the views; for the video LPIPS of its
-later frames and its motion as a share of the true one. Ground truth is kept in TRUTH. The sheet has two rows
-for each creature, the true pictures and under them the generated ones: every second view, of which the last
-is the given picture, then every second frame.
+For every guidance of the orbit: LPIPS (AlexNet) of the 11 generated views, the overlap of their
+silhouettes with the true ones (intersection over union) and their PSNR on the object, means over the
+views; for the video LPIPS of its later frames and its motion as a share of the true one. Ground truth is
+kept in TRUTH. The sheet has two rows for each creature, the true pictures and under them the generated
+ones: every second view, of which the last is the given picture, then every second frame.
 """
 
 import argparse
@@ -21,11 +21,12 @@ from torch import Tensor
 from diffusion2.config import PRESETS, GenerateSettings
 from diffusion2.exporters import write_contact_sheet
 from diffusion2.image_matrix import Conditions
+from diffusion2.meshes.creatures import CREATURES, creature_truth
 from diffusion2.metrics.consistency import frame_changes
 from diffusion2.metrics.lpips import load_lpips
+from diffusion2.metrics.orbit import compare_orbit
 from diffusion2.priors.mini import load_pair
 from diffusion2.reconstruction.masks import estimate_alphas
-from diffusion2.research.benchmark.creatures import CREATURES, creature_truth
 from diffusion2.sampling.generate import sample_references
 
 
@@ -45,9 +46,7 @@ def main() -> None:
     truths = {c.name: creature_truth(c, options.assets, options.truth).images.float() for c in CREATURES}
     rows: list[Tensor] = []
     for guidance in options.guidance:
-        print(
-            f"guidance {guidance:g}: creature, LPIPS and overlap of the orbit, LPIPS and motion of the video"
-        )
+        print(f"guidance {guidance:g}: creature; orbit: LPIPS, overlap, PSNR; video: LPIPS, motion")
         scores = []
         for name, truth in truths.items():
             settings = _settings(guidance, options.noise_kept, options.seed)
@@ -75,14 +74,13 @@ def _settings(guidance: float, kept: float, seed: int) -> GenerateSettings:
 def _compare(
     lpips: Callable[[Tensor, Tensor], Tensor], views: Tensor, video: Tensor, truth: Tensor
 ) -> tuple[float, ...]:
-    true_views, true_video = truth[:-1, 0], truth[-1]
+    true_video = truth[-1]
+    made, real = (estimate_alphas(images)[0] for images in (views[:-1], truth[:-1, 0]))
+    of_orbit = compare_orbit(lpips, views[:-1], truth[:-1, 0], made, real)
     with torch.no_grad():
-        of_views = float(lpips(views[:-1], true_views).mean())
         of_video = float(lpips(video[1:], true_video[1:]).mean())
-    made, real = (estimate_alphas(images)[0] > 0 for images in (views[:-1], true_views))
-    overlap = (made & real).sum((1, 2, 3)) / (made | real).sum((1, 2, 3)).clamp(min=1)
     moved, moves = (frame_changes(pictures).mean() for pictures in (video, true_video))
-    return of_views, float(overlap.mean()), of_video, float(moved / moves)
+    return *of_orbit.values(), of_video, float(moved / moves)
 
 
 if __name__ == "__main__":

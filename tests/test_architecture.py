@@ -13,11 +13,12 @@ SOURCE = Path(diffusion2.__file__).parent
 
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
-    {"errors", "events", "atomic_files"},
+    {"errors", "events", "atomic_files", "color_profiles"},
     {"config", "cameras", "pictures", "quaternions", "kernels", "weights"},
     {"image_matrix"},
     {"runs"},
-    {"gaussians", "priors", "meshes", "metrics"},
+    {"gaussians", "meshes", "metrics"},
+    {"priors"},
     {"inputs", "sampling", "reconstruction", "exporters"},
     {"evaluation", "viewer", "training"},
     {"pipeline", "research"},
@@ -38,10 +39,11 @@ HOMES = {
     "numba": {"kernels", "gaussians.rasterize.pictures"},
     "gsplat": {"gaussians.rasterize"},
     "av": {"exporters.video", "inputs.video_file"},
+    "pillow_heif": {"pictures"},
     "trimesh": {"inputs.stl"},
     "mapbox_earcut": {"inputs.polygons"},
     "jinja2": {"exporters.templates"},
-    "scipy": {"kernels.regions", "meshes.sides", "reconstruction.mesh"},
+    "scipy": {"kernels.regions", "meshes.sides", "reconstruction.mesh", "inputs.morphology"},
     "skimage": {"reconstruction.mesh"},
     "fast_simplification": {"reconstruction.mesh"},
     "xatlas": {"reconstruction.mesh"},

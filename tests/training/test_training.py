@@ -37,7 +37,7 @@ from diffusion2.training.diffusion import (
 from diffusion2.training.latents import encode_set
 from diffusion2.training.loop import LoopSettings, Trainer, averaged
 from diffusion2.training.mini import TrainSettings, pack, train, trained_vae, unpack
-from diffusion2.training.optimizer import MuonAdamW, PowerAverage, orthogonalize
+from diffusion2.training.optimizer import MuonAdamW, PowerAverage, _iterate, _iterate_gram, orthogonalize
 from diffusion2.training.vae import VAE_CONFIG, fit_components
 from diffusion2.weights.catalogue import mini_folder
 
@@ -79,6 +79,19 @@ def test_orthogonalised_matrices_have_singular_values_near_one():
     values = torch.linalg.svdvals(orthogonalize(torch.randn(3, 40, 24)))
     assert values.min() > 0.5
     assert values.max() < 1.3
+
+
+def test_iterating_the_gram_matrix_does_what_iterating_the_wide_matrix_does():
+    torch.manual_seed(0)
+    full_rank, low_rank = torch.randn(2, 24, 216), torch.randn(48, 3) @ torch.randn(3, 200)
+    for wide in (full_rank, torch.randn(40, 40), low_rank):
+        x = wide / wide.norm(dim=(-2, -1), keepdim=True)
+        # float32 rounding, which five steps enlarge by up to 3.4 each
+        assert torch.allclose(_iterate_gram(x, 5), _iterate(x, 5), atol=1e-4)
+    x = full_rank / full_rank.norm(dim=(-2, -1), keepdim=True)
+    # bfloat16 has 8 bits: measured was a largest difference of 0.015
+    assert torch.allclose(_iterate_gram(x, 5), _iterate(x.bfloat16(), 5).float(), atol=0.03)
+    assert not _iterate_gram(torch.zeros(3, 9), 5).any()
 
 
 def test_the_optimiser_fits_a_line():

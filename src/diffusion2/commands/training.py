@@ -15,9 +15,9 @@ from diffusion2.errors import InputError
 class Train:
     """Train a part of the mini pair on rendered 3D objects, or go on with it; Ctrl-C saves and stops."""
 
-    part: Positional[Literal["vae", "video", "multiview", "pack", "unpack"]]
-    """What to train: first vae, then video, then multiview; pack writes the weights that runs load, unpack
-    makes checkpoints of those that come with the package, to go on from."""
+    part: Positional[Literal["vae", "video", "multiview", "lifter", "pack", "unpack"]]
+    """What to train: first vae, then video, then multiview; lifter needs none of them. pack writes the
+    weights that runs load; unpack makes checkpoints of the package's, to go on from them."""
     assets: Path | None = None
     """Folder of glTF models with a table PROVENANCE.tsv (columns split, kind, file); without it, the pair
     learns from procedural creatures alone, and nothing is measured."""
@@ -43,7 +43,8 @@ class Train:
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the video and the multi-view network are trained."""
     batch: int = 4
-    """Sequences that one of their steps learns from, in each process of `torchrun`, if that started some."""
+    """Sequences, or scenes of the lifter, that one step learns from, in each process of `torchrun`, if that
+    started some."""
 
     def run(self) -> None:
         """Train or pack."""

@@ -11,7 +11,8 @@ from torch import Tensor
 from diffusion2.pictures import average, from_pixels
 
 MAX_SIDE_PX = 4096
-VISIBLE_ALPHA = 16
+VISIBLE_ALPHA = 64
+"""What is fainter is seen, but neither frames the object nor makes one."""
 
 Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels; right and bottom are outside."""

@@ -4,7 +4,7 @@ from diffusion2.meshes.animation import Clip
 from diffusion2.meshes.framing import Framing, frame_points, frame_reference
 from diffusion2.meshes.gltf import load_model
 from diffusion2.meshes.lighting import Lighting
-from diffusion2.meshes.model import AnimatedModel, Primitive
+from diffusion2.meshes.model import AnimatedModel, Primitive, stretch
 from diffusion2.meshes.renderer import MeshRenderer
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "frame_points",
     "frame_reference",
     "load_model",
+    "stretch",
 ]

@@ -71,8 +71,8 @@ def frame_reference(
     """
     points = np.concatenate(poses)
     center = (points.min(0) + points.max(0)) / 2
-    first = outermost_points(poses[0]) - center
-    others = np.concatenate([outermost_points(pose) for pose in poses]) - center
+    outermost = [outermost_points(pose) - center for pose in poses]
+    first, others = outermost[0], np.concatenate(outermost)
     around = make_cameras(
         np.arange(24) * 15.0 + reference.azimuths_deg[0],
         reference.elevations_deg[0],

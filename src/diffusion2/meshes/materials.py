@@ -13,7 +13,6 @@ import numpy as np
 from diffusion2.errors import InputError
 from diffusion2.meshes.document import Document
 from diffusion2.meshes.textures import Texture, Wrap, decode_picture
-from diffusion2.pictures import as_rgb
 
 WRAPS: dict[int, Wrap] = {10497: "repeat", 33648: "mirror", 33071: "clamp"}
 NEAREST = 9728
@@ -143,9 +142,7 @@ class Materials:
             inside = "bufferView" in image
             data = document.view(image["bufferView"]) if inside else document.resource(image["uri"])
             picture = decode_picture(data, f"{document.path}: its picture {index}")
-            self._pictures[index, with_alpha] = np.asarray(
-                as_rgb(picture).convert("RGBA" if with_alpha else "RGB")
-            )
+            self._pictures[index, with_alpha] = np.asarray(picture.convert("RGBA" if with_alpha else "RGB"))
         return self._pictures[index, with_alpha]
 
 

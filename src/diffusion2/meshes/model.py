@@ -4,7 +4,7 @@ A posed model is plain arrays in the project's world axes (z up, the model's fro
 azimuth 0). Source: glTF 2.0 specification, section 3.7.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -181,6 +181,19 @@ class AnimatedModel:
                 )
             globals_[i] = globals_[node.parent] @ local if node.parent >= 0 else local
         return globals_, morphs
+
+
+def stretch(model: AnimatedModel, factors: np.ndarray) -> AnimatedModel:
+    """Stretch a model, in all its poses, along the axes of its file (x to its left, y up, z to its front).
+
+    Args:
+        model: shares its primitives with the result.
+        factors: (3,), not zero; a negative one mirrors.
+    """
+    root, none = len(model.nodes), np.zeros(3)
+    nodes = [replace(node, parent=root) if node.parent < 0 else node for node in model.nodes]
+    nodes.append(Node(-1, none, np.array([0, 0, 0, 1.0]), np.asarray(factors), None, np.zeros(0)))
+    return replace(model, nodes=nodes, order=[root, *model.order])
 
 
 def keep_angles(matrices: np.ndarray) -> bool:

@@ -52,7 +52,7 @@ class MeshRenderer:
     they have one side.
 
     Args:
-        model: the model to draw.
+        model: the model to draw; another one of the same primitives may take its place later.
         height: picture height in pixels.
         width: picture width in pixels, the height if None.
 
@@ -72,6 +72,8 @@ class MeshRenderer:
         self._color = context.texture(size, 4)
         self._depth = context.depth_renderbuffer(size)
         self._target = context.framebuffer([self._color], self._depth)
+        self._distances = context.depth_texture((self.width, self.height))
+        self._distance_target = context.framebuffer(depth_attachment=self._distances)
         self._textures: dict[tuple[object, ...], Any] = {}
         self._parts = [self._upload(primitive) for primitive in model.primitives]
 
@@ -174,10 +176,7 @@ class MeshRenderer:
             (V, H, W, 4) uint8, straight alpha, black where nothing is.
         """
         lighting = lighting or Lighting()
-        posed = self.model.posed(clip, seconds)
-        places = [framing.apply(part.positions) for part in posed]
-        for part, place, pose in zip(self._parts, places, posed, strict=True):
-            part.moving.write(np.hstack([place, pose.normals]).astype("f4").tobytes())
+        posed, places = self._place(framing, clip, seconds)
         programs = [self._programs[glows] for glows in {part.emission is not None for part in self._parts}]
         for program in programs:
             program["light"].value, program["ambient"].value = lighting.direction, lighting.ambient
@@ -200,7 +199,57 @@ class MeshRenderer:
             pictures.append(self._read())
         return np.stack(pictures)
 
-    def _draw(self, part: _Part, posed: PosedPrimitive, recolor: np.ndarray) -> None:
+    def depths(
+        self, cameras: Cameras, framing: Framing, clip: str | None = None, seconds: float = 0.0
+    ) -> np.ndarray:
+        """Measure where the ray through each pixel's middle first meets the model, and where it last does.
+
+        Transparent parts count where they are rather opaque.
+
+        Args:
+            cameras: as for `render`, and so all others.
+            framing: see there.
+            clip: see there.
+            seconds: see there.
+
+        Returns:
+            (V, 2, H, W) float32 depths along the cameras' axes in world units, front then back; NaN where the
+            ray meets nothing.
+        """
+        posed, _ = self._place(framing, clip, seconds)
+        context = self._context
+        context.enable(context.DEPTH_TEST)
+        self._distance_target.use()
+        found = np.empty((len(cameras), 2, self.height, self.width), np.float32)
+        for view, (viewmat, K) in enumerate(zip(cameras.viewmats, cameras.Ks, strict=True)):
+            clip_from_world = self._projection(K) @ viewmat
+            for program in self._programs.values():
+                program["clip_from_world"].write(clip_from_world.T.astype("f4").tobytes())
+            for side, (nearer, beyond) in enumerate((("<", 1.0), (">", 0.0))):
+                context.depth_func = nearer
+                self._distance_target.clear(depth=beyond)
+                for part, pose in zip(self._parts, posed, strict=True):
+                    self._draw(part, pose, np.eye(3), cutoff=0.5)
+                raw = np.frombuffer(self._distances.read(), np.float32).reshape(self.height, self.width)
+                depth = 2 * FAR * NEAR / (FAR + NEAR - (2 * raw - 1) * (FAR - NEAR))
+                found[view, side] = np.where(raw == beyond, np.nan, depth)[::-1]
+        context.depth_func = "<"
+        return found
+
+    def _place(
+        self, framing: Framing, clip: str | None, seconds: float
+    ) -> tuple[list[PosedPrimitive], list[np.ndarray]]:
+        """Pose the model and bring it to the GPU; give its primitives, and where they are in the world."""
+        posed = self.model.posed(clip, seconds)
+        places = [framing.apply(part.positions) for part in posed]
+        for part, place, pose in zip(self._parts, places, posed, strict=True):
+            part.moving.write(np.hstack([place, pose.normals]).astype("f4").tobytes())
+        return posed, places
+
+    def _draw(
+        self, part: _Part, posed: PosedPrimitive, recolor: np.ndarray, cutoff: float | None = None
+    ) -> None:
+        """Draw a part; `cutoff`, if given, is the least alpha that a transparent one is drawn with."""
         context, material = self._context, part.material
         program = self._programs[part.emission is not None]
         program["recolor"].write(recolor.T.astype("f4").tobytes())
@@ -208,7 +257,9 @@ class MeshRenderer:
         program["mirror"].value = part.mirror
         program["flat_faces"].value = part.flat
         program["unlit"].value = material.unlit
-        program["cutoff"].value = material.alpha_cutoff if material.alpha_mode == "MASK" else -1.0
+        if material.alpha_mode != "BLEND" or cutoff is None:
+            cutoff = material.alpha_cutoff if material.alpha_mode == "MASK" else -1.0
+        program["cutoff"].value = cutoff
         program["blended"].value = material.alpha_mode == "BLEND"
         if part.texture is not None:
             part.texture.use(0)
@@ -279,5 +330,6 @@ class MeshRenderer:
         """Free the GPU buffers of this model."""
         for part in self._parts:
             part.release()
-        for resource in (*self._textures.values(), self._target, self._color, self._depth):
+        own = (self._target, self._color, self._depth, self._distance_target, self._distances)
+        for resource in (*self._textures.values(), *own):
             resource.release()

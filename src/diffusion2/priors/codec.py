@@ -15,7 +15,7 @@ from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 
 ENCODER_PEAK, DECODER_PEAK = 6, 9
 """Most memory that a picture takes, in multiples of its first level, H·W·C numbers. Counted at the full size:
-5 and 8; docs/performance.md."""
+5 and 8; docs/notes/performance.md."""
 
 
 class LatentCodec:

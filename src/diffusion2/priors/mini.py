@@ -10,6 +10,7 @@ from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.device_memory import DeviceMemory
 from diffusion2.priors.devices import Precision, choose_dtype
 from diffusion2.priors.image_encoder import PooledLatentEncoder
+from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.prior import PriorPair
@@ -20,7 +21,7 @@ from diffusion2.weights.catalogue import mini_folder
 
 WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
 PIXEL_UNSHUFFLE = 2
-Network = TypeVar("Network", SpatioTemporalUNet, AutoencoderKL)
+Network = TypeVar("Network", SpatioTemporalUNet, AutoencoderKL, Lifter)
 AUTOENCODERS = {kind.__name__: kind for kind in (AutoencoderKL, PatchAutoencoder)}
 """By what their configuration calls them; one that says nothing is of the first kind."""
 
@@ -74,6 +75,19 @@ def load_pair(
         NetworkMultiviewPrior(multiview, codec, encoder, dtype, memory),
         codec,
     )
+
+
+def load_lifter(folder: Path | None = None) -> Lifter | None:
+    """Load the lifter of the mini pair; None where the pair has none.
+
+    Args:
+        folder: see `load_pair`; the lifter is in its `lifter/`.
+
+    Raises:
+        WeightsError: see `load_network`.
+    """
+    folder = (mini_folder() if folder is None else folder) / "lifter"
+    return load_network(Lifter, folder) if folder.is_dir() else None
 
 
 def _autoencoder_kind(folder: Path) -> type[AutoencoderKL]:

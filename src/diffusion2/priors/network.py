@@ -24,7 +24,7 @@ from diffusion2.priors.unet_blocks import FeatureBlend
 
 PEAK = 20
 """Most memory that a call takes, in multiples of its images at the first level, T·h·w·C numbers. Counted at
-the full size: 16 on a CPU, 19 where norms compute in float32, as on a GPU; docs/performance.md."""
+the full size: 16 on a CPU, 19 where norms compute in float32, as on a GPU; docs/notes/performance.md."""
 
 
 @dataclass(frozen=True)

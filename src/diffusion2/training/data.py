@@ -18,15 +18,27 @@ from pathlib import Path
 
 import numpy as np
 
-from diffusion2.cameras import make_cameras, orbit
+from diffusion2.cameras import Cameras, make_cameras, orbit
 from diffusion2.errors import InputError
-from diffusion2.meshes import AnimatedModel, Framing, Lighting, MeshRenderer, frame_points, load_model
+from diffusion2.meshes import (
+    AnimatedModel,
+    Framing,
+    Lighting,
+    MeshRenderer,
+    frame_points,
+    frame_reference,
+    load_model,
+)
 from diffusion2.meshes.ground_truth import is_same_pose
 from diffusion2.pictures import pixels_on_white
 from diffusion2.training.procedural import procedural_creature
 
 SIZE = 128
 LENGTH = 12
+LARGEST = 0.97
+"""What a pose may take of the frame from any side; see `frame_reference`."""
+OFF_CENTRE = 0.4
+"""How far a pose may be off the middle, as a share of the room that it leaves in the frame."""
 ELEVATIONS_DEG = (-10.0, 30.0)
 CLIPS_PER_ANIMATION = {"train": 6, "val": 3, "procedural": 1}
 ORBITS_PER_STATIC = {"train": 10, "val": 3}
@@ -137,27 +149,55 @@ def _item(
     )
 
 
-def clip_framing(model: AnimatedModel, clip: str | None, object_size: float) -> Framing:
+def clip_framing(model: AnimatedModel, clip: str, object_size: float) -> Framing:
     """Frame all poses of a clip tightly: centred, as large as every camera of training allows."""
-    duration = model.clips[clip].duration if clip else 0.0
-    times = np.linspace(0, duration, 8) if clip else [0.0]
+    times = np.linspace(0, model.clips[clip].duration, 8)
     points = np.concatenate([p[::3] for seconds in times for p, _ in model.pose(clip, seconds)])
     return frame_points(points, object_size)
 
 
+def pose_framing(
+    model: AnimatedModel,
+    clip: str | None,
+    seconds: float,
+    reference: Cameras,
+    object_size: float,
+    rng: np.random.Generator,
+) -> Framing:
+    """Frame one pose by itself, as people frame pictures, and a little off the middle, as it may move there.
+
+    Off the middle of the reference picture, that is, and as far from its camera: how far can't be seen in it.
+
+    Args:
+        model: what is framed.
+        clip: animation; None for the rest pose.
+        seconds: time in it.
+        reference: the camera whose picture the object fills.
+        object_size: how much of it; see `frame_reference`.
+        rng: of the shift.
+    """
+    points = np.concatenate([positions for positions, _ in model.pose(clip, seconds)])
+    framing = frame_reference([points], reference, object_size, LARGEST)
+    room = (1 - object_size) * np.tan(np.deg2rad(reference.fov_deg) / 2) * reference.radii[0]
+    across_and_down = reference.viewmats[0, :2, :3]
+    shift = rng.uniform(-1, 1, 2) @ across_and_down * OFF_CENTRE * room
+    return Framing(framing.center - shift / framing.scale, framing.scale)
+
+
 def render_item(model: AnimatedModel, renderer: MeshRenderer, item: Item) -> np.ndarray:
     """Render an item as (LENGTH, SIZE, SIZE, 3) uint8 on white; an orbit's last view is its reference."""
-    framing = clip_framing(model, item.clip, item.object_size)
     rng = np.random.default_rng(item.seed)
     lighting = Lighting(rng.uniform(0, 360), rng.uniform(30, 70), rng.uniform(0.55, 0.8))
     recolor = random_recolor(len(model.primitives), rng) if rng.random() < 0.6 else None
     if item.fps == 0:
         cameras = orbit(LENGTH, item.elevation_deg, height=SIZE)
         cameras = make_cameras(cameras.azimuths_deg + item.azimuth_deg, item.elevation_deg, height=SIZE)
+        framing = pose_framing(model, item.clip, item.start, cameras[-1], item.object_size, rng)
         lighting = Lighting(lighting.azimuth_deg + item.azimuth_deg, lighting.elevation_deg, lighting.ambient)
         return pixels_on_white(renderer.render(cameras, framing, item.clip, item.start, lighting, recolor))
     assert item.clip is not None
     camera = make_cameras([item.azimuth_deg], item.elevation_deg, height=SIZE)
+    framing = clip_framing(model, item.clip, item.object_size)
     length = model.clips[item.clip].duration
     frames = []
     for k in range(LENGTH):

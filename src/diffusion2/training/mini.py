@@ -18,6 +18,7 @@ from diffusion2.config import Between, Settings, Share
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report, ignore
 from diffusion2.priors.devices import choose_device
+from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import WEIGHTS_FILE, load_network
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
@@ -33,11 +34,15 @@ from diffusion2.training.diffusion import (
     open_set,
 )
 from diffusion2.training.latents import encode_set, motion_buckets
+from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, held_out_creatures
 from diffusion2.training.loop import LoopSettings, Trainer, TrainingTask, read_checkpoint, write_checkpoint
 from diffusion2.training.processes import join
+from diffusion2.training.scenes import AssetScenes, MixedScenes, procedural_scene
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode, fit_components
 
-Part = Literal["vae", "video", "multiview"]
+Part = Literal["vae", "video", "multiview", "lifter"]
+OPTIONAL = {"lifter"}
+"""Parts that a pair may lack."""
 PROCEDURAL = 500
 """Procedural creatures that are rendered where nothing else is said."""
 DEFAULT_CACHE = Path.home() / ".cache" / "diffusion2" / "mini"
@@ -48,16 +53,17 @@ class TrainSettings(Settings):
     """What is trained, on what, where it is kept and for how long.
 
     Attributes:
-        part: which of the three networks.
+        part: which of the networks.
         assets: folder of models with a `PROVENANCE.tsv` (columns split, kind, file); None to learn from
             procedural creatures alone, where nothing is held out to measure on.
         cache: rendered sets, latents and checkpoints.
         loop: how long, and how often to look.
         threads: of this process.
         device: where the video and the multi-view network are trained; the autoencoder is on the CPU.
-        batch: sequences that one of their steps learns from.
-        procedural: how many procedural creatures are rendered, beside the models or in their place.
-        procedural_share: share of sequences that are of them, where there are models, too.
+        batch: sequences, or scenes of the lifter, that one step learns from.
+        procedural: how many procedural creatures are rendered, beside the models or in their place; the
+            lifter draws as many as it needs, or none where this is 0.
+        procedural_share: share of sequences, or scenes, that are of them, where there are models, too.
     """
 
     part: Part
@@ -100,6 +106,8 @@ def train(settings: TrainSettings, report: Report) -> Path:
 
 def _task(settings: TrainSettings, report: Report) -> TrainingTask:
     """Make what is trained; render and encode first what it learns from."""
+    if settings.part == "lifter":
+        return _lifter_task(settings)
     sources = _sources(settings)
     if settings.part == "vae":
         sets = {
@@ -126,6 +134,19 @@ def _task(settings: TrainSettings, report: Report) -> TrainingTask:
     )
 
 
+def _lifter_task(settings: TrainSettings) -> LifterTask:
+    """Make the lifter and what draws its scenes; the creatures to measure on are rendered once."""
+    torch.manual_seed(0)
+    network = Lifter(**LIFTER_CONFIG)
+    if settings.assets is None:
+        return LifterTask(network, procedural_scene, [], settings.batch)
+    held_out = held_out_creatures(settings.assets, settings.cache / "truth")
+    draw = AssetScenes(settings.assets, "train")
+    if settings.procedural:
+        draw = MixedScenes(draw, settings.procedural_share)
+    return LifterTask(network, draw, held_out, settings.batch)
+
+
 def _sources(settings: TrainSettings) -> dict[str, Path | int]:
     """List the splits that there are, each with the models' folder or the number of procedural creatures."""
     sources: dict[str, Path | int] = {}
@@ -137,7 +158,7 @@ def _sources(settings: TrainSettings) -> dict[str, Path | int]:
 
 
 def _sequences(settings: TrainSettings, source: Path | int, split: str, report: Report) -> SequenceSet:
-    assert settings.part != "vae"
+    assert settings.part in ("video", "multiview")
     kind = "video" if settings.part == "video" else "orbit"
     images = build_set(source, split, kind, settings.cache)
     vae = trained_vae(settings.cache)
@@ -198,13 +219,15 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
 
     Args:
         cache: where the checkpoints are.
-        out: folder that gets `vae/`, `video/` and `multiview/`.
+        out: folder that gets `vae/`, `video/` and `multiview/`, and `lifter/` where one was trained.
 
     Returns:
         The training steps of each part.
     """
     steps = {}
     for part, network in _networks().items():
+        if part in OPTIONAL and not (cache / f"{part}.safetensors").is_file():
+            continue
         steps[part] = _load_average(network, cache / f"{part}.safetensors", part)
         folder = out / part
         folder.mkdir(parents=True, exist_ok=True)
@@ -224,7 +247,7 @@ def unpack(weights: Path, cache: Path) -> dict[str, int]:
     They lack the optimiser's state, which some steps build again.
 
     Args:
-        weights: holds `vae/`, `video/` and `multiview/`, as `pack` writes them.
+        weights: holds `vae/`, `video/` and `multiview/`, and maybe `lifter/`, as `pack` writes them.
         cache: gets the checkpoints.
 
     Returns:
@@ -237,6 +260,8 @@ def unpack(weights: Path, cache: Path) -> dict[str, int]:
     checkpoints = {}
     for part, network in _networks().items():
         path, folder = cache / f"{part}.safetensors", weights / part
+        if part in OPTIONAL and not folder.is_dir():
+            continue
         if path.exists():
             raise InputError(f"{path} exists, and training goes on from it: move it away to unpack another")
         state = load_network(type(network), folder).state_dict()
@@ -255,10 +280,11 @@ def unpack(weights: Path, cache: Path) -> dict[str, int]:
 
 
 def _networks() -> dict[Part, Any]:
-    """Make the three networks as they are trained; what they hold does not matter."""
+    """Make the networks as they are trained; what they hold does not matter."""
     video = SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
     multiview = multiview_from_video(video, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
-    return {"vae": PatchAutoencoder(**VAE_CONFIG), "video": video, "multiview": multiview}
+    vae, lifter = PatchAutoencoder(**VAE_CONFIG), Lifter(**LIFTER_CONFIG)
+    return {"vae": vae, "video": video, "multiview": multiview, "lifter": lifter}
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:

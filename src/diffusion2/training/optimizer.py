@@ -8,24 +8,50 @@ eq. 3 of section 3, for the power-function average.
 import torch
 from torch import Tensor, nn
 
+from diffusion2.priors.devices import choose_dtype
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Give about the nearest matrices (..., n, m) with orthogonal rows or columns, by Newton-Schulz steps.
+    """Find about the nearest matrices (..., n, m) with orthogonal rows or columns, by Newton-Schulz steps.
 
-    Singular values end between about 0.7 and 1.2, which serves an optimiser as well as 1 would.
+    Singular values end between about 0.7 and 1.2, which serves an optimiser as well as 1 would. Computes in
+    bfloat16 where the processor has it, else in float32.
     """
-    a, b, c = NEWTON_SCHULZ
-    x = matrices.bfloat16()
+    x = matrices.to(choose_dtype("auto", matrices.device.type))
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = _iterate_gram(x, steps) if x.dtype == torch.float32 else _iterate(x, steps)
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+def _iterate(x: Tensor, steps: int) -> Tensor:
+    """Iterate the matrices themselves, which bears rounding at every step."""
+    a, b, c = NEWTON_SCHULZ
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return (x.mT if tall else x).to(matrices.dtype)
+    return x
+
+
+def _iterate_gram(x: Tensor, steps: int) -> Tensor:
+    """Iterate the small square matrices x xᵀ, and multiply the wide ones once.
+
+    Each step multiplies x from the left with a polynomial p of its Gram matrix g, which becomes p g p. In
+    float32 alone: rounding makes g's smallest eigenvalues negative, and each step multiplies those by 12.
+    """
+    a, b, c = NEWTON_SCHULZ
+    gram = x @ x.mT
+    product = identity = torch.eye(gram.shape[-1], dtype=x.dtype, device=x.device)
+    for step in range(steps):
+        polynomial = a * identity + b * gram + c * (gram @ gram)
+        product = polynomial @ product if step else polynomial
+        if step < steps - 1:
+            gram = polynomial @ gram @ polynomial
+    return product @ x
 
 
 class MuonAdamW(torch.optim.Optimizer):

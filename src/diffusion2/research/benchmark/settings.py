@@ -7,9 +7,9 @@ from typing import Annotated
 from diffusion2.config import PRESETS, Between, GenerateSettings, Settings, check_known
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.meshes.creatures import CREATURES, Creature, creature_truth
 from diffusion2.metrics.networks import NetworkName
 from diffusion2.research.benchmark.cells import TRUTH, Unit
-from diffusion2.research.benchmark.creatures import CREATURES, Creature, creature_truth
 from diffusion2.research.benchmark.methods import BASELINES, check_methods
 from diffusion2.research.benchmark.tasks import BenchmarkTask
 

@@ -88,12 +88,16 @@ def _clips(results: Results) -> int:
 
 
 def task_text(results: Results, table: Sequence[Row], labels: Sequence[str] | None = None) -> str:
-    """Give a task's tables and notes as Markdown."""
-    parts = [markdown(table, labels, _clips(results)), footnotes(results, table)]
-    if len(results.settings.chosen) > 1:
-        scores = [name for name in PER_CREATURE if any(name in row.overall for row in table)]
-        parts += [markdown_per_creature(table, name) for name in scores]
-    return "\n\n".join(parts)
+    """Write a task's means over all creatures, with notes, as Markdown."""
+    return f"{markdown(table, labels, _clips(results))}\n\n{footnotes(results, table)}"
+
+
+def creatures_text(results: Results, table: Sequence[Row]) -> str:
+    """Write a task's scores creature by creature as Markdown; nothing where there is one creature only."""
+    if len(results.settings.chosen) == 1:
+        return ""
+    scores = [name for name in PER_CREATURE if any(name in row.overall for row in table)]
+    return "\n\n".join(markdown_per_creature(table, name) for name in scores)
 
 
 def write_report(path: Path, results: Results, tables: dict[str, list[Row]]) -> None:

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from diffusion2.errors import InputError
-from diffusion2.research.benchmark import creatures
-from diffusion2.research.benchmark.creatures import CREATURES, Creature, creature_truth
+from diffusion2.meshes import creatures
+from diffusion2.meshes.creatures import CREATURES, Creature, creature_truth
 
-from ...meshes.animated_models import sliding_cube
-from ...meshes.opengl import need_opengl
+from .animated_models import sliding_cube
+from .opengl import need_opengl
 
-ASSETS = Path(__file__).parents[4] / "shared" / "assets"
+ASSETS = Path(__file__).parents[3] / "shared" / "assets"
 needs_assets = pytest.mark.skipif(not ASSETS.is_dir(), reason="needs the optional folder ../shared/assets")
 CUBE = Creature("Cube", "cube.glb", "turn", 0.0, 2.0, 30.0)
 SMALL = {"views": 3, "frames": 2, "size": 16}

@@ -5,6 +5,7 @@ what the creature does, about a second of it, from where it is well recognised.
 """
 
 import hashlib
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from diffusion2.errors import AssetFormatError, InputError
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.meshes import load_model
 from diffusion2.meshes.ground_truth import SOURCE, choose_window, render_clip
-from diffusion2.research.benchmark.cells import digest
 from diffusion2.runs.matrix_files import read_matrix, write_matrix
 from diffusion2.weights.hashes import file_hash
 
@@ -102,7 +102,8 @@ def creature_truth(
     shown: dict[str, float] = {"views": views, "frames": frames, "size": size}
     shown |= {"elevation_deg": elevation_deg, "object_size": object_size}
     definition = _define(creature, model_file, shown)
-    folder = cache / f"{creature.name}-{digest(definition)[:16]}"
+    key = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+    folder = cache / f"{creature.name}-{key[:16]}"
     try:
         return read_matrix(folder)
     except AssetFormatError:

@@ -1,0 +1,174 @@
+"""The lifter's training: Gaussians of one picture, drawn from several sides and compared with the meshes.
+
+The depths of both surfaces are taught directly. From pictures alone they are hardly found: Gaussians become
+streaks along the rays.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from diffusion2.cameras import Cameras
+from diffusion2.gaussians.gaussians import SH_C0, Gaussians
+from diffusion2.gaussians.rasterize import Rendering, rasterize
+from diffusion2.image_matrix import ImageMatrix
+from diffusion2.meshes.creatures import CREATURES, creature_truth
+from diffusion2.metrics.lpips import load_lpips
+from diffusion2.metrics.orbit import ORBIT_FIGURES, compare_orbit
+from diffusion2.pictures import on_white
+from diffusion2.priors.devices import choose_dtype
+from diffusion2.priors.lifter import Lifted, Lifter
+from diffusion2.reconstruction.masks import estimate_alphas
+from diffusion2.training.scenes import Draw, Scene
+
+LIFTER_CONFIG = {
+    "sample_size": 128,
+    "block_out_channels": (64, 96, 192),
+    "layers_per_block": 2,
+    "transformer_layers": 5,
+    "attention_head_dim": 32,
+    "samples": (2, 2, 1),
+}
+BATCH = 8
+ABSOLUTE_WEIGHT = 0.25
+ALPHA_WEIGHT = 0.5
+DEPTH_WEIGHT = 3.0
+OFFSET_WEIGHT = 0.02
+LPIPS_WEIGHT = 0.2
+LPIPS_VIEWS = 2
+"""Views of each scene, others than the reference, whose perceptual distance counts."""
+SMALLEST_SHARE = 0.01
+"""Share of the frame that an object counts as at least: the loss is divided by it."""
+SHOWN_SCENES = 8
+SHOWN_VIEWS = (11, 0, 2, 5, 8, 10)
+
+
+class LifterTask:
+    """Lift pictures of scenes.
+
+    Args:
+        network: what is trained.
+        draw: draws a scene to learn from.
+        held_out: true image matrices of creatures that are never trained on; where there are none, nothing is
+            measured.
+        batch: scenes that one step learns from.
+    """
+
+    name = "lifter"
+    matrix_rate = 0.006
+
+    def __init__(self, network: Lifter, draw: Draw, held_out: list[ImageMatrix], batch: int = BATCH) -> None:
+        self.network = network
+        for parameter in network.parameters():
+            if parameter.ndim == 4:  # convolutions are faster so
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self._draw, self._batch, self._held_out = draw, batch, held_out
+        self._dtype = choose_dtype("auto")
+        self._lpips = load_lpips()
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """Compute the loss of one batch of scenes."""
+        scenes = [self._draw(rng) for _ in range(self._batch)]
+        pictures = torch.stack([scene.pictures[0] for scene in scenes])
+        elevations = torch.tensor([float(scene.cameras.elevations_deg[0]) for scene in scenes])
+        lifted = self._lift(pictures, elevations)
+        losses = [self._scene_loss(*pair, rng) for pair in zip(lifted, scenes, strict=True)]
+        return torch.stack(losses).mean()
+
+    def _lift(self, pictures: Tensor, elevations_deg: Tensor) -> list[Lifted]:
+        with torch.autocast("cpu", self._dtype, enabled=self._dtype != torch.float32):
+            raw = self.network(pictures, elevations_deg)
+        return self.network.assemble(raw, pictures, elevations_deg)
+
+    def _scene_loss(self, lifted: Lifted, scene: Scene, rng: np.random.Generator) -> Tensor:
+        background = torch.from_numpy(rng.random(3)).float()
+        drawn = draw_gaussians(lifted.gaussians, scene.cameras, background)
+        made, alpha = drawn.rgb.movedim(-1, 1), drawn.alpha.movedim(-1, 1)
+        rgb, true_alpha = scene.pictures[:, :3], scene.pictures[:, 3:]
+        truth = rgb * true_alpha + background.view(3, 1, 1) * (1 - true_alpha)
+        area = true_alpha.mean().clamp(min=SMALLEST_SHARE)
+        errors = made - truth
+        of_pixels = errors.square().mean() + ABSOLUTE_WEIGHT * errors.abs().mean()
+        of_pixels = (of_pixels + ALPHA_WEIGHT * (alpha - true_alpha).square().mean()) / area
+        chosen = 1 + torch.from_numpy(rng.permutation(len(truth) - 1)[:LPIPS_VIEWS])
+        with torch.autocast("cpu", self._dtype, enabled=self._dtype != torch.float32):
+            perceived = self._lpips(made[chosen].clamp(0, 1), truth[chosen]).float().mean()
+        return (
+            of_pixels
+            + LPIPS_WEIGHT * perceived / area.sqrt()
+            + DEPTH_WEIGHT * depth_error(lifted, scene.depths)
+            + OFFSET_WEIGHT * lifted.offsets.square().mean()
+        )
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Measure orbits of held-out creatures as `benchmarks/references.py` does."""
+        figures = []
+        for matrix in self._held_out:
+            views, truth = self._orbit(matrix)[:-1], matrix.images[:-1, 0].float()
+            masks = (estimate_alphas(images)[0] for images in (views, truth))
+            figures.append(compare_orbit(self._lpips, views, truth, *masks))
+        names = ORBIT_FIGURES if figures else ()
+        return {name: float(np.mean([figure[name] for figure in figures])) for name in names}
+
+    @torch.no_grad()
+    def show(self) -> Tensor:
+        """Draw orbits of held-out creatures under the true ones, or scenes where there are none.
+
+        The first picture of a row is the given one.
+        """
+        rows = []
+        for truth in self._held_out:
+            pair = torch.stack([truth.images[:, 0].float(), self._orbit(truth)])
+            rows.append(pair[:, [k % truth.views for k in SHOWN_VIEWS]])
+        for seed in range(0 if rows else SHOWN_SCENES):
+            scene = self._draw(np.random.default_rng(seed))
+            made = self._views(scene.pictures[0], scene.cameras)
+            rows.append(torch.stack([on_white(scene.pictures)[0], made]))
+        return torch.cat(rows)
+
+    def _orbit(self, truth: ImageMatrix) -> Tensor:
+        assert truth.alphas is not None
+        rgb, alpha = truth.images[-1, 0].float(), truth.alphas[-1, 0].float()
+        straight = 1 - (1 - rgb) / alpha.clamp(min=1e-3)  # the picture is on white
+        return self._views(torch.cat([straight.clamp(0, 1), alpha]), truth.cameras, given=-1)
+
+    def _views(self, picture: Tensor, cameras: Cameras, given: int = 0) -> Tensor:
+        """Draw what is lifted of a picture (4, S, S), on white; which of the cameras took it."""
+        elevation = torch.tensor([float(cameras.elevations_deg[given])])
+        self.network.eval()
+        lifted = self._lift(picture[None], elevation)[0]
+        self.network.train()
+        return draw_gaussians(lifted.gaussians, cameras, torch.ones(3)).rgb.movedim(-1, 1).clamp(0, 1)
+
+
+def held_out_creatures(assets: Path, cache: Path) -> list[ImageMatrix]:
+    """Render the creatures of the benchmark, in its framing, or read them where that was done."""
+    return [creature_truth(creature, assets, cache) for creature in CREATURES]
+
+
+def draw_gaussians(gaussians: Gaussians, cameras: Cameras, background: Tensor) -> Rendering:
+    """Draw Gaussians from V cameras on a background (3,), differentiably even where colours leave [0, 1]."""
+    viewmats, Ks = (torch.as_tensor(m, dtype=torch.float32) for m in (cameras.viewmats, cameras.Ks))
+    colors = 0.5 + SH_C0 * gaussians.sh0[:, 0]
+    five = gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, colors
+    backgrounds = background.expand(len(cameras), 3)
+    return rasterize(*five, viewmats, Ks, cameras.width, cameras.height, backgrounds=backgrounds)
+
+
+def depth_error(lifted: Lifted, depths: Tensor) -> Tensor:
+    """Add the mean absolute errors of the front and the back depths (2, S, S), where they are known."""
+    total = depths.new_zeros(())
+    for inside, made, truth in zip(lifted.inside[:2], lifted.depths[:2], depths, strict=True):
+        step = truth.shape[-1] // inside.shape[-1]
+        known = torch.isfinite(truth).float()[None]
+        # where a lattice point lies among several pixels, the mean of those that meet something
+        shares = F.avg_pool2d(known, step)
+        means = (F.avg_pool2d(truth.nan_to_num()[None], step) / shares.clamp(min=1e-6))[0]
+        errors = (made - means[inside]).abs()
+        counts = shares[0][inside] > 0
+        total = total + (errors * counts).sum() / counts.sum().clamp(min=1)
+    return total
