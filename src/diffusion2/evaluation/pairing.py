@@ -21,7 +21,7 @@ from diffusion2.evaluation.resampling import (
     match_azimuths,
     resize,
 )
-from diffusion2.evaluation.view_folders import ViewPictures, count_view_folders, read_views
+from diffusion2.evaluation.view_folders import ViewPictures, count_view_folders, read_view_folders
 from diffusion2.events import Report, ignore, stage
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.image_matrix import ImageMatrix, frame_times
@@ -126,7 +126,7 @@ def _read(folder: Path, settings: PairingSettings) -> ViewPictures:
     if settings.protocol == "paper" and not azimuths:
         known = {4: PAPER_AZIMUTHS_DEG[1:], 5: PAPER_AZIMUTHS_DEG}
         azimuths = known.get(count_view_folders(folder), ())
-    return read_views(folder, azimuths)
+    return read_view_folders(folder, azimuths)
 
 
 def _asset_of(result: Path) -> Path | None:

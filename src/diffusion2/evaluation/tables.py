@@ -49,7 +49,7 @@ def was_asked(score: Score) -> bool:
 
 
 def format_value(score: Score, *, unit: bool = True) -> str:
-    """Write a value, with its unit unless told otherwise; a dash where there is none."""
+    """Write a value, with its unit where that is wanted; a dash where there is none."""
     if score.value is None:
         return "–"
     return f"{score.value:.{_DIGITS.get(score.name, 4)}f}{_UNITS.get(score.name, '') if unit else ''}"

@@ -37,7 +37,7 @@ class ViewPictures:
     cameras_known: bool
 
 
-def read_views(folder: Path, azimuths_deg: Sequence[float] = ()) -> ViewPictures:
+def read_view_folders(folder: Path, azimuths_deg: Sequence[float] = ()) -> ViewPictures:
     """Read a run's matrix, or a folder per view.
 
     Args:

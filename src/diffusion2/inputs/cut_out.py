@@ -10,8 +10,8 @@ from diffusion2.config import InputSettings
 from diffusion2.errors import BackendUnavailable, InputError, WeightsError
 from diffusion2.events import Report, Warned, ignore
 from diffusion2.inputs.alpha import inverted, meaning_of, mended
+from diffusion2.inputs.ambiguous import SaliencyNetwork, decide
 from diffusion2.inputs.background import find_parts
-from diffusion2.inputs.doubts import Network, decide
 from diffusion2.inputs.edges import with_sharp_edge, without_fringe
 from diffusion2.inputs.framing import VISIBLE_ALPHA
 from diffusion2.inputs.ground import PLAIN_BORDER, Ground, fit_ground
@@ -146,7 +146,7 @@ def _by_background(
     pairs = list(zip(pictures, grounds, strict=True))
     parts = [find_parts(_pixels(picture), ground, _hidden(picture)) for picture, ground in pairs]
     look = None if settings.background == "plain" else lambda: _saliencies(pictures, settings)
-    masks = decide(parts, grounds, Network(_network_name(settings), look), tell)
+    masks = decide(parts, grounds, SaliencyNetwork(_network_name(settings), look), tell)
     if np.mean([mask.mean() for mask in masks]) < MIN_OBJECT:
         masks = [np.zeros_like(mask) for mask in masks]
     return [_cut(*pair, mask) for pair, mask in zip(pairs, masks, strict=True)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from diffusion2.errors import BackendUnavailable, InputError, in_one_line
 from diffusion2.meshes.document import Document, as_floats
-from diffusion2.meshes.materials import Layer, Material, Materials
+from diffusion2.meshes.materials import Material, Materials, TextureLayer
 from diffusion2.meshes.model import Primitive
 from diffusion2.meshes.sides import front_only
 
@@ -86,7 +86,7 @@ def _front_only(material: Material, positions: np.ndarray, triangles: np.ndarray
     return found if found.any() else None
 
 
-def _uvs(attributes: dict[str, np.ndarray], layer: Layer | None) -> np.ndarray | None:
+def _uvs(attributes: dict[str, np.ndarray], layer: TextureLayer | None) -> np.ndarray | None:
     """Find where a layer lies, (P, 2); None without it or without its coordinates."""
     if layer is None or f"TEXCOORD_{layer.uv_set}" not in attributes:
         return None

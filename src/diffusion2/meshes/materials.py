@@ -40,7 +40,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Layer:
+class TextureLayer:
     """A texture and where a material lays it.
 
     Attributes:
@@ -67,9 +67,9 @@ class TexturedMaterial:
     """
 
     base: np.ndarray
-    colors: Layer | None = None
+    colors: TextureLayer | None = None
     emission: np.ndarray | None = None
-    emission_colors: Layer | None = None
+    emission_colors: TextureLayer | None = None
     material: Material = Material()
 
 
@@ -113,7 +113,7 @@ class Materials:
         factor = np.array(raw.get("emissiveFactor", [0, 0, 0]), np.float64).reshape(3)
         return np.nan_to_num(factor * float(strength)).clip(0, BRIGHTEST)
 
-    def _layer(self, reference: dict[str, Any], with_alpha: bool) -> Layer:
+    def _layer(self, reference: dict[str, Any], with_alpha: bool) -> TextureLayer:
         raw = self._document.entry("textures", reference["index"])
         sampler = self._document.entry("samplers", raw["sampler"]) if "sampler" in raw else {}
         extensions = raw.get("extensions", {})
@@ -134,7 +134,7 @@ class Materials:
             sampler.get("magFilter") == NEAREST,
         )
         uv_set = transform.get("texCoord", reference.get("texCoord", 0))
-        return Layer(texture, uv_set, uv_transform(transform))
+        return TextureLayer(texture, uv_set, uv_transform(transform))
 
     def _picture(self, index: int, with_alpha: bool) -> np.ndarray:
         if (index, with_alpha) not in self._pictures:
