@@ -72,7 +72,7 @@ def decide(
         parts: of every picture.
         grounds: their backgrounds.
         network: what may be asked.
-        tell: hears notes.
+        tell: takes notes.
 
     Returns:
         the object in each picture, (H, W) bool.

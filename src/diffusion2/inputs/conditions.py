@@ -102,7 +102,7 @@ def read_conditions(source: Source, settings: GenerateSettings, report: Report =
     Args:
         source: the files, or the words, and how to read them.
         settings: V, F, size, the cameras, the object's size, the reference frame.
-        report: hears what the user should know about the input.
+        report: takes notes of what the user should know about the input.
 
     Returns:
         Conditions whose pictures are on white and in steps of 1/255; the reference frame comes first.
@@ -234,7 +234,7 @@ def _choose_crops(
         parts: what is known.
         boxes: where the object is in each part's shared picture.
         settings: the object's size.
-        report: hears when a motion leaves the frame.
+        report: takes a note when a motion leaves the frame.
     """
     object_size = settings.object_size
     moved = parts.video.whole_box if parts.video else None

@@ -44,7 +44,7 @@ def cut_out(
         pictures: RGBA, of one size.
         settings: by what.
         name: what they are, for messages.
-        report: hears what was decided where that could be wrong, and how to decide otherwise.
+        report: takes notes of what was decided where that could be wrong, and how to decide otherwise.
 
     Returns:
         RGBA pictures whose alpha is the object; some may show none.

@@ -53,7 +53,7 @@ class TextureFiles:
 
     Args:
         path: the model.
-        report: hears it.
+        report: takes the notes.
     """
 
     def __init__(self, path: Path, report: Report) -> None:

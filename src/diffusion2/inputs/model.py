@@ -45,7 +45,7 @@ def render_model(
         cameras: the views.
         settings: which way is up, and from where the reference camera looks.
         object_size: how much of the reference picture the model fills; less where others would cut it off.
-        report: hears what is guessed and left out.
+        report: takes notes of what is guessed and left out.
 
     Returns:
         V pictures, RGBA, and where the model stands in them.

@@ -120,7 +120,7 @@ class Looks:
 
     Args:
         path: the model.
-        report: hears what is guessed or left out.
+        report: takes notes of what is guessed or left out.
     """
 
     def __init__(self, path: Path, report: Report) -> None:

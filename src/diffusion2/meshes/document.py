@@ -43,7 +43,7 @@ class Document:
 
     Args:
         path: a `.glb` or `.gltf` file; the suffix does not matter.
-        report: hears what is guessed and left out.
+        report: takes notes of what is guessed and left out.
 
     Raises:
         InputError: it can't be read, is no glTF 2.0, or requires what is not supported.

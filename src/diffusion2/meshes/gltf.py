@@ -32,7 +32,7 @@ def load_model(path: str | Path, report: Report = ignore) -> AnimatedModel:
 
     Args:
         path: the file.
-        report: hears what is guessed and left out.
+        report: takes notes of what is guessed and left out.
 
     Raises:
         InputError: the file is missing, is not glTF, is damaged, or holds nothing to draw.

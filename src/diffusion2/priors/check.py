@@ -26,7 +26,7 @@ from diffusion2.weights.catalogue import (
 from diffusion2.weights.hashes import file_hash
 
 VECTOR = "model.diffusion_model.label_emb.0.0.weight"
-"""The tensor that tells the family's members apart, by how much they are told beside a picture."""
+"""The tensor that tells the family's members apart, by how many numbers condition them beside a picture."""
 
 
 def check_weights(name: str, folder: str | Path | None = None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Added vectors: what a network is told of a sequence beside its picture."""
+"""Added vectors: what a network is conditioned on beside a picture."""
 
 import math
 

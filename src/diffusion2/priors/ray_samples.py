@@ -3,7 +3,7 @@
 A view that is to be made sees the object from elsewhere: what its pixel shows lies, in the reference
 picture, somewhere on a line. The released SV3D has to find out where from the reference picture alone; the
 mini pair's network gets samples along that line, as in pixelNeRF (Yu et al., 2021, section 4.1), with the
-geometry of the cameras that it is told of anyway.
+geometry of the cameras that it is conditioned on anyway.
 """
 
 from typing import Any

@@ -63,7 +63,7 @@ SHOWN_SEQUENCES, SHOWN_STEPS = 4, 12
 
 @dataclass(frozen=True)
 class SequenceSet:
-    """Encoded sequences of one kind and what the network is told of each.
+    """Encoded sequences of one kind and what the network is conditioned on for each.
 
     Attributes:
         kind: "video" (a clip, conditioned on its first image) or "multiview" (an orbit, on its last).

@@ -76,7 +76,7 @@ def write_figures(
         unit: creature, task and seed.
         recordings: of that unit.
         out: folder of the files.
-        report: hears of what is left out.
+        report: takes the events of what is left out.
     """
     truth = bench.truth(unit.creature)
     written = [

@@ -92,7 +92,7 @@ def record(
         pair: the priors.
         conditions: with both references.
         settings: where neither prior has the weight 0 in all views of a step.
-        report: hears of the stage "matrix".
+        report: takes the events of the stage "matrix".
     """
     pair = mirrored(pair, settings)  # so that no mirror images are recorded
     batch_size = max(settings.views, settings.frames)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -73,7 +74,14 @@ def footnotes(results: Results, table: Sequence[Row]) -> str:
         )
     notes += [f"{name} is missing: {why}." for name, why in results.missing.items()]
     notes += [f"{row.title}, {unit}: {why}." for row in table for unit, why in row.failed.items()]
-    return "\n".join(f"- {note}" for note in notes)
+    return "\n".join(_item(note) for note in notes)
+
+
+def _item(note: str) -> str:
+    """Lay out a note as an item of a list, in lines as wide as those of the pages it goes into."""
+    return textwrap.fill(
+        note, 110, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _weight(sampling: SamplingSettings) -> str:

@@ -38,7 +38,7 @@ def write_benchmark(
         processes: see `run_benchmark`.
         page: a Markdown file with the markers of a section for each task, which get the means over all
             creatures; None for none.
-        report: hears of the benchmark's stages and of the files.
+        report: takes the events of the benchmark's stages and of the files.
 
     Returns:
         The Markdown of `benchmark.md`, which has the scores creature by creature, too.

@@ -59,7 +59,7 @@ def write_theorem(out: Path, report: Report = ignore, settings: TheoremSettings 
 
     Args:
         out: a folder; it is made where it is missing, and files of the same names are replaced.
-        report: hears of the stage "theorem" and of each file.
+        report: takes the events of the stage "theorem" and of each file.
         settings: what is measured; None for what docs/theorem.md shows.
 
     Returns:
@@ -96,7 +96,7 @@ def write_theorem(out: Path, report: Report = ignore, settings: TheoremSettings 
 
 
 def measure_theorem(settings: TheoremSettings, report: Report = ignore) -> TheoremNumbers:
-    """Compute all numbers; `report` hears of the stage "theorem", whose units are tables."""
+    """Compute all numbers; `report` takes the events of the stage "theorem", whose units are tables."""
     numbers = TheoremNumbers(settings)
     kinds = [(name, make(known)) for name, make in structures(settings).items() for known in (False, True)]
     separable = structures(settings)["separable"](True)
