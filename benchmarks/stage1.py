@@ -116,7 +116,7 @@ def load_priors(pair: str, device: str, dtype: torch.dtype, offload: bool) -> di
 
 
 def random_values(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
-    """Give matrices that keep the size of what passes through them, and norms and biases of 1 and 0 or so."""
+    """Get matrices that keep the size of what passes through them, and norms and biases of 1 and 0 or so."""
     if len(shape) < 2:
         return torch.rand(shape)
     return torch.empty(shape, dtype=dtype).normal_(std=float(shape[1:].numel()) ** -0.5)
@@ -133,7 +133,7 @@ def schedule_of(settings: GenerateSettings, steps: int) -> JointSchedule:
 def latent_shape(
     priors: dict[str, NetworkPrior], settings: GenerateSettings
 ) -> tuple[int, int, int, int, int]:
-    """Give (V, F, C, h, w)."""
+    """Return (V, F, C, h, w)."""
     channels = priors["rows"].network.config["out_channels"]
     side = settings.size // 8
     return settings.views, settings.frames, channels, side, side
@@ -151,7 +151,7 @@ def condition(prior: NetworkPrior, count: int, length: int, shape: tuple[int, ..
 
 
 def run_flops(preset: GenerateSettings, whole: float, shallow: float) -> float:
-    """Give the arithmetic of a run, from that of an evaluation with guidance, deep or shallow."""
+    """Return the arithmetic of a run, from that of an evaluation with guidance, deep or shallow."""
     sampling, total = preset.sampling, 0.0
     schedule = schedule_of(preset, sampling.steps)
     guidance = Guidance(
@@ -206,7 +206,7 @@ def measure(
     workers: Workers,
     clock: Clock,
 ) -> tuple[float, float | None]:
-    """Give the seconds of an evaluation, and the networks' share of them where one thread works."""
+    """Return the seconds of an evaluation, and the networks' share of them where one thread works."""
     shape = latent_shape(priors, settings)
     views, frames = shape[:2]
     rows = Sequences(priors["rows"], condition(priors["rows"], views, frames, shape))
@@ -246,7 +246,7 @@ def time_calls(prior: NetworkPrior, seconds: list[float], clock: Clock) -> None:
 
 
 def matmul_rate(device: str, dtype: torch.dtype, clock: Clock) -> float:
-    """Give the operations per second of a matrix product that suits the device."""
+    """Return the operations per second of a matrix product that suits the device."""
     side = 8192 if device == "cuda" else 2048
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     return 2 * side**3 / min(seconds_of(lambda: left @ right, device, clock) for _ in range(8))

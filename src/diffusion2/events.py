@@ -106,7 +106,7 @@ def both(first: Report, second: Report) -> Report:
 
 
 def to_record(event: Event) -> dict[str, object]:
-    """Give an event as plain JSON values, its class name under "event"."""
+    """Return an event as plain JSON values, its class name under "event"."""
     fields = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(event).items()}
     return {"event": type(event).__name__, **fields}
 

@@ -40,7 +40,7 @@ class _Compared:
     reconstruction: ReconstructionSettings = _MINI.reconstruction
 
     def _settings(self, tasks: tuple[BenchmarkTask, ...], methods: tuple[str, ...]) -> "BenchmarkSettings":
-        """Give the benchmark's settings; refuse what would fail late."""
+        """Return the benchmark's settings; refuse what would fail late."""
         from diffusion2.research.benchmark.settings import BenchmarkSettings
 
         if self.processes < 0:

@@ -25,7 +25,7 @@ HASHED_AT_ONCE = 1e8
 
 
 def weights_lines(folder: Path | None = None, *, with_files: bool = False) -> list[str]:
-    """Give one line per network: pair, name, size or "missing", licence, place; then those of `other_lines`.
+    """Get one line per network: pair, name, size or "missing", licence, place; then those of `other_lines`.
 
     Args:
         folder: of full-size weights, see `find_full_size`.
@@ -39,7 +39,7 @@ def weights_lines(folder: Path | None = None, *, with_files: bool = False) -> li
 
 
 def other_lines() -> list[str]:
-    """Give one line per network beside the priors: those that measure and the one that cuts objects out."""
+    """Return one line per network beside the priors: those that measure and the one that cuts objects out."""
     finders: dict[str, Callable[[], object]] = {
         f"metrics {n}": partial(find_metric_network, n) for n in NETWORKS
     }
@@ -56,7 +56,7 @@ def other_lines() -> list[str]:
 
 
 def machine_lines() -> list[str]:
-    """Give the report of `diffusion2 doctor`."""
+    """Return the report of `diffusion2 doctor`."""
     preset, reason = choose_preset()
     lines = [
         f"machine    {platform.platform()}, Python {platform.python_version()}",

@@ -128,7 +128,7 @@ def _same_size(
 
 
 def mirror_gain(result: ImageMatrix, reference: ImageMatrix) -> float:
-    """Give by how many dB the result fits better when each view is taken from the other side, at -azimuth.
+    """Return by how many dB the result fits better when each view is taken from the other side, at -azimuth.
 
     It is measured on some frames of the views that are not in front or behind; minus infinity where such
     views have no partners.

@@ -47,7 +47,7 @@ def write_page(path: Path, evaluation: Evaluation, pair: MatrixPair, title: str)
 
 
 def make_page(evaluation: Evaluation, pair: MatrixPair, title: str) -> str:
-    """Give the page as text."""
+    """Return the page as text."""
     height, width = _cell_size(pair)
     shown = {
         "width": SHOWN,

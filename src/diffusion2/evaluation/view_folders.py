@@ -83,7 +83,7 @@ def read_view_folders(folder: Path, azimuths_deg: Sequence[float] = ()) -> ViewP
 
 
 def count_view_folders(folder: Path) -> int:
-    """Give the number of views of a folder that has no `cameras.json`; 0 of any other folder."""
+    """Return the number of views of a folder that has no `cameras.json`; 0 of any other folder."""
     if not folder.is_dir() or (folder / "cameras.json").is_file():
         return 0
     return len(_numbered(folder / "matrix" if (folder / "matrix").is_dir() else folder, folders=True))
@@ -98,7 +98,7 @@ def _read_row(folder: Path) -> tuple[torch.Tensor, torch.Tensor | None]:
 
 
 def _numbered(folder: Path, *, folders: bool) -> list[Path]:
-    """Give the folders, or the PNG files, whose names end in a number, by that number.
+    """Return the folders, or the PNG files, whose names end in a number, by that number.
 
     Raises:
         AssetFormatError: a number is missing or there twice, or the names mix several series.

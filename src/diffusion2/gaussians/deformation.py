@@ -116,7 +116,7 @@ class DeformationField(nn.Module):
         self._followed: tuple[Tensor, int, SkinningWeights] | None = None
 
     def forward(self, means: Tensor, times: Tensor) -> DeformationOutput:
-        """Give the motion of every Gaussian at every time.
+        """Return the motion of every Gaussian at every time.
 
         Args:
             means: (N, 3) canonical centres in world units, or any other points.

@@ -53,12 +53,12 @@ class Posed(NamedTuple):
     growths: Tensor | None = None
 
     def pick(self, pictures: int | Tensor) -> "Posed":
-        """Give what is in one picture, without the dimension B, or in several (C,)."""
+        """Return what is in one picture, without the dimension B, or in several (C,)."""
         growths = None if self.growths is None else self.growths[pictures]
         return Posed(self.means[pictures], self.quats[pictures], growths)
 
     def scales(self, log_scales: Tensor) -> Tensor:
-        """Give the standard deviations, (B, N, 3), or (N, 3) where they stay, from canonical (N, 3)."""
+        """Return the standard deviations, (B, N, 3), or (N, 3) where they stay, from canonical (N, 3)."""
         return (log_scales if self.growths is None else log_scales + self.growths).exp()
 
 
@@ -106,7 +106,7 @@ def pose(
     of_picture: Tensor | None = None,
     gains: Tensor | None = None,
 ) -> Posed:
-    """Give means and rotations of Gaussians in B pictures, and how they grow; differentiable.
+    """Return means and rotations of Gaussians in B pictures, and how they grow; differentiable.
 
     Args:
         outputs: (T, K, 6) shift and turn of every node at T times, or (T, K, 9) with its growth.

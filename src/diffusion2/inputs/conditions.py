@@ -76,7 +76,7 @@ class _Part:
         return union(box for box in boxes if box is not None)
 
     def show(self, crop: Crop, size: int) -> Tensor:
-        """Give the pictures (N, 3, size, size) in one crop."""
+        """Return the pictures (N, 3, size, size) in one crop."""
         return torch.stack([show(picture, crop, size) for picture in self.pictures])
 
 

@@ -28,7 +28,7 @@ DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
 
 def find_matting_network(given: str | None = None) -> Path:
-    """Give the network's file: the given one, else a known one that is installed.
+    """Return the network's file: the given one, else a known one that is installed.
 
     Raises:
         WeightsError: there is none, or it is not the known one.

@@ -65,7 +65,7 @@ def _columns(table: Columns, names: tuple[str, ...], *, may_lack: bool = False) 
 
 
 def _at(rows: np.ndarray, corners: np.ndarray) -> np.ndarray | None:
-    """Give each corner the row of its vertex; None of no rows."""
+    """Assign each corner the row of its vertex; None of no rows."""
     return rows[corners.clip(0, len(rows) - 1)] if len(rows) else None
 
 

@@ -97,7 +97,7 @@ def _uvs(attributes: dict[str, np.ndarray], layer: TextureLayer | None) -> np.nd
 
 
 def to_triangles(corners: np.ndarray, mode: int = TRIANGLES) -> np.ndarray:
-    """Give the (T, 3) triangles of a list, strip or fan of corners."""
+    """Return the (T, 3) triangles of a list, strip or fan of corners."""
     corners = corners.astype(np.int64)
     if mode == TRIANGLES:
         return corners[: len(corners) // 3 * 3].reshape(-1, 3)
@@ -111,7 +111,7 @@ def to_triangles(corners: np.ndarray, mode: int = TRIANGLES) -> np.ndarray:
 
 
 def joint_weights(attributes: dict[str, np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Give joints and weights (P, K) of all sets; rows sum to 1.
+    """Return joints and weights (P, K) of all sets; rows sum to 1.
 
     Weights that are no numbers or negative count for nothing; a vertex without weights follows its
     first joint.
@@ -129,7 +129,7 @@ def joint_weights(attributes: dict[str, np.ndarray]) -> tuple[np.ndarray | None,
 
 
 def vertex_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Give area-weighted unit normals (P, 3) of a triangle mesh."""
+    """Return area-weighted unit normals (P, 3) of a triangle mesh."""
     corners = positions[triangles]
     normals = np.zeros_like(positions)
     with np.errstate(over="ignore", invalid="ignore"):  # of damaged positions
@@ -140,7 +140,7 @@ def vertex_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def _target(document: Document, target: dict[str, int], name: str, count: int) -> np.ndarray:
-    """Give the (P, 3) displacements of a morph target; zero where it does not move this attribute."""
+    """Return the (P, 3) displacements of a morph target; zero where it does not move this attribute."""
     if name not in target:
         return np.zeros((count, 3))
     values = as_floats(document.accessor(target[name]))

@@ -70,7 +70,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _nodes(document: Document) -> tuple[list[Node], list[int]]:
-    """Give the nodes and an order in which parents come before children."""
+    """Return the nodes and an order in which parents come before children."""
     raw = document.table("nodes")
     parents = [-1] * len(raw)
     for i, node in enumerate(raw):

@@ -81,7 +81,7 @@ class Materials:
         self._pictures: dict[tuple[int, bool], np.ndarray] = {}
 
     def surface(self, index: int | None) -> TexturedMaterial:
-        """Give a material; white where a primitive has none."""
+        """Return a material; white where a primitive has none."""
         if index is None:
             return TexturedMaterial(np.ones(4))
         raw = self._document.entry("materials", index)

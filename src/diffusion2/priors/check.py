@@ -129,7 +129,7 @@ def _compare_shared(parts: dict[str, Any], files: TensorFiles) -> str:
 
 
 def _file_line(path: Path) -> str:
-    """Give a file's size and hash, and compare the hash with what the hub said when it was fetched."""
+    """Return a file's size and hash, and compare the hash with what the hub said when it was fetched."""
     digest, said = file_hash(path), noted_hash(path)
     if said and said != digest:
         raise WeightsError(f"{path} is damaged: its sha256 is {digest}, the hub's {said}: fetch it again")

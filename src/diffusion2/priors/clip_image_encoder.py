@@ -35,7 +35,7 @@ class ClipImageEncoder:
 
     @property
     def width(self) -> int:
-        """Give the length of an embedding."""
+        """Return the length of an embedding."""
         return int(self.network.config.projection_dim)
 
     @torch.no_grad()

@@ -44,12 +44,12 @@ class LatentCodec:
 
     @property
     def factor(self) -> int:
-        """Give the number of pixels per latent along a side."""
+        """Return the number of pixels per latent along a side."""
         return self.pixel_unshuffle * 2 ** (len(self.vae.config["block_out_channels"]) - 1)
 
     @property
     def channels(self) -> int:
-        """Give the number of channels of a latent."""
+        """Return the number of channels of a latent."""
         return int(self.vae.config["latent_channels"])
 
     @torch.no_grad()
@@ -95,7 +95,7 @@ class LatentCodec:
         return self._work(decode, len(latents), DECODER_PEAK * latents[0, 0].numel() * self.factor**2)
 
     def mirror(self, latents: Tensor) -> Tensor:
-        """Give the latents (..., C, h, w) of the pictures flipped left to right.
+        """Return the latents (..., C, h, w) of the pictures flipped left to right.
 
         Raises:
             InputError: the encoder is convolutional: from what it makes of a picture does not follow what it

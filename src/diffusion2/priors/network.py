@@ -47,11 +47,11 @@ class SequenceCondition:
     features: FeatureReuse | None = None
 
     def __len__(self) -> int:
-        """Give the number of sequences."""
+        """Return the number of sequences."""
         return len(self.latents)
 
     def __getitem__(self, sequences: slice) -> "SequenceCondition":
-        """Give the condition of some of the sequences."""
+        """Return the condition of some of the sequences."""
         return replace(
             self,
             latents=self.latents[sequences],
@@ -61,7 +61,7 @@ class SequenceCondition:
         )
 
     def to(self, device: torch.device) -> "SequenceCondition":
-        """Give the condition on another device."""
+        """Return the condition on another device."""
         return replace(
             self,
             latents=self.latents.to(device),
@@ -117,7 +117,7 @@ class NetworkPrior:
         self._forward = forward
 
     def reusing_features(self, fresh: frozenset[float]) -> Self:
-        """Give this prior with deep features kept between noise levels; see `ConditionedPrior`."""
+        """Return this prior with deep features kept between noise levels; see `ConditionedPrior`."""
         prior = copy.copy(self)
         prior.fresh = fresh
         return prior
@@ -142,7 +142,7 @@ class NetworkPrior:
         )
 
     def bytes_each(self, shape: torch.Size, *, guided: bool) -> float:
-        """Give the memory that one sequence takes while the network works on it, (N, T, C, h, w) of them."""
+        """Get the memory that one sequence takes while the network works on it, (N, T, C, h, w) of them."""
         _, frames, _, height, width = shape
         images = frames * height * width * self.network.config["block_out_channels"][0]
         return PEAK * images * self.dtype.itemsize * (2 if guided else 1)

@@ -70,7 +70,7 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
         blend: FeatureBlend | None = None,
         deep: DeepFeatures | None = None,
     ) -> Tensor:
-        """Give the network's raw output, before preconditioning.
+        """Return the network's raw output, before preconditioning.
 
         Args:
             sample: (N, T, C_in, h, w), the scaled noisy latents and the condition latents, concatenated.
@@ -122,7 +122,7 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
         return x
 
     def _embed(self, c_noise: Tensor, vector: Tensor) -> Tensor:
-        """Give the (N, T or 1, E) embedding, after the SiLU with which every block begins."""
+        """Return the (N, T or 1, E) embedding, after the SiLU with which every block begins."""
         dtype = self.conv_in.weight.dtype
         emb = self.time_embedding(self.time_proj(c_noise).to(dtype))[:, None]
         return F.silu(emb + self.add_embedding(vector.to(dtype)))

@@ -69,7 +69,7 @@ def _spatial_res_block(block: Parameters, x: Tensor, emb: Tensor, frames: int) -
 
 
 def _temporal_residual(block: Parameters, x: Tensor, emb: Tensor, frames: int) -> Tensor:
-    """Give what the temporal block adds to x, (N*T, C, h, w)."""
+    """Return what the temporal block adds to x, (N*T, C, h, w)."""
     h = x.unflatten(0, (-1, frames)).flatten(3).transpose(1, 2).contiguous()  # (N, C, T, h*w)
     h = _conv_over_time(block.conv1, norm_silu(block.norm1, h))
     h += block.time_emb_proj(emb).transpose(1, 2)[..., None]

@@ -143,7 +143,7 @@ def _losses(
     loss: PictureLoss,
     weights: Tensor | None = None,
 ) -> Tensor:
-    """Give the loss of every picture of a step, (B,).
+    """Return the loss of every picture of a step, (B,).
 
     With weights (B,), gradients flow to the motion as if each loss were divided by its weight: the weights
     hold for the canonical Gaussians alone, the motion needs every picture alike.

@@ -76,7 +76,7 @@ def reconstruct_matrix(
 
 
 def choose_reconstruction_device(device: str) -> torch.device:
-    """Give the device of a setting: "auto" is a GPU where there is one and gsplat, or else the CPU.
+    """Return the device of a setting: "auto" is a GPU where there is one and gsplat, or else the CPU.
 
     Raises:
         BackendUnavailable: when a GPU is asked for and can't be used.

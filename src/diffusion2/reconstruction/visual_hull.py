@@ -110,7 +110,7 @@ def scatter_gaussians(
 
 
 def project_points(points: Tensor, cameras: Cameras, view: int) -> tuple[Tensor, Tensor]:
-    """Give the pixels (K, 2), x right and y down, and depths (K,) of points (K, 3) in a view."""
+    """Return the pixels (K, 2), x right and y down, and depths (K,) of points (K, 3) in a view."""
     viewmat = torch.as_tensor(cameras.viewmats[view], dtype=torch.float32)
     K = torch.as_tensor(cameras.Ks[view], dtype=torch.float32)
     x = points @ viewmat[:3, :3].T + viewmat[:3, 3]
@@ -128,14 +128,14 @@ def sample_pixels(picture: Tensor, pixels: Tensor) -> Tensor:
 
 
 def _half_size(mask: Tensor, cameras: Cameras, view: int) -> float:
-    """Give half the longer side of a silhouette in world units: objects are about as deep as wide."""
+    """Return half the longer side of a silhouette in world units: objects are about as deep as wide."""
     rows, columns = (mask[0] > 0.5).nonzero().unbind(1)
     pixels = max(int(part.max() - part.min()) + 1 for part in (rows, columns))
     return 0.5 * pixels * float(cameras.radii[view] / cameras.Ks[view, 0, 0])
 
 
 def _coverage(points: Tensor, masks: Tensor, cameras: Cameras, seen: list[int], ignored: int) -> float:
-    """Give the share of the masks, but of the worst ones, onto which the points project."""
+    """Return the share of the masks, but of the worst ones, onto which the points project."""
     if not len(points):
         return 0.0
     shares = []
@@ -161,7 +161,7 @@ def _is_near_surface(hull: VisualHull) -> Tensor:
 
 
 def _mean_gaps(points: Tensor, chunk: int = 2048) -> Tensor:
-    """Give the mean distance (K,) of each of (K, 3) points to its three nearest neighbours."""
+    """Return the mean distance (K,) of each of (K, 3) points to its three nearest neighbours."""
     near = min(4, len(points))
     parts = [torch.cdist(part, points).topk(near, largest=False).values for part in points.split(chunk)]
     return torch.cat(parts)[:, 1:].mean(dim=1) if near > 1 else torch.ones(len(points))
@@ -180,7 +180,7 @@ def _colors(points: Tensor, hull: VisualHull, images: Tensor, cameras: Cameras) 
 
 
 def _nearest_depths(hull: VisualHull, cameras: Cameras, view: int, pixels: Tensor) -> Tensor:
-    """Give the depth (K,) of the nearest hull cell behind each of the pixels (K, 2)."""
+    """Return the depth (K,) of the nearest hull cell behind each of the pixels (K, 2)."""
     size = torch.tensor([cameras.width, cameras.height])
     cells = GRID // 2
 

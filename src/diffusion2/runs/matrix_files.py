@@ -107,7 +107,7 @@ def read_matrix(folder: str | Path) -> ImageMatrix:
 
 
 def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:
-    """Give the contents of `cameras.json`: plain values, angles in degrees."""
+    """Return the contents of `cameras.json`: plain values, angles in degrees."""
     cameras = matrix.cameras
     viewmats, intrinsics = cameras.viewmats, cameras.Ks
     views = [
@@ -169,7 +169,7 @@ def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, 
 
 
 def _numbered(folder: Path, name: str) -> list[Path]:
-    """Give the entries `name_<number>` of a folder, by number."""
+    """Return the entries `name_<number>` of a folder, by number."""
     found = {}
     for path in folder.glob(f"{name}_*"):
         number = path.stem.removeprefix(f"{name}_")

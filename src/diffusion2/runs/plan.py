@@ -41,7 +41,7 @@ class Plan:
         return {name: value for name, value in _flat(asdict(self.settings)).items() if value != theirs[name]}
 
     def to_config(self, device: str) -> dict[str, Any]:
-        """Give the contents of `config.json` for a new run.
+        """Return the contents of `config.json` for a new run.
 
         Args:
             device: where the networks run.

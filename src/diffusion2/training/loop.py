@@ -43,16 +43,16 @@ class TrainingTask(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """Give what is trained."""
+        """Return what is trained."""
         ...
 
     @property
     def matrix_rate(self) -> float:
-        """Give the step size for matrices."""
+        """Return the step size for matrices."""
         ...
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-        """Give the loss of one batch, drawn with `rng`."""
+        """Return the loss of one batch, drawn with `rng`."""
         ...
 
     def evaluate(self) -> dict[str, float]:
@@ -60,7 +60,7 @@ class TrainingTask(Protocol):
         ...
 
     def show(self) -> Tensor:
-        """Give pictures to judge the averaged weights by, (rows, columns, 3, H, W) in [0, 1]."""
+        """Return pictures to judge the averaged weights by, (rows, columns, 3, H, W) in [0, 1]."""
         ...
 
 

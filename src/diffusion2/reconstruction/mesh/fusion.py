@@ -52,7 +52,7 @@ def look_around(radius: float, fov_deg: float, elevation_deg: float, size: int) 
 
 
 def draw_depths(gaussians: Gaussians, camera: Cameras) -> Tensor:
-    """Give the depth (H, W) of the surface, infinite where alpha is under a half.
+    """Return the depth (H, W) of the surface, infinite where alpha is under a half.
 
     Blended depths lie behind a surface that lets some light through, so Gaussians are drawn as if each were
     there several times.

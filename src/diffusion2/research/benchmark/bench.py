@@ -103,7 +103,7 @@ class Bench:
         keep_scores(unit.folder(self.out) / name, key, make)
 
     def matrix(self, unit: Unit, truth: ImageMatrix, name: str) -> ImageMatrix:
-        """Give a method's result, from the folder or new."""
+        """Return a method's result, from the folder or new."""
         method, settings = METHODS[name], self._generate(unit)
 
         def make() -> tuple[ImageMatrix, Asset4D | None]:
@@ -124,7 +124,7 @@ class Bench:
         return keep_matrix(unit.folder(self.out) / name, self._key(unit, truth, name), make, about)
 
     def references(self, unit: Unit, truth: ImageMatrix) -> Conditions:
-        """Give what the sampled methods of a unit start from: what the task gives, and the rest generated."""
+        """Get what the sampled methods of a unit start from: what the task gives, and the rest generated."""
         settings = self._generate(unit)
         conditions = task_conditions(truth, _task(unit))
         key = digest(_deciding(settings), self._weights, matrix_digest(truth))
@@ -151,7 +151,7 @@ class Bench:
         return digest(*decides, unit.task, unit.seed, self._weights, matrix_digest(truth))
 
     def _logits(self, matrix: ImageMatrix) -> Tensor | None:
-        """Give I3D's logits of every row that is measured, (V - 1, 400)."""
+        """Return I3D's logits of every row that is measured, (V - 1, 400)."""
         images = without_references(matrix).images
         if self.i3d is None or images.shape[1] < MIN_FRAMES:
             return None
@@ -175,7 +175,7 @@ def _task(unit: Unit) -> BenchmarkTask:
 
 
 def _deciding(settings: GenerateSettings) -> dict[str, object]:
-    """Give the settings of stage 1 that change its result."""
+    """Return the settings of stage 1 that change its result."""
     values = asdict(settings)
     for name in ("preset", "reconstruction"):
         del values[name]

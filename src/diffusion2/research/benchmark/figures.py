@@ -119,7 +119,7 @@ def make_recordings(bench: Bench, unit: Unit, report: Report = ignore) -> Record
 
 
 def figure_numbers(recordings: Recordings) -> dict[str, object]:
-    """Give what the plots show as plain values."""
+    """Return what the plots show as plain values."""
     return {
         name: [
             {
@@ -138,7 +138,7 @@ def figure_numbers(recordings: Recordings) -> dict[str, object]:
 
 
 def noise_table(recordings: Recordings) -> str:
-    """Give the noise that is left as Markdown: what the last evaluation of each of the first steps finds."""
+    """Get the noise that is left as Markdown: what the last evaluation of each of the first steps finds."""
     rolled_back = max(schedule.rollback_steps for schedule in recordings.schedules.values())
     steps = min(rolled_back + 2, len(recordings.sigmas) - 1)
     lines = ["| step | nominal σ | " + " | ".join(f"{RECORDED[name][0]}" for name in RECORDED) + " |"]
@@ -226,7 +226,7 @@ def _figure_10(recordings: Recordings, path: Path) -> Path:
 
 
 def _times(evaluations: Sequence[MatrixEvaluation]) -> list[float]:
-    """Give places on the axis of steps; a repeated step stands half a step later."""
+    """Return places on the axis of steps; a repeated step stands half a step later."""
     return [e.step + 1 + 0.5 * e.attempt for e in evaluations]
 
 

@@ -115,7 +115,7 @@ def check_methods(names: tuple[str, ...]) -> None:
 
 
 def task_conditions(truth: ImageMatrix, task: BenchmarkTask) -> Conditions:
-    """Give what a task lets a method know of the true matrix, rounded as a run's folder holds it."""
+    """Return what a task lets a method know of the true matrix, rounded as a run's folder holds it."""
     picture = to_8_bit(truth.images[-1, 0])
     video = to_8_bit(truth.images[-1]) if task in ("video", "completion") else None
     views = to_8_bit(truth.images[:, 0]) if task == "completion" else None
@@ -123,7 +123,7 @@ def task_conditions(truth: ImageMatrix, task: BenchmarkTask) -> Conditions:
 
 
 def without_references(matrix: ImageMatrix) -> ImageMatrix:
-    """Give what is measured: all but the reference row and the reference column.
+    """Return what is measured: all but the reference row and the reference column.
 
     Tasks and baselines are given one or both; pictures that are equal to the truth would rule every mean.
     """
@@ -139,7 +139,7 @@ def complete_references(pair: PriorPair, conditions: Conditions, settings: Gener
 
 
 def vary(sampling: SamplingSettings, method: Sampled, frames: int) -> SamplingSettings:
-    """Give the sampling settings with which a method works."""
+    """Return the sampling settings with which a method works."""
     if method.multiview_weight is not None:
         sampling = replace(
             sampling,

@@ -76,7 +76,7 @@ class Truths:
     generate: GenerateSettings
 
     def __call__(self, name: str) -> ImageMatrix:
-        """Give a creature's true matrix."""
+        """Return a creature's true matrix."""
         creature = next(c for c in CREATURES if c.name == name)
         generate = self.generate
         return creature_truth(

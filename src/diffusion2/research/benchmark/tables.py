@@ -18,7 +18,7 @@ PER_CREATURE = ("lpips_alex", "lpips_vgg", "psnr_foreground", "motion_ratio")
 
 
 def markdown(table: Sequence[Row], labels: Sequence[str] | None = None, clips: int = 0) -> str:
-    """Give the means over creatures as a Markdown table, ± the spread over seeds.
+    """Return the means over creatures as a Markdown table, ± the spread over seeds.
 
     The best of each column is bold, baselines aside.
 
@@ -41,7 +41,7 @@ def markdown(table: Sequence[Row], labels: Sequence[str] | None = None, clips: i
 
 
 def markdown_per_creature(table: Sequence[Row], score: str) -> str:
-    """Give one score, creature by creature."""
+    """Return one score, creature by creature."""
     creatures = list(table[0].creatures) if table else []
     lines = [
         [row.title, *(_cell(row.creatures[creature].get(score), score) for creature in creatures)]
@@ -91,7 +91,7 @@ def _weight(sampling: SamplingSettings) -> str:
 
 
 def _clips(results: Results) -> int:
-    """Give how many true clips there are, of all creatures together."""
+    """Return how many true clips there are, of all creatures together."""
     return sum(len(logits) for logits in results.truth_logits.values())
 
 
@@ -130,7 +130,7 @@ def write_report(path: Path, results: Results, tables: dict[str, list[Row]]) -> 
 
 
 def _best(table: Sequence[Row], name: str) -> Row | None:
-    """Give the row with the best mean of a score; None where there is no choice."""
+    """Return the row with the best mean of a score; None where there is no choice."""
     found = [row for row in table if name in row.overall and row.method not in BASELINES]
     better = HIGHER_IS_BETTER[name]
 

@@ -129,7 +129,7 @@ def write_study(
 
 
 def shuffled(case: Case, seed: int) -> list[str]:
-    """Give the candidates' names in the order in which the page shows them."""
+    """Return the candidates' names in the order in which the page shows them."""
     names = sorted(case.candidates)
     random.Random(f"{seed}/{case.name}").shuffle(names)
     return names
@@ -139,7 +139,7 @@ def shuffled(case: Case, seed: int) -> list[str]:
 
 
 def _parse(argument: str) -> tuple[str, str, RunFolder]:
-    """Give case, name and run of one argument."""
+    """Return case, name and run of one argument."""
     named = None
     if not Path(argument).exists():  # a folder may have such a name, too
         named = re.fullmatch(r"([^/=]+)/([^/=]+)=(.+)", argument, re.DOTALL)
@@ -205,7 +205,7 @@ def _read_tiles(run: RunFolder) -> Media:
 
 
 def tiles(matrix: ImageMatrix) -> Tensor:
-    """Give four views of a matrix side by side and below each other, (F, H', W', 3).
+    """Return four views of a matrix side by side and below each other, (F, H', W', 3).
 
     The reference view is at the top left; the others are those nearest to a quarter, half and three quarters
     of a turn from it. A matrix of few views shows those it has.
@@ -221,7 +221,7 @@ def tiles(matrix: ImageMatrix) -> Tensor:
 
 
 def _common_reference(case: str, runs: list[RunFolder]) -> Media:
-    """Give the reference video if it is the same in all runs that have one, else the input picture."""
+    """Return the reference video if it is the same in all runs that have one, else the input picture."""
     with_video = [run for run in runs if run.video_path.is_dir()]
     if with_video and len({_digest(run.video_path) for run in with_video}) == 1:
         return _reference_of(with_video[0])
@@ -235,7 +235,7 @@ def _common_reference(case: str, runs: list[RunFolder]) -> Media:
 
 
 def _reference_of(run: RunFolder) -> Media:
-    """Give the reference view of one run over time, or its picture where there is no more."""
+    """Return the reference view of one run over time, or its picture where there is no more."""
     if run.video_path.is_dir():
         images, _ = read_pictures(run.video_path, "frame")
         return _as_video(images.permute(0, 2, 3, 1), _fps(run))

@@ -249,7 +249,7 @@ class Rig:
 def _weights(
     along: np.ndarray, bones: np.ndarray, starts: np.ndarray, soft: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give each vertex two joints (P, 2) and weights (P, 2): its bone's, and a share of the neighbour's."""
+    """Assign each vertex two joints (P, 2) and weights (P, 2): its bone's, and a share of the neighbour's."""
     if len(bones) == 1:
         joints, weights = np.full((len(along), 2), bones[0]), np.zeros((len(along), 2))
         weights[:, 0] = 1.0
