@@ -4,7 +4,15 @@
 Nothing heavy is imported, so that `--help` answers at once.
 """
 
-from diffusion2.config.checks import Between, Settings, Share, check_range, closest, conform_fields
+from diffusion2.config.checks import (
+    Between,
+    Settings,
+    Share,
+    check_known,
+    check_range,
+    closest,
+    conform_fields,
+)
 from diffusion2.config.export_settings import ExportSettings, MeshSettings
 from diffusion2.config.presets import PRESETS, name_preset
 from diffusion2.config.settings import (
@@ -33,6 +41,7 @@ __all__ = [
     "Settings",
     "Share",
     "Solver",
+    "check_known",
     "check_range",
     "closest",
     "conform_fields",

@@ -15,12 +15,12 @@ MAX_DEGREE = 3
 
 
 def coefficients(degree: int) -> int:
-    """Give the number of harmonics of degrees 1 up to this one."""
+    """Return the number of harmonics of degrees 1 up to this one."""
     return (degree + 1) ** 2 - 1
 
 
 def degree_of(count: int) -> int:
-    """Give the degree that so many harmonics above degree 0 belong to.
+    """Return the degree that so many harmonics above degree 0 belong to.
 
     Raises:
         InputError: when there is none up to `MAX_DEGREE`.
@@ -61,7 +61,7 @@ def basis(directions: Tensor, degree: int) -> Tensor:
 
 
 def seen_colors(base: Tensor, shN: Tensor, means: Tensor, viewmats: Tensor) -> Tensor:
-    """Give the colours (C, N, 3) in [0, 1] that C cameras see.
+    """Return the colours (C, N, 3) in [0, 1] that C cameras see.
 
     Args:
         base: (N, 3) what the harmonics of degree 0 contribute.

@@ -91,7 +91,7 @@ def _surface(volume: Volume, cameras: Cameras, pictures: list[Rendering], settin
 
 
 def _silhouette_agreement(surface: Surface, cameras: Cameras, pictures: list[Rendering]) -> float:
-    """Give the area that mesh and Gaussians both cover, as a share of what either covers."""
+    """Return the area that mesh and Gaussians both cover, as a share of what either covers."""
     both, either = 0, 0
     for k in range(0, len(cameras), 3):
         viewmat, K = (torch.as_tensor(x[k], dtype=torch.float32) for x in (cameras.viewmats, cameras.Ks))
