@@ -42,7 +42,8 @@ def test_trimesh_reads_every_frame_with_the_one_texture(
     export(rising_asset, tmp_path / "fox_*.obj", report=events.append)
     assert "5 meshes, to be played at 8 a second" in events[-1].message
     numbered = [f"fox_{k:03d}.obj" for k in range(5)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [*numbered, "fox_texture.mtl", "fox_texture.png"]
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == [*numbered, "fox_texture.mtl", "fox_texture.png"]
     for k, name in enumerate(numbered):
         read = trimesh.load(tmp_path / name, process=False)
         expected = turn_points(extracted.at(k / 4), GLTF_FROM_WORLD)
