@@ -10,6 +10,7 @@ from diffusion2.exporters.choosing import Extra, Format, Job, check_heeded, choo
 from diffusion2.exporters.compact import write_compressed_ply, write_splat, write_spz
 from diffusion2.exporters.glb import write_mesh
 from diffusion2.exporters.html import write_viewer
+from diffusion2.exporters.obj import write_obj_frames
 from diffusion2.exporters.ply import write_ply, write_ply_frames
 from diffusion2.exporters.video import write_orbit_video
 from diffusion2.gaussians import Asset4D
@@ -55,6 +56,15 @@ FORMATS = (
         write_compressed_ply,
         heeds=MOMENT,
         extra=SPLATS,
+    ),
+    Format(
+        "obj",
+        ".obj",
+        "a textured mesh of each frame",
+        write_obj_frames,
+        many=True,
+        heeds=frozenset({"mesh"}),
+        extra=MESH,
     ),
     Format("splat", ".splat", "the Gaussians at one moment, rounded", write_splat, heeds=MOMENT),
     Format(
