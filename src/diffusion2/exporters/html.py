@@ -79,7 +79,7 @@ def _record_within_limit(asset: Asset4D, title: str) -> str:
 
 
 def _record(asset: Asset4D, title: str, moments: int) -> str:
-    """Record one cycle; every moment stands equally long."""
+    """Return the page with one cycle recorded; every moment stands equally long."""
     pause = asset.metadata.duration_s / max(moments - 1, 1)
     fov = math.radians(filling_fov_deg(asset))
     with open_server(asset, title) as server:
@@ -98,7 +98,7 @@ def _record(asset: Asset4D, title: str, moments: int) -> str:
 
 
 def _cycle(asset: Asset4D, moments: int, pause: float) -> list[Splats]:
-    """The moments until the motion begins again.
+    """Return the moments until the motion begins again.
 
     The way back shows what the way forth showed, which viser keeps once. A loop has one frame's time from
     its last frame to its first, and passes from one to the other in it.
