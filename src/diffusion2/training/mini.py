@@ -35,7 +35,7 @@ from diffusion2.training.diffusion import (
 )
 from diffusion2.training.latents import encode_set, motion_buckets
 from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, held_out_creatures
-from diffusion2.training.loop import LoopSettings, Task, Trainer, read_checkpoint, write_checkpoint
+from diffusion2.training.loop import LoopSettings, Trainer, TrainingTask, read_checkpoint, write_checkpoint
 from diffusion2.training.processes import join
 from diffusion2.training.scenes import AssetScenes, MixedScenes, procedural_scene
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode, fit_components
@@ -104,7 +104,7 @@ def train(settings: TrainSettings, report: Report) -> Path:
     return checkpoint
 
 
-def _task(settings: TrainSettings, report: Report) -> Task:
+def _task(settings: TrainSettings, report: Report) -> TrainingTask:
     """Make what is trained; render and encode first what it learns from."""
     if settings.part == "lifter":
         return _lifter_task(settings)
