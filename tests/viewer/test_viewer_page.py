@@ -5,8 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from chromium import BOX, Chromium
-from conftest import HEIGHT, WIDTH
-from pages import blue, canvas_size, center_x, red, scene, still_scene, wait_for_object
+from pages import HEIGHT, WIDTH, blue, canvas_size, center_x, red, scene, still_scene, wait_for_object
 
 from diffusion2.exporters import write_viewer
 from diffusion2.gaussians import Asset4D
