@@ -40,13 +40,17 @@ $(VENV)/.docs: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) -e '.[docs]'
 	@touch $@
 
+# Programs of others that read what we export; tests that need them are skipped where npm is not there.
+tests/node/node_modules/.done: tests/node/package-lock.json
+	-command -v npm > /dev/null && npm ci --silent --no-audit --no-fund --prefix tests/node && touch $@
+
 demo: $(VENV)/.core
 	$(BIN)/diffusion2 generate examples/creature.png --out runs/demo --preset mini --overwrite
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev tests/node/node_modules/.done
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-test-slow: $(VENV)/.dev
+test-slow: $(VENV)/.dev tests/node/node_modules/.done
 	$(BIN)/python -m pytest -n 0 -m slow
 
 check: $(VENV)/.dev

@@ -14,12 +14,13 @@ SOURCE = Path(diffusion2.__file__).parent
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
     {"errors", "events", "atomic_files", "color_profiles"},
-    {"config", "cameras", "pictures", "quaternions", "kernels", "weights"},
+    {"atomic_tensors", "config", "cameras", "pictures", "quaternions", "kernels", "weights"},
     {"image_matrix"},
     {"runs"},
     {"gaussians", "meshes", "metrics"},
     {"priors"},
-    {"inputs", "sampling", "reconstruction", "exporters"},
+    {"inputs", "sampling", "reconstruction"},
+    {"exporters"},
     {"evaluation", "viewer", "training"},
     {"pipeline", "research"},
     {"commands"},
@@ -49,8 +50,10 @@ HOMES = {
     "xatlas": {"reconstruction.mesh"},
     "onnxruntime": {"inputs.matting"},
     "viser": {"exporters.scene", "viewer"},
+    "gsply": {"exporters.compact"},
     "moderngl": {"meshes"},
     "DracoPy": {"meshes"},
+    "filelock": {"runs.lock"},
     "tyro": {"cli", "commands"},
     "rich": {"commands.terminal", "exporters.scene"},  # viser prints through rich; the viewer keeps it quiet
 }
@@ -73,6 +76,7 @@ PUBLIC = {
     "Diffusion2Error",
     "Event",
     "ExportError",
+    "ExportSettings",
     "Gaussians",
     "GenerateSettings",
     "ImageMatrix",

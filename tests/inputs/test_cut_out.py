@@ -384,7 +384,7 @@ def seen(monkeypatch):
     def see(picture, network):
         return Image.fromarray((masks[0] * 255).astype(np.uint8)).resize(picture.size)
 
-    monkeypatch.setattr(module, "find_network", lambda given: given)
+    monkeypatch.setattr(module, "find_matting_network", lambda given: given)
     monkeypatch.setattr(module, "object_mask", see)
     return masks
 
@@ -394,7 +394,7 @@ def no_network(monkeypatch):
     def find(given):
         raise WeightsError("no network")
 
-    monkeypatch.setattr(module, "find_network", find)
+    monkeypatch.setattr(module, "find_matting_network", find)
 
 
 def test_a_note_says_that_the_network_was_asked_for(seen):

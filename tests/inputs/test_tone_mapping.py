@@ -11,7 +11,7 @@ from diffusion2.inputs.tone_mapping import (
     compress,
     peak_of,
     to_light,
-    to_srgb,
+    tone_map_to_srgb,
 )
 
 
@@ -43,11 +43,11 @@ def test_a_video_without_highlights_keeps_its_white():
     light = np.ones((40, 40, 3), np.float32)
     light[0, 0] = 3.0  # one pixel of noise
     assert peak_of(light) == 1
-    assert (to_srgb(light.copy(), BT2020, 1.0) == 255).all()
+    assert (tone_map_to_srgb(light.copy(), BT2020, 1.0) == 255).all()
 
 
 def test_grey_stays_grey_in_all_primaries():
     for primaries in (BT709, BT2020, 11, 12):
-        shown = to_srgb(np.full((2, 2, 3), 0.2, np.float32), primaries, 1.0)
+        shown = tone_map_to_srgb(np.full((2, 2, 3), 0.2, np.float32), primaries, 1.0)
         assert (shown == shown[0, 0, 0]).all()
         assert shown[0, 0, 0] == round(255 * (1.055 * 0.2 ** (1 / 2.4) - 0.055))

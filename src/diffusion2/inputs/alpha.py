@@ -8,7 +8,7 @@ from PIL import Image, ImageChops
 
 from diffusion2.inputs.framing import VISIBLE_ALPHA
 from diffusion2.inputs.ground import border_of
-from diffusion2.inputs.morphology import blur, grow, wide
+from diffusion2.inputs.morphology import blur, dilate, wide
 
 Meaning = Literal["none", "object", "haze", "corners", "inverted"]
 
@@ -125,7 +125,7 @@ def _drop_shadow(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     fades = (alpha[soft] < FAINT).mean() if soft.any() else 0.0
     if not body.any() or fades < LEAST_FADING or colours[body].std(0).max() > 2:
         return np.zeros_like(soft)
-    return soft & grow(body, 4)
+    return soft & dilate(body, 4)
 
 
 def _premultiplied(colours: np.ndarray, alpha: np.ndarray) -> bool:

@@ -1,7 +1,7 @@
 """An object on a plain background, cut out without any network.
 
 Plain is what has the colours of a smooth background, see `ground`. Most pixels are then surely object or
-surely background. What is neither is told apart by its kind, for `doubts` to decide.
+surely background. What is neither is told apart by its kind, for `ambiguous` to decide.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ import numpy as np
 from diffusion2.inputs.ground import Ground, border_of, dot, largest_channel
 from diffusion2.inputs.morphology import (
     blur,
-    grow,
+    dilate,
+    erode,
     highest_nearby,
     label_regions,
     large_regions,
     median_of_each,
-    shrink,
     slope,
     wide,
 )
@@ -102,11 +102,11 @@ def _without_ringing(clear: np.ndarray, away: np.ndarray, ripple: np.ndarray) ->
     wide, or do so by a share of the edge's own contrast.
     """
     strong = away > STRONG
-    near = grow(strong, BLOCK_PX) & ~grow(strong, 3)
+    near = dilate(strong, BLOCK_PX) & ~dilate(strong, 3)
     if not near.any() or np.percentile(ripple[near], 90) < RINGING:
         return clear
     weak = clear & (away <= RINGING_SHARE * highest_nearby(away, BLOCK_PX))
-    broad = grow(wide(weak, 3), 3)
+    broad = dilate(wide(weak, 3), 3)
     return large_regions(clear & ~(weak & ~broad), HOLE * away.size)
 
 
@@ -115,15 +115,15 @@ def _faint(clear: np.ndarray, different: np.ndarray, away: np.ndarray) -> tuple[
 
     The blur of what differs clearly is none of them.
     """
-    far = different & ~grow(clear, FRINGE_PX)
+    far = different & ~dilate(clear, FRINGE_PX)
     core = wide(far, 3)
     core = large_regions(core, SMALLEST_FAINT * max(int(clear.sum()), 1))
     if not core.any():
         return core, core
-    regions = grow(core, FRINGE_PX + 3) & different & ~clear
+    regions = dilate(core, FRINGE_PX + 3) & different & ~clear
     labels, count = label_regions(regions)
-    outline = regions & ~shrink(regions)
-    outline &= ~grow(clear, 2)
+    outline = regions & ~erode(regions)
+    outline &= ~dilate(clear, 2)
     contrast = median_of_each(away, labels * core, count)
     steep = median_of_each(slope(away, 0.5), labels * outline, count)
     with np.errstate(invalid="ignore"):
@@ -143,6 +143,6 @@ def _light(pixels: np.ndarray, colours: np.ndarray, background: np.ndarray) -> n
     steepness = slope(pixels.mean(-1), 1.0)
     gap = max(1, round(GAP * longer))
     steep = steepness > min(max(SOFT_SLOPE / longer, LEAST_SLOPE), MOST_SLOPE)
-    edges = grow(steep, gap)
+    edges = dilate(steep, gap)
     light = regions_with(background & ~edges, (same | background) & ~edges) & ~background
-    return (grow(light, gap + 2) & same & ~background) if light.any() else light
+    return (dilate(light, gap + 2) & same & ~background) if light.any() else light

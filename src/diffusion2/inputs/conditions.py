@@ -30,7 +30,7 @@ from diffusion2.inputs.framing import (
 )
 from diffusion2.inputs.kinds import check_exists, kind_of
 from diffusion2.inputs.picture import WORKING_SIDE_PX
-from diffusion2.inputs.video import Clip, read_clip, read_views
+from diffusion2.inputs.video import VideoClip, read_clip, read_views
 from diffusion2.runs.source import Source
 
 MIN_OBJECT_PX = 8
@@ -76,7 +76,7 @@ class _Part:
         return union(box for box in boxes if box is not None)
 
     def show(self, crop: Crop, size: int) -> Tensor:
-        """Give the pictures (N, 3, size, size) in one crop."""
+        """Return the pictures (N, 3, size, size) in one crop."""
         return torch.stack([show(picture, crop, size) for picture in self.pictures])
 
 
@@ -102,7 +102,7 @@ def read_conditions(source: Source, settings: GenerateSettings, report: Report =
     Args:
         source: the files, or the words, and how to read them.
         settings: V, F, size, the cameras, the object's size, the reference frame.
-        report: hears what the user should know about the input.
+        report: takes notes of what the user should know about the input.
 
     Returns:
         Conditions whose pictures are on white and in steps of 1/255; the reference frame comes first.
@@ -175,7 +175,7 @@ def _read_parts(source: Source, settings: GenerateSettings, report: Report) -> _
 
         painted = paint(source.prompt, source.settings, settings.seed, report).convert("RGBA")
         name = f'the picture of "{source.prompt}"'
-        picture = _Part(name, _cut_out(Clip([painted], [False], 0.0, 1), source.settings, name, report))
+        picture = _Part(name, _cut_out(VideoClip([painted], [False], 0.0, 1), source.settings, name, report))
     return _Parts(picture, video, views, model, fps, model_frame)
 
 
@@ -208,7 +208,7 @@ def _read_views(folder: Path, how: InputSettings, settings: GenerateSettings, re
     return _Part(str(folder), _cut_out(clip, how, folder, report))
 
 
-def _cut_out(clip: Clip, how: InputSettings, name: Path | str, report: Report) -> list[Image.Image]:
+def _cut_out(clip: VideoClip, how: InputSettings, name: Path | str, report: Report) -> list[Image.Image]:
     """Separate the object from the background where no mask did, unless pictures are kept as they are."""
     for note in clip.notes:
         report(Warned(note))
@@ -234,7 +234,7 @@ def _choose_crops(
         parts: what is known.
         boxes: where the object is in each part's shared picture.
         settings: the object's size.
-        report: hears when a motion leaves the frame.
+        report: takes a note when a motion leaves the frame.
     """
     object_size = settings.object_size
     moved = parts.video.whole_box if parts.video else None

@@ -10,12 +10,12 @@ from diffusion2.config import InputSettings
 from diffusion2.errors import BackendUnavailable, InputError, WeightsError
 from diffusion2.events import Report, Warned, ignore
 from diffusion2.inputs.alpha import inverted, meaning_of, mended
+from diffusion2.inputs.ambiguous import SaliencyNetwork, decide
 from diffusion2.inputs.background import find_parts
-from diffusion2.inputs.doubts import Network, decide
 from diffusion2.inputs.edges import with_sharp_edge, without_fringe
 from diffusion2.inputs.framing import VISIBLE_ALPHA
 from diffusion2.inputs.ground import PLAIN_BORDER, Ground, fit_ground
-from diffusion2.inputs.matting import INSTALL, find_network, object_mask
+from diffusion2.inputs.matting import INSTALL, find_matting_network, object_mask
 from diffusion2.inputs.specks import without_specks
 
 Tell = Callable[[str], None]
@@ -44,7 +44,7 @@ def cut_out(
         pictures: RGBA, of one size.
         settings: by what.
         name: what they are, for messages.
-        report: hears what was decided where that could be wrong, and how to decide otherwise.
+        report: takes notes of what was decided where that could be wrong, and how to decide otherwise.
 
     Returns:
         RGBA pictures whose alpha is the object; some may show none.
@@ -112,7 +112,8 @@ def _without_background(
     pictures: Sequence[Image.Image], settings: InputSettings, name: Path | str, tell: Tell
 ) -> list[Image.Image]:
     if settings.matting_model:
-        find_network(settings.matting_model)  # a wrong name is said now, not only where the network is asked
+        # a wrong name is said now, not only where the network is asked
+        find_matting_network(settings.matting_model)
     plain = _by_background(pictures, settings, tell)
     if plain is not None:
         return plain
@@ -145,7 +146,7 @@ def _by_background(
     pairs = list(zip(pictures, grounds, strict=True))
     parts = [find_parts(_pixels(picture), ground, _hidden(picture)) for picture, ground in pairs]
     look = None if settings.background == "plain" else lambda: _saliencies(pictures, settings)
-    masks = decide(parts, grounds, Network(_network_name(settings), look), tell)
+    masks = decide(parts, grounds, SaliencyNetwork(_network_name(settings), look), tell)
     if np.mean([mask.mean() for mask in masks]) < MIN_OBJECT:
         masks = [np.zeros_like(mask) for mask in masks]
     return [_cut(*pair, mask) for pair, mask in zip(pairs, masks, strict=True)]
@@ -166,7 +167,7 @@ def _hidden(picture: Image.Image) -> np.ndarray:
 
 
 def _by_network(pictures: Sequence[Image.Image], settings: InputSettings) -> list[Image.Image]:
-    network = find_network(settings.matting_model)
+    network = find_matting_network(settings.matting_model)
     found = []
     for picture in pictures:
         shown = _filled(picture)
@@ -178,7 +179,7 @@ def _by_network(pictures: Sequence[Image.Image], settings: InputSettings) -> lis
 
 def _saliencies(pictures: Sequence[Image.Image], settings: InputSettings) -> list[np.ndarray]:
     """What the network sees as the object in each picture, (H, W) uint8."""
-    network = find_network(settings.matting_model)
+    network = find_matting_network(settings.matting_model)
     return [np.asarray(object_mask(_filled(picture), network)) for picture in pictures]
 
 

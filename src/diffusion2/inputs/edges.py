@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from diffusion2.inputs.ground import dot
-from diffusion2.inputs.morphology import blur, grow, shrink
+from diffusion2.inputs.morphology import blur, dilate, erode
 
 SURELY_OBJECT = 242
 EDGE_SHARE = 80
@@ -42,14 +42,14 @@ def with_sharp_edge(pixels: np.ndarray, mask: np.ndarray, ground: np.ndarray) ->
 def _unmixed(pixels: np.ndarray, mask: np.ndarray, ground: np.ndarray) -> np.ndarray:
     away = pixels - ground
     inner = _nearby(pixels, mask * dot(away, away) ** 2 + np.float32(1e-6) * mask)
-    outside = ~grow(mask, 2)
+    outside = ~dilate(mask, 2)
     outer = _nearby(pixels, outside.astype(np.float32), ground)
     across = inner - outer
     power = dot(across, across)
     share = dot(pixels - outer, across) / np.maximum(power, 1e-6)
-    edge = grow(mask) & ~shrink(mask, 2)
-    told = edge & (power > LEAST_CONTRAST**2)
-    alpha = np.where(told, share.clip(0, 1), mask)[..., None]
+    edge = dilate(mask) & ~erode(mask, 2)
+    clear_edge = edge & (power > LEAST_CONTRAST**2)
+    alpha = np.where(clear_edge, share.clip(0, 1), mask)[..., None]
     rest = ((pixels - (1 - alpha) * outer) / np.maximum(alpha, 0.05)).clip(0, 255)
     colours = np.where(alpha < 1, alpha * rest + (1 - alpha) * inner, pixels)
     return np.concatenate([colours, alpha * 255], -1)

@@ -27,8 +27,8 @@ DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 """Of the pictures that the networks of this family were trained on."""
 
 
-def find_network(given: str | None = None) -> Path:
-    """Give the network's file: the given one, else a known one that is installed.
+def find_matting_network(given: str | None = None) -> Path:
+    """Return the network's file: the given one, else a known one that is installed.
 
     Raises:
         WeightsError: there is none, or it is not the known one.

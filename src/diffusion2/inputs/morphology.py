@@ -1,4 +1,4 @@
-"""Masks that grow and shrink, their regions, and smooth values: scipy's, with plain types."""
+"""Masks that are dilated and eroded, their regions, and smooth values: scipy's, with plain types."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from scipy import ndimage
 EIGHT = np.ones((3, 3), dtype=bool)
 
 
-def grow(mask: np.ndarray, px: int = 1) -> np.ndarray:
-    """Let a (H, W) mask grow by so many pixels, through their edges."""
+def dilate(mask: np.ndarray, px: int = 1) -> np.ndarray:
+    """Dilate a (H, W) mask by so many pixels, through their edges."""
     return _bool(ndimage.binary_dilation(mask, iterations=px))
 
 
-def shrink(mask: np.ndarray, px: int = 1) -> np.ndarray:
-    """Let a (H, W) mask shrink by so many pixels, but not from the picture's border."""
+def erode(mask: np.ndarray, px: int = 1) -> np.ndarray:
+    """Erode a (H, W) mask by so many pixels, but not from the picture's border."""
     return _bool(ndimage.binary_erosion(mask, iterations=px, border_value=1))
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from diffusion2.inputs.framing import VISIBLE_ALPHA
 from diffusion2.inputs.ground import border_of
-from diffusion2.inputs.morphology import boxes_of, grow, label_regions
+from diffusion2.inputs.morphology import boxes_of, dilate, label_regions
 
 SPECK = 0.02
 """Share of the largest part's area up to which a part may be a speck."""
@@ -37,8 +37,8 @@ def without_specks(pictures: Sequence[Image.Image]) -> tuple[list[Image.Image], 
         kept = np.concatenate([[False], _kept(labels, sizes, SPECK * largest)])
         if not kept[1:].all():
             count += int((~kept[1:]).sum())
-            specks = grow((labels > 0) & ~kept[labels], EDGE_PX)
-            specks &= ~grow(kept[labels], EDGE_PX)
+            specks = dilate((labels > 0) & ~kept[labels], EDGE_PX)
+            specks &= ~dilate(kept[labels], EDGE_PX)
             picture = picture.copy()
             picture.putalpha(Image.fromarray(np.where(specks, 0, alpha).astype(np.uint8)))
         cleaned.append(picture)

@@ -60,7 +60,7 @@ def peak_of(light: np.ndarray) -> float:
     return peak if peak > OVERSHOOT else 1.0
 
 
-def to_srgb(light: np.ndarray, primaries: int, peak: float) -> np.ndarray:
+def tone_map_to_srgb(light: np.ndarray, primaries: int, peak: float) -> np.ndarray:
     """Bring light of any brightness and gamut to sRGB.
 
     Args:

@@ -17,7 +17,7 @@ from diffusion2.pictures import NoPicture
 
 
 @dataclass(frozen=True)
-class Clip:
+class VideoClip:
     """Frames taken from a video.
 
     Attributes:
@@ -43,7 +43,7 @@ def read_clip(
     start: float = 0.0,
     fps: float | None = None,
     mask: Path | None = None,
-) -> Clip:
+) -> VideoClip:
     """Take frames from a video file, an animation, or a folder of pictures; see `choose_frames`.
 
     Args:
@@ -65,7 +65,7 @@ def read_clip(
         return _take(frames, path, indices, side, rate, mask)
 
 
-def read_views(folder: Path, count: int, side: int) -> Clip:
+def read_views(folder: Path, count: int, side: int) -> VideoClip:
     """Read a folder of as many pictures, all of them.
 
     Raises:
@@ -102,7 +102,7 @@ def open_frames(path: Path) -> Iterator[Frames]:
 
 def _take(
     frames: Frames, path: Path, indices: Sequence[int], side: int, rate: float, mask: Path | None
-) -> Clip:
+) -> VideoClip:
     pictures = frames.pictures(indices, side)
     notes = list(frames.notes)
     masks: list[Image.Image | None] = [None] * len(pictures)
@@ -111,7 +111,7 @@ def _take(
     elif isinstance(frames, PictureFrames):
         masks = frames.masks(indices, side)
     pictures, more = apply_masks(pictures, masks, mask or path)
-    return Clip(pictures, [m is not None for m in masks], rate, len(set(indices)), notes + more)
+    return VideoClip(pictures, [m is not None for m in masks], rate, len(set(indices)), notes + more)
 
 
 def _given_masks(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from diffusion2.errors import InputError, in_one_line
 from diffusion2.inputs.picture import check_size
-from diffusion2.inputs.video_frame import HDR, Shot, develop, nearest_turn, take
+from diffusion2.inputs.video_frame import HDR, Shot, develop, nearest_turn, take_shot
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,ivf"
 """What a file may be: no playlists, which would open other files."""
@@ -189,7 +189,7 @@ class VideoFile:
         check_size(self.path, frame.width, frame.height)
         ratio = self._stream.sample_aspect_ratio or 1
         try:
-            return take(frame, side, float(ratio) if 0.1 <= ratio <= 10 else 1.0)
+            return take_shot(frame, side, float(ratio) if 0.1 <= ratio <= 10 else 1.0)
         except (FFmpegError, ValueError) as error:
             raise InputError(
                 f"{self.path}: its pictures ({frame.format.name}, matrix {int(frame.colorspace)}) can't be "

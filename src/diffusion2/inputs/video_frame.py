@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from PIL.Image import Transpose
 
-from diffusion2.inputs.tone_mapping import BT709, CHROMATICITIES, HLG, PQ, peak_of, to_light, to_srgb
+from diffusion2.inputs.tone_mapping import BT709, CHROMATICITIES, HLG, PQ, peak_of, to_light, tone_map_to_srgb
 from diffusion2.pictures import shrink
 
 HDR = {PQ: "PQ", HLG: "HLG"}
@@ -57,7 +57,7 @@ class Shot:
         return self.values.dtype != np.uint8
 
 
-def take(frame: Any, side: int, ratio: float) -> Shot:
+def take_shot(frame: Any, side: int, ratio: float) -> Shot:
     """Keep what counts of a frame of PyAV, its longer side at most about so many pixels.
 
     Raises:
@@ -94,7 +94,7 @@ def develop(shots: Sequence[Shot], side: int) -> list[Image.Image]:
 def _develop(shot: Shot, peak: float, side: int) -> Image.Image:
     values = shot.values
     if shot.is_wide:
-        values = to_srgb(_light(shot), shot.primaries, peak)
+        values = tone_map_to_srgb(_light(shot), shot.primaries, peak)
         if shot.values.shape[-1] == 4:
             values = np.dstack([values, (shot.values[..., 3] / 257).round().astype(np.uint8)])
     picture = _with_square_pixels(Image.fromarray(values).convert("RGBA"), shot.ratio, side)

@@ -36,7 +36,7 @@ class Source:
 
     @property
     def files(self) -> dict[str, Path]:
-        """Give the files and folders by the part that they are."""
+        """Return the files and folders by the part that they are."""
         parts = {"input": self.input, "video": self.video, "views": self.views, "mask": self.mask}
         return {part: Path(path) for part, path in parts.items() if path is not None}
 
@@ -66,7 +66,7 @@ class Source:
             )
 
     def to_record(self) -> dict[str, Any]:
-        """Give what `config.json` keeps of it: paths with their hashes, the words, the settings."""
+        """Return what `config.json` keeps of it: paths with their hashes, the words, the settings."""
         parts = {part: {"path": str(path), "sha256": hash_path(path)} for part, path in self.files.items()}
         return {
             **parts.pop("input", {}),
@@ -87,7 +87,7 @@ class Source:
 
 
 def recorded_source(record: dict[str, Any]) -> Source:
-    """Give the source of a record that `to_record` made.
+    """Return the source of a record that `to_record` made.
 
     Raises:
         InputError: a setting is unknown to this version.

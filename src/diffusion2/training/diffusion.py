@@ -63,7 +63,7 @@ SHOWN_SEQUENCES, SHOWN_STEPS = 4, 12
 
 @dataclass(frozen=True)
 class SequenceSet:
-    """Encoded sequences of one kind and what the network is told of each.
+    """Encoded sequences of one kind and what the network is conditioned on for each.
 
     Attributes:
         kind: "video" (a clip, conditioned on its first image) or "multiview" (an orbit, on its last).
@@ -80,7 +80,7 @@ class SequenceSet:
     mirror: Tensor
 
     def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Give any sequence, but mostly one of an animated model, turned and mirrored at random."""
+        """Return any sequence, but mostly one of an animated model, turned and mirrored at random."""
         index = int(rng.integers(len(self.items)))
         if rng.random() < ANIMATED_SHARE and len(self._animated):
             index = int(rng.choice(self._animated))
@@ -91,7 +91,7 @@ class SequenceSet:
         return np.flatnonzero([item.clip is not None for item in self.items])
 
     def sequence(self, index: int, roll: int, *, mirrored: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Give clean latents (T, C, h, w), the condition's (T or 1, C', h, w) and the added vectors.
+        """Return clean latents (T, C, h, w), the condition's (T or 1, C', h, w) and the added vectors.
 
         Args:
             index: which item.
@@ -132,7 +132,7 @@ class MixedSet:
         return self.files.kind
 
     def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Give a sequence of one of the two; see `SequenceSet.draw`."""
+        """Return a sequence of one of the two; see `SequenceSet.draw`."""
         return (self.procedural if rng.random() < self.procedural_share else self.files).draw(rng)
 
 
@@ -185,7 +185,7 @@ class DiffusionTask:
         self._encode, self._decode = PooledLatentEncoder(), decode
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-        """Give the mean squared error of the network's output over one batch of noisy sequences."""
+        """Return the mean squared error of the network's output over one batch of noisy sequences."""
         clean, condition, vector = self._stack([self._train.draw(rng) for _ in range(self._batch)])
         sigma = draw_sigmas(rng, self._batch)
         keep = torch.from_numpy(rng.random(self._batch) >= CONDITION_DROPOUT).float()
@@ -209,7 +209,7 @@ class DiffusionTask:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Give the root mean squared error of denoised held-out latents at several noise levels.
+        """Return the root mean squared error of denoised held-out latents at several noise levels.
 
         Nothing where no sequences are held out.
         """
@@ -255,7 +255,7 @@ class DiffusionTask:
         return torch.stack([self._decode(row) for row in rows.cpu()])
 
     def _pick(self, sequences: SequenceSet, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Give clean latents, conditions and added vectors of some sequences, each turned its own way."""
+        """Return clean latents, conditions and added vectors of some sequences, each turned its own way."""
         return self._stack([sequences.sequence(int(i), int(i) % LENGTH) for i in indices])
 
     def _stack(self, picked: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:

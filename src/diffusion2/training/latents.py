@@ -20,7 +20,7 @@ def encode_set(vae: Any, images: Path, target: Path, report: Report) -> Path:
         vae: the autoencoder; its encoder is what it will stay, its decoder need not be trained.
         images: (N, T, H, W, 3) uint8 `.npy`.
         target: where to write; kept if it is newer than the pictures and begins with what this encoder gives.
-        report: told how far it is.
+        report: takes how far it is.
     """
     pictures = np.load(images, mmap_mode="r")
     if target.is_file() and target.stat().st_mtime > images.stat().st_mtime:

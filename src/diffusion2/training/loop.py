@@ -17,10 +17,9 @@ from typing import Annotated, Any, Protocol
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from diffusion2.atomic_files import atomic_path
+from diffusion2.atomic_tensors import save_tensors
 from diffusion2.config import Between, Settings
 from diffusion2.errors import NumericalError, WeightsError, in_one_line
 from diffusion2.events import Report, stage
@@ -33,7 +32,7 @@ WARMUP_STEPS = 50
 SAVE_SECONDS = 180.0
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """What is trained: a network, the loss of one step, and how well it does on held-out data."""
 
     @property
@@ -43,16 +42,16 @@ class Task(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """Give what is trained."""
+        """Return what is trained."""
         ...
 
     @property
     def matrix_rate(self) -> float:
-        """Give the step size for matrices."""
+        """Return the step size for matrices."""
         ...
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-        """Give the loss of one batch, drawn with `rng`."""
+        """Return the loss of one batch, drawn with `rng`."""
         ...
 
     def evaluate(self) -> dict[str, float]:
@@ -60,7 +59,7 @@ class Task(Protocol):
         ...
 
     def show(self) -> Tensor:
-        """Give pictures to judge the averaged weights by, (rows, columns, 3, H, W) in [0, 1]."""
+        """Return pictures to judge the averaged weights by, (rows, columns, 3, H, W) in [0, 1]."""
         ...
 
 
@@ -93,7 +92,7 @@ class Trainer:
         processes: those that train it together, all from the same checkpoint.
     """
 
-    def __init__(self, task: Task, checkpoint: Path, processes: Processes = ALONE) -> None:
+    def __init__(self, task: TrainingTask, checkpoint: Path, processes: Processes = ALONE) -> None:
         self.task, self.checkpoint, self.processes = task, checkpoint, processes
         self.optimizer = MuonAdamW(task.network, task.matrix_rate)
         self.average = PowerAverage(task.network)
@@ -194,8 +193,7 @@ class Trainer:
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], task: str, step: int) -> None:
     """Write a checkpoint: `weights.NAME` and `average.NAME` of each parameter, and its optimiser's state."""
     copies = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(copies, temporary, {"task": task, "step": str(step)})
+    save_tensors(path, copies, {"task": task, "step": str(step)})
 
 
 def read_checkpoint(path: Path, task: str) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from diffusion2.atomic_files import atomic_path
+from diffusion2.atomic_tensors import save_tensors
 from diffusion2.config import Between, Settings, Share
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report, ignore
@@ -35,7 +35,7 @@ from diffusion2.training.diffusion import (
 )
 from diffusion2.training.latents import encode_set, motion_buckets
 from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, held_out_creatures
-from diffusion2.training.loop import LoopSettings, Task, Trainer, read_checkpoint, write_checkpoint
+from diffusion2.training.loop import LoopSettings, Trainer, TrainingTask, read_checkpoint, write_checkpoint
 from diffusion2.training.processes import join
 from diffusion2.training.scenes import AssetScenes, MixedScenes, procedural_scene
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode, fit_components
@@ -104,7 +104,7 @@ def train(settings: TrainSettings, report: Report) -> Path:
     return checkpoint
 
 
-def _task(settings: TrainSettings, report: Report) -> Task:
+def _task(settings: TrainSettings, report: Report) -> TrainingTask:
     """Make what is trained; render and encode first what it learns from."""
     if settings.part == "lifter":
         return _lifter_task(settings)
@@ -236,8 +236,7 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
         with atomic_path(folder / "config.json") as temporary:
             temporary.write_text(json.dumps(config, indent=2) + "\n")
         tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}
-        with atomic_path(folder / WEIGHTS_FILE) as temporary:
-            temporary.write_bytes(save(tensors, {"format": "pt", "steps": str(steps[part])}))
+        save_tensors(folder / WEIGHTS_FILE, tensors, {"format": "pt", "steps": str(steps[part])})
     return steps
 
 

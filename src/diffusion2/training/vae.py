@@ -66,7 +66,7 @@ class VaeTask:
         self._shown = torch.cat([_spread(images, 32) for images in shown])
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-        """Give the loss of one batch: half of the pictures mirrored, most batches cropped to save time."""
+        """Return the loss of one batch: half of the pictures mirrored, most batches cropped to save time."""
         images = from_pixels(self._draw(rng))
         with torch.no_grad():
             latents = self.network.encode(fold(images), return_dict=False)[0].mode()
@@ -116,7 +116,7 @@ class VaeTask:
 
     @torch.no_grad()
     def show(self) -> Tensor:
-        """Give pictures, held-out ones if there are any, and each row's reconstructions under it."""
+        """Return pictures, held-out ones if there are any, and each row's reconstructions under it."""
         self.network.eval()
         rows = self._shown[:: max(1, len(self._shown) // 32)][:32].split(8)
         decoded = [
@@ -127,7 +127,7 @@ class VaeTask:
 
 
 def fit_components(sets: list[Path]) -> Tensor:
-    """Give the principal components of the sets' patches, (C, 3, PATCH, PATCH); see `PatchAutoencoder`.
+    """Return the principal components of the sets' patches, (C, 3, PATCH, PATCH); see `PatchAutoencoder`.
 
     Args:
         sets: rendered sets, (N, T, H, W, 3) uint8 files.

@@ -51,7 +51,7 @@ def no_sampling(monkeypatch):
     def refuse(*arguments, **named):
         raise AssertionError("sampled again")
 
-    for name in ("sample", "rebuild", "references", "encode_and_decode"):
+    for name in ("sample_method", "rebuild", "complete_references", "encode_and_decode"):
         monkeypatch.setattr(bench_module, name, refuse)
 
 
@@ -132,8 +132,8 @@ def test_a_result_that_left_the_finite_numbers_is_a_line_of_its_own(tmp_path, pa
             raise NumericalError("sampling", 2, 0.5)
         return real(method, *rest)
 
-    real = bench_module.sample
-    monkeypatch.setattr(bench_module, "sample", diverge)
+    real = bench_module.sample_method
+    monkeypatch.setattr(bench_module, "sample_method", diverge)
     results = fill(tmp_path, make_settings(seeds=(0,)), pair)
     table = rows(results, "completion")
     broken = next(row for row in table if row.method == "multiview-blend")

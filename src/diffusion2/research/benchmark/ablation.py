@@ -52,7 +52,7 @@ def write_table(
         processes: see `run_benchmark`.
         page: a Markdown file with the markers of a section "table", which gets the means over all
             creatures; None for none.
-        report: hears of the benchmark's stages and of the files.
+        report: takes the events of the benchmark's stages and of the files.
 
     Returns:
         The Markdown of `ablation.md`, which has the scores creature by creature, too.
@@ -90,7 +90,7 @@ def write_ablation_figures(
         settings: see `write_table`.
         page: a Markdown file with the markers of a section "noise"; the figures go into the folder `images`
             beside it.
-        report: hears of the sampling and of the files.
+        report: takes the events of the sampling and of the files.
 
     Raises:
         BackendUnavailable: matplotlib is missing.

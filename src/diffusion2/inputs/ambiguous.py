@@ -11,7 +11,7 @@ from diffusion2.inputs.ground import Ground
 from diffusion2.inputs.morphology import close_bays, large_regions
 
 WORTH_TELLING = 0.02
-"""Share of all that is not background from which on doubtful regions are worth a question and a note."""
+"""Share of all that is not background from which on ambiguous regions are worth a question and a note."""
 LITTLE_LEFT = 0.2
 """Share of it that must be left as object where all else is taken for light."""
 HALF, MOST, SOME = 128, 230, 38
@@ -28,7 +28,7 @@ Saliencies = list[np.ndarray]
 
 
 @dataclass
-class Network:
+class SaliencyNetwork:
     """A network that is asked at most once, and maybe not at all.
 
     Attributes:
@@ -57,9 +57,9 @@ class Network:
 
 
 def decide(
-    parts: Sequence[Parts], grounds: Sequence[Ground], network: Network, tell: Callable[[str], None]
+    parts: Sequence[Parts], grounds: Sequence[Ground], network: SaliencyNetwork, tell: Callable[[str], None]
 ) -> list[np.ndarray]:
-    """Decide for each kind of doubtful regions whether it is the object's.
+    """Decide for each kind of ambiguous regions whether it is the object's.
 
     Soft regions, faint or light and shadow, are not, but for what a network sees of them as the object: a
     white thing has parts before white that no rule tells from shadows. It is asked unless the background is
@@ -72,7 +72,7 @@ def decide(
         parts: of every picture.
         grounds: their backgrounds.
         network: what may be asked.
-        tell: hears notes.
+        tell: takes notes.
 
     Returns:
         the object in each picture, (H, W) bool.
@@ -88,7 +88,7 @@ def decide(
             _find_soft_object(masks, parts, network, tell)
         else:
             coloured = colour.max() - colour.min() >= COLOURED
-            _decide_soft(masks, parts, Network(network.name, None) if coloured else network, tell)
+            _decide_soft(masks, parts, SaliencyNetwork(network.name, None) if coloured else network, tell)
     if colour.max() <= BLACK:
         _fill_dark_folds(masks, parts, network, tell)
     _decide_holes(masks, parts, colour, tell)
@@ -96,7 +96,7 @@ def decide(
 
 
 def _decide_soft(
-    masks: list[np.ndarray], parts: Sequence[Parts], network: Network, tell: Callable[[str], None]
+    masks: list[np.ndarray], parts: Sequence[Parts], network: SaliencyNetwork, tell: Callable[[str], None]
 ) -> None:
     """Add the soft regions that a network sees as the object to the masks, if they are some."""
     soft = [part.light | part.faint for part in parts]
@@ -115,7 +115,7 @@ def _decide_soft(
 
 
 def _find_soft_object(
-    masks: list[np.ndarray], parts: Sequence[Parts], network: Network, tell: Callable[[str], None]
+    masks: list[np.ndarray], parts: Sequence[Parts], network: SaliencyNetwork, tell: Callable[[str], None]
 ) -> None:
     """Add what a network sees as the object to the masks, or all that is soft."""
     why = "the object differs from the background no more than a shadow does"
@@ -129,7 +129,7 @@ def _find_soft_object(
 
 
 def _fill_dark_folds(
-    masks: list[np.ndarray], parts: Sequence[Parts], network: Network, tell: Callable[[str], None]
+    masks: list[np.ndarray], parts: Sequence[Parts], network: SaliencyNetwork, tell: Callable[[str], None]
 ) -> None:
     """Add narrow bays of the object to the masks where a network sees it: its dark folds, before black."""
     bays = []
