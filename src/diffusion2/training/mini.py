@@ -13,7 +13,6 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from diffusion2.atomic_files import atomic_path
-from diffusion2.atomic_tensors import save_tensors
 from diffusion2.config import Between, Settings, Share
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report, ignore
@@ -22,6 +21,7 @@ from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import WEIGHTS_FILE, load_network
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
+from diffusion2.runs.atomic_tensors import save_tensors
 from diffusion2.training.data import build_set
 from diffusion2.training.diffusion import (
     BATCH,
