@@ -32,8 +32,7 @@ def locked(folder: Path, report: Report = ignore) -> Iterator[None]:
     Raises:
         InputError: another run is at work there, or the folder can't be made or written to.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"the output {folder} is a file: give a folder, new or empty")
+    refuse_file(folder)
     made = [level for level in (folder, *folder.parents) if not level.exists()]
     try:
         try:
@@ -53,6 +52,16 @@ def locked(folder: Path, report: Report = ignore) -> Iterator[None]:
         with suppress(OSError):  # of a folder that is not empty
             for level in made:
                 level.rmdir()
+
+
+def refuse_file(folder: Path) -> None:
+    """Refuse a file where a run's folder is wanted.
+
+    Raises:
+        InputError: it is one.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"the output {folder} is a file: give a folder, new or empty")
 
 
 def _acquire(path: Path, report: Report) -> FileLock:

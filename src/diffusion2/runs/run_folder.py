@@ -13,7 +13,7 @@ from diffusion2.config import PRESETS, GenerateSettings, name_preset, settings_f
 from diffusion2.errors import AssetFormatError, ExportError, InputError, in_one_line
 from diffusion2.events import Report, Warned
 from diffusion2.runs.checkpoints import Checkpoints
-from diffusion2.runs.lock import LOCK
+from diffusion2.runs.lock import LOCK, refuse_file
 from diffusion2.runs.source import Source, recorded_source
 
 ENTRIES = (
@@ -155,6 +155,7 @@ class RunFolder:
         """
         if overwrite and resume:
             raise InputError("choose one of --overwrite (start again) and --resume (continue)")
+        refuse_file(self.path)
         self.restore()
         if resume and not self.config_path.is_file():
             raise InputError(f"there is no run to resume in {self.path}: leave out --resume to start one")
