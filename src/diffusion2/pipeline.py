@@ -177,6 +177,8 @@ def _begin(
     if conditions is None:
         conditions = read_conditions(plan.source, settings, both(report, early.append))
     priors = None if resume and run.has_matrix else load_priors(settings)
+    if priors is not None:
+        conditions = conditions.with_channels(priors.codec.picture_channels)
     if not resume:
         run.start(plan.to_config(choose_device(settings.sampling.device, settings.priors)))
     log = EventLog(run.events_path)

@@ -13,6 +13,7 @@ from diffusion2.config import GenerateSettings, InputSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned, ignore
 from diffusion2.image_matrix import Conditions, view_cameras
+from diffusion2.inputs.background import plain_background_mask
 from diffusion2.inputs.cut_out import cut_out
 from diffusion2.inputs.frames import PictureFrames, list_pictures
 from diffusion2.inputs.framing import (
@@ -77,8 +78,19 @@ class _Part:
         return union(box for box in boxes if box is not None)
 
     def show(self, crop: Crop, size: int) -> Tensor:
-        """Give the pictures (N, 3, size, size) in one crop."""
+        """Give the pictures (N, 4, size, size) in one crop, on white and with alpha."""
         return torch.stack([show(picture, crop, size) for picture in self.pictures])
+
+    def show_as_it_is(self, crop: Crop, size: int) -> Tensor:
+        """Do so for pictures that were not cut out: alpha of opaque ones leaves out a plain background."""
+        shown = self.show(crop, size)
+        for image, picture in zip(shown, self.pictures, strict=True):
+            mask = plain_background_mask(picture.convert("RGB")) if _is_opaque(picture) else None
+            if mask is not None:
+                masked = picture.copy()
+                masked.putalpha(mask)
+                image[3] = show(masked, crop, size)[3]
+        return shown
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,8 @@ def read_conditions(source: Source, settings: GenerateSettings, report: Report =
         report: hears what the user should know about the input.
 
     Returns:
-        Conditions whose pictures are on white and in steps of 1/255; the reference frame comes first.
+        Conditions whose pictures are on white, with alpha, all in steps of 1/255; the reference frame comes
+        first.
 
     Raises:
         InputError: a part can't be read, shows no object, or does not fit the others.
@@ -117,9 +130,10 @@ def read_conditions(source: Source, settings: GenerateSettings, report: Report =
     boxes = {name: part.reference_box for name, part in _known(parts).items()}
     if source.settings.framing == "keep":
         crops = {name: whole_picture(*part.pictures[0].size) for name, part in _known(parts).items()}
+        shown = {name: part.show_as_it_is(crops[name], settings.size) for name, part in _known(parts).items()}
     else:
         crops = _choose_crops(parts, boxes, settings, report)
-    shown = {name: part.show(crops[name], settings.size) for name, part in _known(parts).items()}
+        shown = {name: part.show(crops[name], settings.size) for name, part in _known(parts).items()}
     video, views = shown.get("video"), shown.get("views", shown.get("model"))
     if video is not None and settings.reference_frame == "last":
         video = video.flip(0)
@@ -131,6 +145,10 @@ def read_conditions(source: Source, settings: GenerateSettings, report: Report =
         assert views is not None
         picture = views[-1]
     return Conditions(picture, video, views, parts.fps, parts.model_frame)
+
+
+def _is_opaque(picture: Image.Image) -> bool:
+    return picture.getchannel("A").getextrema()[0] == 255
 
 
 def _known(parts: _Parts) -> dict[str, _Part]:
