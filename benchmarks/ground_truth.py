@@ -27,7 +27,7 @@ SIZES = (128, 256, 512)
 
 
 def measure(work: Callable[[], object]) -> tuple[float, float]:
-    """Give the wall and processor seconds of a call."""
+    """Return the wall and processor seconds of a call."""
     wall, processor = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - processor

@@ -4,7 +4,8 @@
 
 The networks run on arrays without numbers (torch's fake tensors), so this needs neither a GPU nor memory.
 What is counted is what the code asks for, weights aside; a library's own work space comes on top. `GPU` lets
-norms compute in float32 and attention be fused, as happens there. The last column is what `Place` plans with.
+norms compute in float32 and attention be fused, as happens there. The last column is what `DeviceMemory`
+plans with.
 """
 
 import argparse
@@ -63,7 +64,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def peak_bytes(network: torch.nn.Module, call: Callable[[], object]) -> int:
-    """Give the most bytes that were alive at once during a call, the network's parameters aside."""
+    """Return the most bytes that were alive at once during a call, the network's parameters aside."""
     with torch.no_grad(), LiveBytes(list(network.state_dict().values())) as live:
         call()
     return live.peak
@@ -82,7 +83,7 @@ def as_on_a_gpu() -> Iterator[None]:
 
 
 def fill(network: torch.nn.Module, dtype: torch.dtype) -> None:
-    """Give a network parameters without numbers; norms keep float32."""
+    """Return a network parameters without numbers; norms keep float32."""
     network.load_state_dict(
         {
             name: torch.empty(tensor.shape, dtype=dtype if tensor.ndim > 1 else torch.float32)

@@ -67,7 +67,7 @@ def load_comparison(name: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def memory() -> float:
-    """Give the process's largest resident set until now in GB."""
+    """Return the process's largest resident set until now in GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 

@@ -80,7 +80,7 @@ def train_step(batch: int, dtype: torch.dtype) -> Callable[[], object]:
 
 
 def least_seconds(call: Callable[[], object], repeats: int = 5) -> float:
-    """Give the least processor time of several calls, after one to warm up."""
+    """Return the least processor time of several calls, after one to warm up."""
     call()
     times = []
     for _ in range(repeats):

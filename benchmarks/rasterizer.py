@@ -55,7 +55,7 @@ def make_shell(count: int, scale: float) -> list[torch.Tensor]:
 
 
 def measure(case: Case, repetitions: int) -> tuple[float, float]:
-    """Give the least times of forward and backward in seconds."""
+    """Return the least times of forward and backward in seconds."""
     cameras = orbit(case.cameras, height=case.size, width=case.size)
     inputs = make_shell(case.count, case.scale_px * cameras.radii[0] / cameras.Ks[0, 0, 0])
     viewmats, Ks = torch.from_numpy(cameras.viewmats), torch.from_numpy(cameras.Ks)

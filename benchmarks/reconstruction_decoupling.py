@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def variants(matrix: ImageMatrix, seed: int) -> dict[str, Tensor]:
-    """Give the pictures (V, F, 3, H, W) of the matrix and of the assets that are made of it."""
+    """Return the pictures (V, F, 3, H, W) of the matrix and of the assets that are made of it."""
     found = {"as generated": matrix.images}
     for name, changes in VARIANTS.items():
         asset = reconstruct_matrix(matrix, replace(PRESETS["mini"].reconstruction, **changes), seed=seed)
@@ -94,7 +94,7 @@ def variants(matrix: ImageMatrix, seed: int) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def by_sector(pictures: Tensor, truth: ImageMatrix) -> Tensor:
-    """Give LPIPS and PSNR of pictures (V, F, 3, H, W), (2, sectors + 1)."""
+    """Return LPIPS and PSNR of pictures (V, F, 3, H, W), (2, sectors + 1)."""
     azimuths = torch.as_tensor(truth.cameras.azimuths_deg, dtype=torch.float32)
     angles = ((azimuths - azimuths[-1] + 180) % 360 - 180).abs()
     away = (truth.times - truth.times[truth.reference_frame]).abs()
@@ -110,7 +110,7 @@ def by_sector(pictures: Tensor, truth: ImageMatrix) -> Tensor:
 
 
 def formatted(values: Tensor) -> str:
-    """Give the cells of a table's row."""
+    """Return the cells of a table's row."""
     numbers = [f"{value:.4f}" for value in values[0].tolist()] + [
         f"{value:.2f}" for value in values[1].tolist()
     ]

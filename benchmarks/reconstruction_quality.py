@@ -145,7 +145,7 @@ def read_setting(text: str) -> tuple[str, int | float]:
 
 
 def settings_of(method: str, base: ReconstructionSettings) -> ReconstructionSettings:
-    """Give a method's settings; `static` has as many iterations as the others."""
+    """Return a method's settings; `static` has as many iterations as the others."""
     settings = replace(base, **METHODS[method])
     if method == "static":
         settings = replace(settings, warmup_iterations=base.warmup_iterations + base.joint_iterations)
@@ -155,7 +155,7 @@ def settings_of(method: str, base: ReconstructionSettings) -> ReconstructionSett
 def key_of(
     creature: Creature, method: str, settings: ReconstructionSettings, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """Give what decides a result."""
+    """Return what decides a result."""
     names = ("size", "views", "frames", "blur", "seed")
     of_matrix = {name: getattr(arguments, name) for name in names}
     return {"creature": creature.name, "method": method, **of_matrix, "settings": asdict(settings)}
@@ -182,7 +182,7 @@ class Moments(Window):
 
     @property
     def seconds(self) -> np.ndarray:
-        """Give the times in the clip."""
+        """Return the times in the clip."""
         return self.wrap(self.start + self.duration * np.array(self.columns) / self.whole.steps)
 
 
@@ -230,7 +230,7 @@ def measure_method(
 
 
 def asset_name(creature: str, method: str, size: int) -> str:
-    """Give the name of a kept asset."""
+    """Return the name of a kept asset."""
     return f"{creature}-{method}-{size}.safetensors"
 
 
@@ -277,7 +277,7 @@ def blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 def measure(asset: Asset4D, truth: ImageMatrix, lpips: Any) -> list[float]:
-    """Give the values of COLUMNS: means over the pictures of a part."""
+    """Return the values of COLUMNS: means over the pictures of a part."""
     values = []
     for frame, moment in enumerate(truth.times.tolist()):
         ours = render(asset, truth.cameras, moment).rgb.clamp(0, 1).permute(0, 3, 1, 2)
@@ -291,13 +291,13 @@ def measure(asset: Asset4D, truth: ImageMatrix, lpips: Any) -> list[float]:
 
 
 def summary(row: dict[str, Any]) -> str:
-    """Give one result on one line."""
+    """Return one result on one line."""
     parts = [f"{part} {row[part][0]:.2f} dB {row[part][3]:.4f}" for part in PARTS]
     return f"{', '.join(parts)}; {row['gaussians']} Gaussians, {row['seconds']:.0f} s"
 
 
 def table_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """Give the means over creatures as a Markdown table, a line for each part of each group."""
+    """Return the means over creatures as a Markdown table, a line for each part of each group."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         key = {name: value for name, value in row["key"].items() if name != "creature"}

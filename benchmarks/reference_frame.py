@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def parse_arguments() -> tuple[Path, Path, list[str], list[str]]:
-    """Give assets, output, names of creatures, and the options of `sample`."""
+    """Return assets, output, names of creatures, and the options of `sample`."""
     arguments = [*sys.argv[1:], "--"]
     end = arguments.index("--")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -66,7 +66,7 @@ def sample(row: Path, run: Path, options: list[str]) -> None:
 
 
 def format_value(value: float | None) -> str:
-    """Give a score in four digits."""
+    """Return a score in four digits."""
     return "-" if value is None else f"{value:.4f}"
 
 

@@ -25,11 +25,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from diffusion2.config import PRESETS, GenerateSettings
 from diffusion2.priors import released, unet_blocks
+from diffusion2.priors.device_memory import DeviceMemory
 from diffusion2.priors.devices import choose_device, choose_dtype
 from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.mini import load_pair
 from diffusion2.priors.network import NetworkPrior, SequenceCondition
-from diffusion2.priors.place import Place
 from diffusion2.priors.tensor_files import build_empty
 from diffusion2.priors.unet import DeepFeatures, SpatioTemporalUNet
 from diffusion2.sampling.joint import JointSchedule, sample_joint
@@ -104,19 +104,19 @@ def load_priors(pair: str, device: str, dtype: torch.dtype, offload: bool) -> di
     if pair == "mini":
         loaded: Any = load_pair("mini", device=device, offload=offload)
         return {"rows": loaded.video, "columns": loaded.multiview}
-    place, priors = Place(device, offload=offload), {}
+    memory, priors = DeviceMemory(device, offload=offload), {}
     for side, values in (("rows", released.VIDEO_VALUES), ("columns", released.ORBIT_VALUES)):
         width = values * released.UNET["addition_time_embed_dim"]
         config = {**released.UNET, "projection_class_embeddings_input_dim": width}
         network = build_empty(SpatioTemporalUNet, config, "the released network")
         state = {name: random_values(t.shape, dtype) for name, t in network.state_dict().items()}
         network.load_state_dict(state, assign=True)
-        priors[side] = NetworkPrior(network, dtype, place)
+        priors[side] = NetworkPrior(network, dtype, memory)
     return priors
 
 
 def random_values(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
-    """Give matrices that keep the size of what passes through them, and norms and biases of 1 and 0 or so."""
+    """Get matrices that keep the size of what passes through them, and norms and biases of 1 and 0 or so."""
     if len(shape) < 2:
         return torch.rand(shape)
     return torch.empty(shape, dtype=dtype).normal_(std=float(shape[1:].numel()) ** -0.5)
@@ -133,7 +133,7 @@ def schedule_of(settings: GenerateSettings, steps: int) -> JointSchedule:
 def latent_shape(
     priors: dict[str, NetworkPrior], settings: GenerateSettings
 ) -> tuple[int, int, int, int, int]:
-    """Give (V, F, C, h, w)."""
+    """Return (V, F, C, h, w)."""
     channels = priors["rows"].network.config["out_channels"]
     side = settings.size // 8
     return settings.views, settings.frames, channels, side, side
@@ -151,7 +151,7 @@ def condition(prior: NetworkPrior, count: int, length: int, shape: tuple[int, ..
 
 
 def run_flops(preset: GenerateSettings, whole: float, shallow: float) -> float:
-    """Give the arithmetic of a run, from that of an evaluation with guidance, deep or shallow."""
+    """Return the arithmetic of a run, from that of an evaluation with guidance, deep or shallow."""
     sampling, total = preset.sampling, 0.0
     schedule = schedule_of(preset, sampling.steps)
     guidance = Guidance(
@@ -206,7 +206,7 @@ def measure(
     workers: Workers,
     clock: Clock,
 ) -> tuple[float, float | None]:
-    """Give the seconds of an evaluation, and the networks' share of them where one thread works."""
+    """Return the seconds of an evaluation, and the networks' share of them where one thread works."""
     shape = latent_shape(priors, settings)
     views, frames = shape[:2]
     rows = Sequences(priors["rows"], condition(priors["rows"], views, frames, shape))
@@ -223,7 +223,7 @@ def measure(
             sample_joint(rows, columns, CellNoise(0, shape), schedule, workers)
             return clock() - began
 
-    if priors["rows"].place.device.type == "cuda":
+    if priors["rows"].memory.device.type == "cuda":
         run(1)  # kernels are chosen and loaded by the first call
     inside.clear()
     seconds = run(evaluations)
@@ -246,7 +246,7 @@ def time_calls(prior: NetworkPrior, seconds: list[float], clock: Clock) -> None:
 
 
 def matmul_rate(device: str, dtype: torch.dtype, clock: Clock) -> float:
-    """Give the operations per second of a matrix product that suits the device."""
+    """Return the operations per second of a matrix product that suits the device."""
     side = 8192 if device == "cuda" else 2048
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     return 2 * side**3 / min(seconds_of(lambda: left @ right, device, clock) for _ in range(8))

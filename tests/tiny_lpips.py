@@ -6,7 +6,7 @@ from diffusion2.metrics.lpips import BACKBONES, LPIPS
 
 
 def tiny_lpips() -> LPIPS:
-    """Give AlexNet with random weights."""
+    """Return AlexNet with random weights."""
     generator = torch.Generator().manual_seed(0)
     shapes = [(64, 3, 11, 11), (192, 64, 5, 5), (384, 192, 3, 3), (256, 384, 3, 3), (256, 256, 3, 3)]
     kernels = [torch.randn(shape, generator=generator) / 30 for shape in shapes]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from diffusion2.cameras import Cameras, make_cameras, orbit
     from diffusion2.config import (
         PRESETS,
+        ExportSettings,
         GenerateSettings,
         InputSettings,
         ReconstructionSettings,
@@ -72,6 +73,7 @@ _HOMES = {
     "Conditions": "image_matrix",
     "ImageMatrix": "image_matrix",
     "PRESETS": "config",
+    "ExportSettings": "config",
     "GenerateSettings": "config",
     "InputSettings": "config",
     "ReconstructionSettings": "config",
@@ -106,6 +108,7 @@ __all__ = [
     "Diffusion2Error",
     "Event",
     "ExportError",
+    "ExportSettings",
     "Gaussians",
     "GenerateSettings",
     "ImageMatrix",

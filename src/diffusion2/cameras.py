@@ -45,7 +45,7 @@ class Cameras:
     width: int
 
     def __len__(self) -> int:
-        """Give the number of cameras."""
+        """Return the number of cameras."""
         return len(self.azimuths_deg)
 
     def __getitem__(self, index: Index) -> "Cameras":
@@ -67,7 +67,7 @@ class Cameras:
         return (self[view] for view in range(len(self)))
 
     def mirrored(self) -> "Cameras":
-        """Give the cameras that see the mirror images of what these see, of the object's mirror image.
+        """Return the cameras that see the mirror images of what these see, of the object's mirror image.
 
         The object is mirrored left to right for the last camera, at azimuth 0, which stays. The others go
         around the other way, and their order is turned around: azimuths that grow do so here.
@@ -221,7 +221,7 @@ class ModelFrame:
         return (points / self.scale + self.center) @ self.axes
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values."""
+        """Return it as plain values."""
         return {"axes": self.axes.tolist(), "center": self.center.tolist(), "scale": float(self.scale)}
 
     @staticmethod
@@ -246,6 +246,6 @@ class ModelFrame:
 
 
 def turn(azimuth_deg: float) -> np.ndarray:
-    """Give the (3, 3) rotation about the world's vertical that brings an azimuth to azimuth 0."""
+    """Return the (3, 3) rotation about the world's vertical that brings an azimuth to azimuth 0."""
     angle = -np.deg2rad(azimuth_deg)
     return np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])

@@ -106,13 +106,21 @@ def both(first: Report, second: Report) -> Report:
 
 
 def to_record(event: Event) -> dict[str, object]:
-    """Give an event as plain JSON values, its class name under "event"."""
+    """Return an event as plain JSON values, its class name under "event"."""
     fields = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(event).items()}
     return {"event": type(event).__name__, **fields}
 
 
-class Progress:
-    """Counts the units of one stage and reports them; made by `stage`."""
+class Progress(Protocol):
+    """Takes how far work has come; `stage` makes the one that reports it."""
+
+    def __call__(self, done: int, total: int, detail: str = "") -> None:
+        """Take that `done` of `total` units are done, and what was done last."""
+        ...
+
+
+class _StageCounter:
+    """Counts the units of one stage and reports them."""
 
     def __init__(self, report: Report, name: str) -> None:
         self._report, self._name = report, name
@@ -141,5 +149,5 @@ def stage(report: Report, name: str) -> Iterator[Progress]:
     """
     start = time.perf_counter()
     report(StageStarted(name))
-    yield Progress(report, name)
+    yield _StageCounter(report, name)
     report(StageFinished(name, time.perf_counter() - start))

@@ -133,22 +133,22 @@ class ImageMatrix:
 
     @property
     def views(self) -> int:
-        """Give the number of views, V."""
+        """Return the number of views, V."""
         return self.images.shape[0]
 
     @property
     def frames(self) -> int:
-        """Give the number of frames, F."""
+        """Return the number of frames, F."""
         return self.images.shape[1]
 
 
 def frame_times(frames: int) -> Tensor:
-    """Give the (F,) times in [0, 1] of a sequence of F frames; one frame is at time 0."""
+    """Return the (F,) times in [0, 1] of a sequence of F frames; one frame is at time 0."""
     return torch.linspace(0, 1, frames) if frames > 1 else torch.zeros(1)
 
 
 def view_cameras(settings: GenerateSettings) -> Cameras:
-    """Give the cameras of a run's views: around the object evenly, or at the azimuths that are set."""
+    """Return the cameras of a run's views: around the object evenly, or at the azimuths that are set."""
     if not settings.azimuths_deg:
         return orbit(settings.views, settings.elevation_deg, height=settings.size, width=settings.size)
     return make_cameras(list(settings.azimuths_deg), settings.elevation_deg, height=settings.size)

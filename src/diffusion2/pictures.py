@@ -1,8 +1,8 @@
 """Pictures between files, bytes and tensors: the one place where any of them becomes another.
 
 A picture in memory is float in [0, 1]. As bytes it is sRGB in steps of 1/255 with straight (not
-premultiplied) alpha, upright, and 16 bits are brought to 8: what a viewer shows. Tensors have their
-channels first, (..., C, H, W), arrays of bytes last, (..., H, W, C).
+premultiplied) alpha, upright, its colour profile applied, and 16 bits are brought to 8: what a viewer shows.
+Tensors have their channels first, (..., C, H, W), arrays of bytes last, (..., H, W, C).
 """
 
 import warnings
@@ -10,14 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin, features
 from torch import Tensor
 
 from diffusion2.atomic_files import atomic_path
+from diffusion2.color_profiles import PROFILED, hdr_transfer, to_srgb
 from diffusion2.errors import InputError, in_one_line
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+HEIC, AVIF = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"}, {b"avif", b"avis"}
+"""What files of these pictures call themselves; AVIF's may be mif1, too."""
+HEADER_BYTES = 1 << 16
+"""In which a file says what it is."""
+HEIC_INSTALL = "pip install 'diffusion2[heic]'"
 MAX_PIXELS = 8192 * 8192
+ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT, TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 0x0112, 256, 257, 262, 0
 
 
 class NoPicture(InputError):
@@ -129,26 +136,53 @@ def open_picture(path: Path) -> Image.Image:
     """
     # anything may look like a TGA
     formats = [*FORMATS, *(["TGA"] if path.suffix.lower() == ".tga" else [])]
-    limit = Image.MAX_IMAGE_PIXELS
+    begin = _begin_of(path)
+    if (heif := _heif_kind(begin)) == "HEIC":
+        _register_heic(path)
+        formats.append("HEIF")
+    limit, own_tiff = Image.MAX_IMAGE_PIXELS, TiffImagePlugin.READ_LIBTIFF
     Image.init()
     try:
         Image.MAX_IMAGE_PIXELS = None  # our own check is stricter, and says what to do
+        # Pillow's own reader of TIFF without compression gets turned ones and 16-bit planes wrong
+        TiffImagePlugin.READ_LIBTIFF = features.check("libtiff")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             picture = Image.open(path, formats=[name for name in formats if name in Image.OPEN])
     except Image.UnidentifiedImageError as error:
+        if heif:  # as a video, it would be one of the tiles that the picture is made of
+            raise InputError(
+                f"{path} is a picture in {heif} that can't be read: it may be damaged; give a PNG or JPEG"
+            ) from error
         reason = "it has no picture format; give a PNG, JPEG or WebP file"
         raise NoPicture(f"{path} can't be read as a picture: {reason}") from error
     except Exception as error:  # decoders raise anything on broken data
         raise _damaged(path, error) from error
     finally:
-        Image.MAX_IMAGE_PIXELS = limit
+        Image.MAX_IMAGE_PIXELS, TiffImagePlugin.READ_LIBTIFF = limit, own_tiff
     try:
         check_not_too_large(path, *picture.size)
+        if hdr := hdr_transfer(picture, begin):
+            raise InputError(
+                f"{path} is an HDR picture ({hdr}), whose colours would be wrong: save it as SDR first"
+            )
     except InputError:
         picture.close()
         raise
     return picture
+
+
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Width and height of a picture that is opened but not decoded yet, once its orientation is applied."""
+    try:
+        if picture.format == "TIFF":  # versions of Pillow differ in when they turn it
+            tags = picture.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
+            (width, height), orientation = (tags[TIFF_WIDTH], tags[TIFF_HEIGHT]), tags.get(ORIENTATION, 1)
+        else:
+            (width, height), orientation = picture.size, picture.getexif().get(ORIENTATION, 1)
+    except Exception:  # decoders raise anything on broken data
+        return picture.size
+    return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
 
 
 def decode(picture: Image.Image, path: Path, side: int | None = None) -> Image.Image:
@@ -167,7 +201,8 @@ def decode(picture: Image.Image, path: Path, side: int | None = None) -> Image.I
             warnings.simplefilter("ignore")
             if side is not None:
                 picture.draft("RGB", (side, side))
-            upright = ImageOps.exif_transpose(as_rgb(picture))
+            plain = picture if picture.mode in PROFILED else as_rgb(picture)
+            upright = ImageOps.exif_transpose(as_rgb(to_srgb(plain)))
             return upright if side is None else shrink(upright, side)
     except Exception as error:  # decoders raise anything on broken data
         raise _damaged(path, error) from error
@@ -180,8 +215,7 @@ def as_rgb(picture: Image.Image) -> Image.Image:
     """
     if picture.mode.startswith("I") or picture.mode == "F":
         return _deep_as_rgb(picture)
-    has_alpha = "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info
-    return picture.convert("RGBA" if has_alpha else "RGB")
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 
 def shrink(picture: Image.Image, side: int) -> Image.Image:
@@ -214,18 +248,55 @@ def check_not_too_large(path: Path, width: int, height: int) -> None:
 def _deep_as_rgb(picture: Image.Image) -> Image.Image:
     """Turn grey of 16 or 32 bits, or floats, into RGB; RGBA where one value of it is transparent."""
     values = np.nan_to_num(np.asarray(picture, dtype=np.float32))
+    tags = getattr(picture, "tag_v2", {})
+    if picture.mode.startswith("I;") and tags.get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO:
+        values = 65535 - values  # Pillow turns 8 bits round, but not 16
     highest = float(values.max())
     if picture.mode == "F":
         top = 1.0 if highest <= 1 else 255.0 if highest <= 255 else 65535.0
     else:
         top = 65535.0 if picture.mode.startswith("I;") or highest > 255 else 255.0
     grey = Image.fromarray(np.clip(values / top * 255, 0, 255).round().astype(np.uint8))
+    grey.info = {name: value for name, value in picture.info.items() if name == "icc_profile"}
     hidden = picture.info.get("transparency")
-    converted = grey.convert("RGB")
+    converted = to_srgb(grey).convert("RGB")
     if isinstance(hidden, int | float):
         converted.putalpha(Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8)))
-    converted.info = {name: value for name, value in picture.info.items() if name != "transparency"}
+    converted.info = {
+        name: value for name, value in picture.info.items() if name not in ("transparency", "icc_profile")
+    }
     return converted
+
+
+def _begin_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEADER_BYTES)
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return b""
+
+
+def _heif_kind(begin: bytes) -> str | None:
+    """Tell a file of HEIC or AVIF pictures by its brands (ISO/IEC 23008-12, 10.2); None for any other."""
+    if begin[4:8] != b"ftyp":
+        return None
+    brands = {begin[8:12], *(begin[i : i + 4] for i in range(16, min(int.from_bytes(begin[:4]), 64), 4))}
+    return "AVIF" if brands & AVIF else "HEIC" if begin[8:12] in HEIC else None
+
+
+def _register_heic(path: Path) -> None:
+    """Let Pillow know the format; its name there is HEIF.
+
+    Raises:
+        InputError: the library that reads it is missing; FFmpeg would show one tile of the picture.
+    """
+    try:
+        import pillow_heif
+    except ImportError:
+        raise InputError(
+            f"{path} is a HEIC picture: {HEIC_INSTALL} to read it, or export it as JPEG or PNG first"
+        ) from None
+    pillow_heif.register_heif_opener(thumbnails=False)
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

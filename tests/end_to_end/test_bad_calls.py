@@ -108,6 +108,9 @@ CALLS = {
     ),
     "export no asset": (["export", "{d}/documents", "{d}/a.mp4"], "no asset"),
     "export a broken asset": (["export", "{d}/run", "{d}/a.mp4"], "asset.safetensors"),
+    "export to a format that is unknown": (["export", "{d}/run", "{d}/a.fbx"], ".glb (a textured mesh"),
+    "export under an unknown name": (["export", "{d}/run", "{d}/a.ply", "--as", "plyy"], "mean ply"),
+    "export into a folder": (["export", "{d}/run", "{d}/documents"], "is a folder"),
     "view no asset": (["view", "{d}/documents"], "no asset"),
     "train with models that are not there": (["train", "video", "--assets", "{d}/nothing"], "--assets"),
     "train on fewer than no creatures": (

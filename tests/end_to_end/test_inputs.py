@@ -170,6 +170,7 @@ def test_a_run_is_not_resumed_with_another_input_or_reading(walk, turns, tmp_pat
     for arguments, message in (
         ([turns], "not the input"),
         ([walk, "--video", walk], "not the input"),
+        ([walk, "--mask", walk], "not the input"),
         ([walk, "--start", "0.1"], "other settings"),
         (["--prompt", "a fox"], "not the input"),
     ):

@@ -152,7 +152,7 @@ def test_weights_that_are_not_there_are_remembered_not_raised(monkeypatch):
     monkeypatch.setattr(networks_module, "_load", load)
     networks = load_networks({"lpips_alex", "i3d"})
     assert networks == Networks({"lpips_alex": "lpips_alex"}, {"i3d": "no I3D: install it"})
-    with pytest.raises(InputError, match="no network lpips"):
+    with pytest.raises(InputError, match="no network 'lpips'"):
         load_networks({"lpips"})
 
 

@@ -12,7 +12,7 @@ from diffusion2.commands.terminal import print_table
 from diffusion2.errors import ExportError
 from diffusion2.evaluation.measure import Networks, measure
 from diffusion2.evaluation.page import CELL, MOST_PIXELS, make_page, write_page
-from diffusion2.evaluation.pairing import SUSPICIOUS, Pair
+from diffusion2.evaluation.pairing import SUSPICIOUS, MatrixPair
 from diffusion2.evaluation.scores import HIGHER_IS_BETTER, Score
 from diffusion2.evaluation.tables import LABELS, best, format_value, table_rows, to_record
 from diffusion2.image_matrix import ImageMatrix, frame_times
@@ -27,7 +27,7 @@ def make_pair(views=2, frames=3, height=16, width=16, notes=()):
     images[half] = torch.rand(images[half].shape, generator=generator)
     cameras = orbit(views, 10.0, height=height, width=width)
     result, reference = (ImageMatrix(part, cameras, frame_times(frames), 8.0) for part in images)
-    return Pair(result, reference, "matrix", True, notes)
+    return MatrixPair(result, reference, "matrix", True, notes)
 
 
 def evaluate(pair):
@@ -64,7 +64,7 @@ def test_the_page_shows_result_reference_and_difference_of_every_view(page):
 
 
 def test_equal_pictures_have_a_white_difference_and_others_dont(evaluation, pair, page):
-    equal = Pair(pair.reference, pair.reference, "matrix", True)
+    equal = MatrixPair(pair.reference, pair.reference, "matrix", True)
     white = strips(make_page(evaluation, equal, "equal"))[2]
     assert white.convert("L").getextrema()[0] == 255
     assert strips(page)[2].convert("L").getextrema()[0] < 100

@@ -241,7 +241,7 @@ def test_a_matrix_without_cameras_is_a_folder_of_views(tmp_path, truth):
 
 
 def spoil(name):
-    """Give a function that spoils a folder eval_0 … eval_4 of 0.png … 2.png, and what the error must say."""
+    """Get a function that spoils a folder eval_0 … eval_4 of 0.png … 2.png, and what the error must say."""
 
     def number_twice(folder):
         shutil.copy(folder / "eval_1" / "1.png", folder / "eval_1" / "01.png")

@@ -37,7 +37,7 @@ def make_views(cameras: int, height: int, width: int, seed: int = 0, antialiased
 
 
 def draw_and_differentiate(gaussians: dict, views: dict, backend: str, dtype: torch.dtype):
-    """Give the pictures and the gradients of a random linear function of rgb, alpha and depth."""
+    """Return the pictures and the gradients of a random linear function of rgb, alpha and depth."""
     inputs = {name: values.to(dtype).clone().requires_grad_() for name, values in gaussians.items()}
     background = views["backgrounds"].to(dtype).clone().requires_grad_()
     drawn = rasterize(**inputs, **{**views, "backgrounds": background}, backend=backend)

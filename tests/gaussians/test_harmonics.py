@@ -7,7 +7,7 @@ from diffusion2.cameras import orbit
 from diffusion2.errors import InputError
 from diffusion2.gaussians import Asset4D, Gaussians, render
 from diffusion2.gaussians.gaussians import SH_C0
-from diffusion2.gaussians.harmonics import basis, coefficients, degree_of
+from diffusion2.gaussians.harmonics import basis, coefficients, degree_of, turn_harmonics
 
 
 def sphere(count: int = 20_000) -> torch.Tensor:
@@ -64,3 +64,16 @@ def test_harmonics_survive_the_assets_file_and_a_selection(tmp_path):
 def test_harmonics_of_no_degree_are_refused(shape):
     with pytest.raises(InputError):
         one_gaussian(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_turned_harmonics_show_along_turned_directions_what_was_seen_before(degree):
+    generator = torch.Generator().manual_seed(degree)
+    shN = torch.randn(5, coefficients(degree), 3, generator=generator)
+    directions = torch.nn.functional.normalize(torch.randn(50, 3, generator=generator), dim=1)
+    rotation = torch.linalg.qr(torch.randn(3, 3, generator=generator)).Q
+    rotation = rotation * rotation.det()
+    before = torch.einsum("ek,nkc->nec", basis(directions, degree), shN)
+    after = torch.einsum("ek,nkc->nec", basis(directions @ rotation.T, degree), turn_harmonics(shN, rotation))
+    # Sums of 15 products in float32.
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)

@@ -9,6 +9,7 @@ import struct
 import zlib
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
 
 from .conftest import disc, moving_disc, write_frames, write_video
@@ -142,9 +143,42 @@ def touching():
     return disc(0, 32, 20)
 
 
+def ring_on_green():
+    picture = disc(radius=24, ground=(20, 200, 60))
+    ImageDraw.Draw(picture).ellipse((22, 22, 42, 42), fill=(20, 200, 60))
+    return picture
+
+
+def with_alpha(change):
+    """The disc on cream, with an alpha channel that is changed from the disc's."""
+    alpha = np.asarray(disc(ground=None).getchannel("A"), np.int16)
+    picture = disc(ground=(240, 235, 220)).convert("RGBA")
+    picture.putalpha(Image.fromarray(change(alpha).astype(np.uint8)))
+    return picture
+
+
 def broken_frame(folder):
     path = write_frames(folder / "frames", moving_disc(5))
     (path / "002.png").write_bytes((path / "002.png").read_bytes()[:60])
+    return path
+
+
+def masked(folder, size, colour):
+    path = write_frames(folder / "frames", moving_disc(3))
+    write_frames(path / "masks", [Image.new("L", size, colour)] * 3)
+    return path
+
+
+def damaged_mask(folder):
+    path = write_frames(folder / "frames", moving_disc(3))
+    write_frames(path / "masks", [disc().convert("L")] * 3, "{:03d}_mask.png")
+    (path / "masks" / "001_mask.png").write_bytes((path / "masks" / "001_mask.png").read_bytes()[:60])
+    return path
+
+
+def empty_masks(folder):
+    path = write_frames(folder / "frames", moving_disc(3))
+    (path / "masks").mkdir()
     return path
 
 
@@ -201,6 +235,25 @@ def gltf(change=None, buffer=True, positions=BOX):
     return make
 
 
+def avif_in_hlg(folder):
+    """What phones write: it says by which curve its values are to be shown."""
+    disc().save(folder / "a.avif")
+    data = (folder / "a.avif").read_bytes()
+    place = data.index(b"colrnclx") + 10
+    (folder / "a.avif").write_bytes(data[:place] + b"\0\x12" + data[place + 2 :])
+    return folder / "a.avif"
+
+
+def heic(**options):
+    def make(folder):
+        pillow_heif = pytest.importorskip("pillow_heif", reason="needs pip install 'diffusion2[heic]'")
+        pillow_heif.register_heif_opener()
+        large().save(folder / "a.heic", **options)
+        return folder / "a.heic"
+
+    return make
+
+
 def texture_bomb(folder):
     write_textured_obj(folder)
     (folder / "a b.png").write_bytes(png(20000, 20000, colour=2))
@@ -225,6 +278,9 @@ ASCII_STL = """solid a
 facet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 1\nendloop\nendfacet
 endsolid a\n"""
 STAMPS = [0, 10, 20, 30, 500, 510, 520, 900, 905, 910, 4000, 9000]
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+SPECKS = np.full((640, 640, 3), 250, np.uint8)
+SPECKS[5:8, 5:8] = SPECKS[600:602, 300:303] = 0
 JUNK = bytes(np.random.default_rng(0).integers(0, 256, 4000, dtype=np.uint8))
 LARGE_PLY = (
     "ply\nformat binary_little_endian 1.0\nelement vertex 1000000000000\nproperty float x\n"
@@ -295,13 +351,35 @@ PICTURES = {
     "a device": (lambda f: f / "/dev/zero", "no regular file"),
     "a link to nothing": (dangling, "no file"),
     "links in a circle": (link_loop, "no file|can't be read"),
+    "a ring on green": (saved("a.png", ring_on_green), None),
+    "alpha the other way round": (saved("a.png", lambda: with_alpha(lambda a: 255 - a)), None),
+    "alpha that is nearly 0 everywhere": (saved("a.png", lambda: with_alpha(lambda a: a * 0 + 20)), None),
+    "alpha that is nearly 255 everywhere": (saved("a.png", lambda: with_alpha(lambda a: a // 5 + 204)), None),
+    "alpha with haze": (saved("a.png", lambda: with_alpha(lambda a: a.clip(30, 255))), None),
+    "noise in all colours": (saved("a.png", lambda: Image.fromarray(NOISE)), "not plain"),
+    "specks only": (saved("a.png", lambda: Image.fromarray(SPECKS)), "no object|pixels large"),
     "a very long name": (lambda f: f / ("a" * 5000), "can't be read"),
     "spaces and unicode": (saved("ein füchs 🦊\n.png"), None),
     "a name that is no unicode": (bytes_name, None),
     "svg": (written("a.svg", "<svg xmlns='http://www.w3.org/2000/svg'><circle r='9'/></svg>"), "no picture"),
     "pdf": (written("a.pdf", b"%PDF-1.4\n%\xe2\xe3\n1 0 obj\n<<>>\nendobj\n"), "no picture"),
     "postscript": (written("a.eps", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n"), "no picture"),
-    "heic": (written("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + JUNK), "no picture"),
+    "png in PQ": (
+        written("a.png", png(64, 64, chunk(b"cICP", bytes([9, 16, 0, 1])))),
+        r"HDR picture \(PQ\)",
+    ),
+    "avif in HLG": (avif_in_hlg, r"HDR picture \(HLG\)"),
+    "heic in PQ": (
+        heic(color_primaries=9, transfer_characteristics=16, matrix_coefficients=9),
+        r"HDR picture \(PQ\)",
+    ),
+    "heic cut off": (cut(heic(), 0.5), "HEIC|damaged"),
+    "tiff of another byte order, with large offsets": (
+        written("a.tif", b"MM\0\x2b\0\x08\0\0\0\0\0\0\0\0\0\x10" + bytes(64)),
+        "no picture",
+    ),
+    "a profile that is junk": (saved("a.png", icc_profile=JUNK[:500]), None),
+    "heic": (written("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + JUNK), "HEIC"),
     "zip": (written("a.png", b"PK\x03\x04" + JUNK), "is an archive: unpack it"),
 }
 
@@ -349,6 +427,17 @@ VIDEOS = {
         "differ in size",
     ),
     "a folder of one frame": (frames(lambda: [disc()]), None),
+    "frames beside a damaged mask": (damaged_mask, r"001_mask\.png"),
+    "frames with masks of another shape": (
+        lambda f: masked(f, (64, 20), 255),
+        "64 x 20 pixels, its picture 64",
+    ),
+    "frames with black masks": (lambda f: masked(f, (64, 64), 0), "black everywhere"),
+    "a folder of folders": (
+        lambda f: write_frames(f / "a" / "images", moving_disc(3)).parent,
+        "give one of them",
+    ),
+    "an empty folder of masks": (empty_masks, None),
     "a damaged frame": (broken_frame, r"002\.png.*damaged"),
     "numbers with gaps": (frames(lambda: moving_disc(6), "walk 1{}00.jpg"), None),
 }

@@ -4,7 +4,8 @@ from PIL import Image
 
 from diffusion2.errors import BackendUnavailable, InputError, WeightsError
 from diffusion2.inputs import matting
-from diffusion2.inputs.matting import find_network, object_mask, without_fringe
+from diffusion2.inputs.edges import without_fringe
+from diffusion2.inputs.matting import find_matting_network, object_mask
 from diffusion2.runs.source import InputSettings
 
 from .conftest import disc, read
@@ -25,7 +26,7 @@ def busy_picture(size=160):
 def network():
     pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'diffusion2[matting]'")
     try:
-        return find_network()
+        return find_matting_network()
     except WeightsError:
         pytest.skip(f"needs a network: {matting.INSTALL}")
 
@@ -78,7 +79,7 @@ def test_a_network_that_rembg_fetched_is_used_if_it_is_the_known_one(no_network,
     monkeypatch.setenv(matting.REMBG_VARIABLE, str(tmp_path))
     (tmp_path / matting.NETWORK).write_bytes(b"something else")
     with pytest.raises(WeightsError, match="sha256 differs"):
-        find_network()
+        find_matting_network()
 
 
 @pytest.mark.parametrize("content", [None, b"no network"])

@@ -1,4 +1,5 @@
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -118,6 +119,13 @@ def test_modes_without_alpha_are_read(tmp_path, mode):
 def test_a_palette_with_a_transparent_colour_is_cut_out(tmp_path):
     path = save(blob().convert("P"), tmp_path / "a.gif", transparency=blob().convert("P").getpixel((0, 0)))
     assert torch.equal(read(path, 64)[:, 0, 0], torch.ones(3))
+
+
+def test_a_heic_picture_without_its_library_says_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(100))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(InputError, match=r"pip install 'diffusion2\[heic\]' to read it, or export it"):
+        read(tmp_path / "a.heic")
 
 
 def write_png_header(path, width, height):

@@ -76,6 +76,23 @@ def test_a_video_that_is_turned_is_turned_upright(tmp_path):
     assert (columns.mean(), rows.mean()) == pytest.approx((20, 96 - 80), abs=1)
 
 
+def test_a_turn_by_no_quarter_is_taken_for_the_nearest_and_told(tmp_path):
+    import av
+
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 48, "yuv420p"
+        if not hasattr(stream, "set_display_rotation"):
+            pytest.skip("needs a PyAV that can mark videos as turned (18)")
+        stream.set_display_rotation(80)
+        frame = av.VideoFrame.from_ndarray(np.asarray(disc(size=(96, 48))), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    clip = read_clip(tmp_path / "a.mp4", 1, 96)
+    assert clip.pictures[0].size == (48, 96)
+    assert "no multiple of 90 degrees" in clip.notes[0]
+
+
 def test_alpha_in_a_webm_says_what_the_object_is(tmp_path):
     import av
 

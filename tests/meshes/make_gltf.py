@@ -109,7 +109,7 @@ class GltfBuilder:
         return header + chunks + struct.pack("<II", len(binary), 0x004E4942) + binary
 
     def gltf(self, uri: str | None = None) -> bytes:
-        """Give the JSON; the arrays are in its URI, or belong into the file of the given one."""
+        """Return the JSON; the arrays are in its URI, or belong into the file of the given one."""
         uri = uri or "data:application/octet-stream;base64," + base64.b64encode(self.binary).decode()
         return json.dumps(
             {**self.document, "buffers": [{"byteLength": len(self.binary), "uri": uri}]}
@@ -121,7 +121,7 @@ class GltfBuilder:
 
 
 def bending_bar(*, nan_weights: bool = False, interpolation: str = "LINEAR") -> bytes:
-    """Give a bar along y: a fixed lower half, an upper half that turns 90 deg about z in one second."""
+    """Return a bar along y: a fixed lower half, an upper half that turns 90 deg about z in one second."""
     builder = GltfBuilder()
     positions = np.array([[x, y, 0] for y in (0, 1, 2) for x in (-0.1, 0.1)], np.float32)
     triangles = np.array([0, 1, 2, 1, 3, 2, 2, 3, 4, 3, 5, 4], np.uint16)

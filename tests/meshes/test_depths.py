@@ -15,7 +15,7 @@ AS_IT_IS = Framing(np.zeros(3), 1.0)
 
 
 def rays(camera) -> np.ndarray:
-    """Give directions (S, S, 3) of depth 1 through the pixels' middles."""
+    """Return directions (S, S, 3) of depth 1 through the pixels' middles."""
     line = (np.arange(SIZE) + 0.5 - SIZE / 2) / camera.Ks[0, 0, 0]
     across, down = np.meshgrid(line, line)
     return np.stack([across, down, np.ones_like(across)], -1)

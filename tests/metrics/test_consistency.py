@@ -8,7 +8,7 @@ VIEWS, SIZE = 8, 64
 
 
 def silhouettes(cameras, balls):
-    """Give (V, 1, H, W) masks of balls (x, y, z, radius): a line of sight that comes close enough hits."""
+    """Return (V, 1, H, W) masks of balls (x, y, z, radius): a line of sight that comes close enough hits."""
     rows, columns = torch.meshgrid(torch.arange(cameras.height), torch.arange(cameras.width), indexing="ij")
     pixels = torch.stack([columns + 0.5, rows + 0.5, torch.ones_like(rows)], dim=-1).double()
     masks = []

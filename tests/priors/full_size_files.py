@@ -120,7 +120,7 @@ class FullSizeFiles:
         self.multiview = shake(SpatioTemporalUNet(**{**UNET, "projection_class_embeddings_input_dim": 80}), 6)
 
     def released(self, network: SpatioTemporalUNet, embedder: int) -> dict[str, Tensor]:
-        """Give what a released file holds."""
+        """Return what a released file holds."""
         tensors = {
             f"model.diffusion_model.{released_unet_key(name, {1})}": tensor
             for name, tensor in network.state_dict().items()

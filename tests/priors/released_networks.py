@@ -129,7 +129,7 @@ class ConditionEncoder(nn.Module):
         self.post_quant_conv = nn.Conv2d(latent_channels, latent_channels, 1)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Give the mode of the latents' distribution."""
+        """Return the mode of the latents' distribution."""
         return self.quant_conv(self.encoder(pixels)).chunk(2, dim=1)[0]
 
 
@@ -168,7 +168,7 @@ class OpenClipVision(nn.Module):
 
 
 def shake(network: nn.Module, seed: int) -> nn.Module:
-    """Give every parameter values of its own: fresh norms are all alike, and would hide a mistake."""
+    """Set every parameter to values of its own: fresh norms are all alike, and would hide a mistake."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():

@@ -43,7 +43,7 @@ def a_square(low: int = 10, high: int = 22) -> torch.Tensor:
 
 
 def project(means: torch.Tensor, elevation_deg: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give pixels (N, 2) and depths (N,) that the reference camera sees points at."""
+    """Return pixels (N, 2) and depths (N,) that the reference camera sees points at."""
     camera = make_cameras([0.0], elevation_deg, height=SIZE)
     viewmat, K = (torch.as_tensor(m[0], dtype=torch.float32) for m in (camera.viewmats, camera.Ks))
     seen = means @ viewmat[:3, :3].T + viewmat[:3, 3]

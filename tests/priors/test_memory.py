@@ -10,9 +10,9 @@ from diffusers import AutoencoderKL, AutoencoderKLTemporalDecoder
 from torch import Tensor
 
 from diffusion2.priors.codec import LatentCodec
+from diffusion2.priors.device_memory import USED, DeviceMemory
 from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.network import NetworkPrior, SequenceCondition
-from diffusion2.priors.place import USED, Place
 from diffusion2.priors.unet import SpatioTemporalUNet
 
 from ..tiny_networks import UNET, VAE
@@ -60,7 +60,7 @@ def test_a_network_takes_the_memory_that_is_planned_for_it(scale: float, peak_by
 def test_the_autoencoder_takes_the_memory_that_is_planned_for_it(peak_bytes) -> None:
     asked: list[float] = []
 
-    class Listening(Place):
+    class Listening(DeviceMemory):
         def work(self, network, call, count, bytes_each, **named):
             asked.append(bytes_each)
             return super().work(network, call, count, bytes_each, **named)
@@ -70,18 +70,18 @@ def test_the_autoencoder_takes_the_memory_that_is_planned_for_it(peak_bytes) -> 
         block_out_channels=(32, 64, 128, 128),
         layers_per_block=2,
     )
-    codec = LatentCodec(temporal, place=Listening())
+    codec = LatentCodec(temporal, memory=Listening())
     encoded = peak_bytes(temporal, lambda: codec.encode_mode(torch.rand(2, 3, 64, 64)))
     decoded = peak_bytes(temporal, lambda: codec.decode(torch.rand(2, 4, 8, 8)))
     for counted, planned in ((encoded, 2 * asked[0]), (decoded, 2 * asked[1])):
         assert 0.7 * planned < counted < planned
     mini = AutoencoderKL(**VAE)
-    codec = LatentCodec(mini, pixel_unshuffle=2, place=Listening())
+    codec = LatentCodec(mini, pixel_unshuffle=2, memory=Listening())
     assert peak_bytes(mini, lambda: codec.decode(torch.rand(2, 4, 8, 8))) < 2 * asked[2]
 
 
 def test_a_network_out_of_memory_gives_the_same_from_smaller_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    prior, side = NetworkPrior(make_network(), place=Place("cpu", free=lambda device: None)), 8
+    prior, side = NetworkPrior(make_network(), memory=DeviceMemory("cpu", free=lambda device: None)), 8
     latents, condition = torch.randn(5, 3, 4, side, side), make_condition(5, 3, 2.0, side)
     expected = prior.denoise(latents, 2.0, condition)
     forward, sizes = prior.network.forward, []
@@ -109,14 +109,14 @@ def test_pictures_are_coded_in_chunks_that_fit(monkeypatch: pytest.MonkeyPatch) 
         call = getattr(codec.vae, name)
         monkeypatch.setattr(codec.vae, name, lambda x, call=call: sizes.append(len(x)) or call(x))
     # a picture takes 6, or 9, times 8 channels of 16x16 float32 numbers
-    codec.place = Place("cpu", free=lambda device: int(2.5 * 9 * 8192 / USED))
+    codec.memory = DeviceMemory("cpu", free=lambda device: int(2.5 * 9 * 8192 / USED))
     assert torch.allclose(codec.encode_mode(pictures), latents, atol=1e-5)
     assert torch.allclose(codec.decode(latents), images, atol=1e-5)
     assert sizes == [3, 2, 2, 2, 1]
 
 
 def test_images_that_share_keys_are_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    prior = NetworkPrior(make_network(), place=Place("cpu", free=lambda device: 1))
+    prior = NetworkPrior(make_network(), memory=DeviceMemory("cpu", free=lambda device: 1))
     prior.blend = lambda tokens: tokens
     asked: list[int] = []
     forward = prior.network.forward

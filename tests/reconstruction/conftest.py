@@ -32,7 +32,7 @@ def moon_position(time: float) -> torch.Tensor:
 
 
 def draw_scene(cameras: Cameras, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give images (V, F, 3, H, W) on white and alphas (V, F, 1, H, W)."""
+    """Return images (V, F, 3, H, W) on white and alphas (V, F, 1, H, W)."""
     planet, moon = make_ball(300, 0.2, 0), make_ball(100, 0.09, 1)
     views, frames = len(cameras), len(times)
     means = torch.stack([torch.cat([planet.means, moon.means + moon_position(float(t))]) for t in times])

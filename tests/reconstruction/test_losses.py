@@ -13,7 +13,7 @@ from diffusion2.reconstruction.losses import (
     dense_photometric_loss,
     photometric_loss,
 )
-from diffusion2.reconstruction.targets import Pictures
+from diffusion2.reconstruction.targets import TargetPictures
 from diffusion2.weights.packaged import FOLDER_VARIABLE
 
 from ..tiny_lpips import tiny_lpips
@@ -110,11 +110,11 @@ def test_alpha_loss_ignores_what_is_not_known():
     assert float(alpha_loss(alpha, target, known)) == 1 / 16
 
 
-def drawn_and_wanted(height: int, width: int) -> tuple[Rendering, Pictures]:
+def drawn_and_wanted(height: int, width: int) -> tuple[Rendering, TargetPictures]:
     generator = torch.Generator().manual_seed(0)
     rgb, wanted = torch.rand(2, 2, height, width, 3, generator=generator)
     alpha, alphas = torch.rand(2, 2, height, width, 1, generator=generator)
-    return Rendering(rgb, alpha, alpha), Pictures(wanted, alphas, torch.ones_like(alphas))
+    return Rendering(rgb, alpha, alpha), TargetPictures(wanted, alphas, torch.ones_like(alphas))
 
 
 def test_parts_of_the_loss_add_up_with_their_weights(monkeypatch):

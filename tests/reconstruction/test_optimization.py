@@ -164,7 +164,7 @@ def test_the_reference_view_is_looked_at_as_often_as_asked(targets):
 
 
 def dead_units(warmup: int, seed: int) -> float:
-    """Give the share of last units that are 0 everywhere after steps that only say that motion is wrong."""
+    """Return the share of last units that are 0 everywhere after steps that only say that motion is wrong."""
     generator = torch.Generator().manual_seed(seed)
     settings, gaussians = ReconstructionSettings(deformation_warmup=warmup), some_gaussians(300, seed)
     motion = Motion(gaussians, settings, generator)

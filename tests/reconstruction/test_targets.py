@@ -4,7 +4,7 @@ import torch
 from diffusion2.cameras import make_cameras, orbit
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.reconstruction.targets import closeness, doubts, prepare_targets, reference_column
+from diffusion2.reconstruction.targets import closeness, find_warnings, prepare_targets, reference_column
 
 
 def dotted_matrix(views=4, frames=3, height=40, width=48):
@@ -48,18 +48,18 @@ def test_pictures_that_show_nothing_are_told_and_marked():
     matrix.images[1, 2] = 1
     targets = prepare_targets(matrix, 0.1)
     assert (~targets.shown).nonzero().tolist() == [[1, 2]]
-    assert doubts(matrix, targets) == [
+    assert find_warnings(matrix, targets) == [
         "1 of the 12 pictures show nothing: they are left out, as if the object were unseen"
     ]
 
 
 def test_one_view_and_a_coloured_background_are_doubted():
     one = dotted_matrix(views=1)
-    assert "how deep" in doubts(one, prepare_targets(one, 0.1))[0]
+    assert "how deep" in find_warnings(one, prepare_targets(one, 0.1))[0]
     gray = dotted_matrix()
     gray.images.clamp_(max=0.4)
-    assert "not on white" in doubts(gray, prepare_targets(gray, 0.1))[0]
-    assert doubts(dotted_matrix(), prepare_targets(dotted_matrix(), 0.1)) == []
+    assert "not on white" in find_warnings(gray, prepare_targets(gray, 0.1))[0]
+    assert find_warnings(dotted_matrix(), prepare_targets(dotted_matrix(), 0.1)) == []
 
 
 def test_all_white_matrix_is_refused():

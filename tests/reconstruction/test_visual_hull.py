@@ -3,7 +3,7 @@ import torch
 
 from diffusion2.cameras import make_cameras, orbit
 from diffusion2.errors import InputError
-from diffusion2.reconstruction.visual_hull import carve, project, scatter_gaussians
+from diffusion2.reconstruction.visual_hull import carve, project_points, scatter_gaussians
 
 
 def ball_masks(cameras, center=(0.0, 0.0, 0.0), radius=0.25):
@@ -94,6 +94,6 @@ def test_gaussians_start_inside_the_hull_in_the_colours_of_their_side(moon_matri
 
 def test_points_project_as_the_camera_says():
     cameras = make_cameras([30.0], 20.0, height=64, width=80)
-    pixels, depths = project(torch.zeros(1, 3), cameras, 0)
+    pixels, depths = project_points(torch.zeros(1, 3), cameras, 0)
     torch.testing.assert_close(pixels, torch.tensor([[40.0, 32.0]]), atol=1e-4, rtol=0)
     torch.testing.assert_close(depths, torch.tensor([2.0]), atol=1e-5, rtol=0)

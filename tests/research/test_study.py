@@ -15,7 +15,7 @@ from diffusion2.exporters import write_video
 from diffusion2.image_matrix import ImageMatrix, frame_times
 from diffusion2.pictures import write_picture
 from diffusion2.research.study.answers import COLUMNS, QUESTIONS, count_answers, format_preferences
-from diffusion2.research.study.page import Case, Clip, read_cases, shuffled, tiles, write_study
+from diffusion2.research.study.page import Case, Media, read_cases, shuffled, tiles, write_study
 from diffusion2.runs.matrix_files import write_matrix, write_pictures
 
 
@@ -106,7 +106,7 @@ def test_the_reference_is_the_video_where_all_runs_began_with_the_same(results: 
 def test_the_reference_is_the_picture_where_the_runs_made_their_own_videos(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "fox" / str(k), seed=k) for k in range(2)]
     case = read_cases([str(run) for run in runs])[0]
-    assert case.reference == Clip((runs[0] / "conditions" / "picture.png").read_bytes(), "image/png")
+    assert case.reference == Media((runs[0] / "conditions" / "picture.png").read_bytes(), "image/png")
 
 
 def test_a_named_reference_is_shown_and_not_asked_about(results: Path) -> None:
@@ -182,7 +182,7 @@ def test_runs_without_conditions_need_a_named_reference(tmp_path: Path) -> None:
 
 
 def make_case(case: str = "fox", names: str = "abcd") -> Case:
-    return Case(case, Clip(b"reference"), {letter: Clip(letter.encode()) for letter in names})
+    return Case(case, Media(b"reference"), {letter: Media(letter.encode()) for letter in names})
 
 
 def test_the_page_holds_all_videos_in_a_shuffled_order_and_no_name(results: Path, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_the_same_call_writes_the_same_page_and_another_seed_another_study(tmp_p
 
 def test_a_name_cannot_break_out_of_the_page(tmp_path: Path) -> None:
     nasty = "</script><b>{{CLIPS}}\\1"
-    case = Case(nasty, Clip(b"r"), {nasty: Clip(b"1"), "other": Clip(b"2")})
+    case = Case(nasty, Media(b"r"), {nasty: Media(b"1"), "other": Media(b"2")})
     write_study([case], tmp_path / "study.html", title=nasty)
     study = study_of(tmp_path / "study.html")
     assert name(study["cases"][0]["name"]) == nasty
@@ -233,7 +233,7 @@ def test_a_name_cannot_break_out_of_the_page(tmp_path: Path) -> None:
 
 def test_a_page_that_browsers_cannot_open_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diffusion2.research.study.page.MAX_PAGE_BYTES", 1000)
-    case = Case("fox", Clip(b"r"), {"a": Clip(bytes(500)), "b": Clip(bytes(500))})
+    case = Case("fox", Media(b"r"), {"a": Media(bytes(500)), "b": Media(bytes(500))})
     with pytest.raises(InputError, match="the page would have"):
         write_study([case], tmp_path / "study.html")
     assert list(tmp_path.iterdir()) == []

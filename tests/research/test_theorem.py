@@ -124,7 +124,7 @@ def test_eq_3_is_not_exact_where_a_cell_is_related_both_ways(kind: Kind) -> None
 
 
 def random_covariance(seed: int) -> Tensor:
-    """Give a regular covariance of 2 × 3 cells, of which few pairs are related."""
+    """Return a regular covariance of 2 × 3 cells, of which few pairs are related."""
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randn(6, 6, generator=generator, dtype=torch.float64)
     chosen = torch.rand(6, 6, generator=generator) < 0.12

@@ -8,9 +8,9 @@ from diffusion2.errors import InputError
 from diffusion2.priors.gaussian import GaussianMatrix
 from diffusion2.research.theorem.analytic_sampling import (
     Moments,
+    draw_samples,
     largest_deviation,
     propagate,
-    sample,
 )
 from diffusion2.research.theorem.covariances import additive, correlation, separable
 from diffusion2.research.theorem.sampling_tables import ROLLBACKS, Rollback, draw_known, statistics
@@ -37,7 +37,7 @@ def make_schedule(rollback: Rollback, steps: int = 50, weight: float = 0.5) -> J
 def test_4096_samples_have_the_moments_of_the_composed_sampler(rollback: Rollback, references: bool) -> None:
     matrix, schedule = make_matrix(references), make_schedule(rollback, weight=0.35)
     known = draw_known(matrix, seed=1)
-    samples = sample(matrix, schedule, known)
+    samples = draw_samples(matrix, schedule, known)
     assert samples.shape == (VIEWS * FRAMES, 4096)
     assert largest_deviation(samples, propagate(matrix, schedule), known) < WITHIN
     # the truth is something else: this is what composing costs
@@ -49,7 +49,7 @@ def test_with_the_true_score_samples_have_the_true_mean_and_covariance(reference
     # 1000 Euler steps: what is left of the discretisation is under the sampling error of 4096 samples
     matrix, schedule = make_matrix(references), make_schedule("none", steps=1000)
     known = draw_known(matrix, seed=2)
-    samples = sample(matrix, schedule, known, "joint")
+    samples = draw_samples(matrix, schedule, known, "joint")
     assert largest_deviation(samples, Moments(*matrix.posterior()), known) < WITHIN
 
 

@@ -45,7 +45,7 @@ class Pushing:
 
 
 def projected(cameras: Cameras, points: np.ndarray) -> np.ndarray:
-    """Give where cameras see points (N, 3), (V, N, 2) in pixels from the middle."""
+    """Return where cameras see points (N, 3), (V, N, 2) in pixels from the middle."""
     seen = np.einsum("vij,nj->vni", cameras.viewmats[:, :3, :3], points) + cameras.viewmats[:, None, :3, 3]
     return seen[..., :2] / seen[..., 2:] * cameras.Ks[0, 0, 0]
 

@@ -15,7 +15,7 @@ VARIANCE = 0.3
 
 
 def error_at_sigma_min(solver: str, steps: int, sigma_max: float = 80.0) -> float:
-    """Give how far numbers end from the solution, `x·sqrt((k + s²)/(k + S²))` around the mean."""
+    """Return how far numbers end from the solution, `x·sqrt((k + s²)/(k + S²))` around the mean."""
     start = torch.linspace(-2, 2, 9, dtype=torch.float64).view(1, 1, 1, 3, 3)
     mean = torch.full_like(start, 0.7)
     sigmas = karras_sigmas(steps, 0.02, sigma_max).double()

@@ -11,7 +11,7 @@ from diffusion2.meshes import MeshRenderer, frame_points
 from diffusion2.training.procedural import FAMILIES, family_of, make_creature, procedural_creature
 from diffusion2.training.procedural.palette import KINDS, draw_coat, draw_palette
 from diffusion2.training.procedural.rays import surface
-from diffusion2.training.procedural.rig import corner_normals
+from diffusion2.training.procedural.rig import creased_normals
 from diffusion2.training.procedural.shapes import (
     FRONT,
     UP,
@@ -184,9 +184,9 @@ def test_facing_turns_the_front_to_a_direction():
 
 def test_a_crease_angle_decides_what_is_smooth():
     shape = SHAPES["box"]
-    flat, _ = corner_normals(shape.vertices, shape.triangles, 0.0)
-    creased, _ = corner_normals(shape.vertices, shape.triangles, 60.0)
-    smooth, _ = corner_normals(shape.vertices, shape.triangles, 120.0)
+    flat, _ = creased_normals(shape.vertices, shape.triangles, 0.0)
+    creased, _ = creased_normals(shape.vertices, shape.triangles, 60.0)
+    smooth, _ = creased_normals(shape.vertices, shape.triangles, 120.0)
     np.testing.assert_allclose(flat, creased, atol=ROUNDING)
     assert np.abs(smooth - flat).max() > 0.3
 

@@ -35,7 +35,7 @@ FLAGS = (
 
 
 def find_chromium() -> str | None:
-    """Give the path of an installed Chromium, or None."""
+    """Return the path of an installed Chromium, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
@@ -126,7 +126,7 @@ class Chromium:
         self.call("Page.navigate", url=url)
 
     def evaluate(self, expression: str) -> Any:
-        """Give the value of a JavaScript expression (promises are awaited)."""
+        """Return the value of a JavaScript expression (promises are awaited)."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']['text']}")
@@ -142,7 +142,7 @@ class Chromium:
         raise TimeoutError(f"not true after {seconds} s: {expression}; errors: {self.errors}")
 
     def screenshot(self) -> np.ndarray:
-        """Give the page as (H, W, 3) uint8."""
+        """Return the page as (H, W, 3) uint8."""
         data = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 

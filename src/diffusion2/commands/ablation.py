@@ -9,12 +9,11 @@ from tyro.conf import Positional
 from diffusion2.commands.terminal import Terminal
 from diffusion2.config import PRESETS, ReconstructionSettings, SamplingSettings
 from diffusion2.errors import InputError
+from diffusion2.metrics.networks import NetworkName
+from diffusion2.research.benchmark.tasks import BenchmarkTask
 
 if TYPE_CHECKING:
     from diffusion2.research.benchmark.settings import BenchmarkSettings
-
-Task = Literal["image", "video", "completion"]
-Metric = Literal["lpips_alex", "lpips_vgg", "clip", "i3d"]
 
 _MINI = PRESETS["mini"]
 
@@ -31,7 +30,7 @@ class _Compared:
     """Names of the creatures; none: all eight."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of all noise; tables give mean and standard deviation over them."""
-    metrics: tuple[Metric, ...] = ("lpips_alex", "i3d")
+    metrics: tuple[NetworkName, ...] = ("lpips_alex", "i3d")
     """Networks that measure. What needs none is always measured."""
     processes: int = 0
     """How many work side by side, each on its share of the cores; 0: one per core."""
@@ -40,8 +39,8 @@ class _Compared:
     sampling: SamplingSettings = _MINI.sampling
     reconstruction: ReconstructionSettings = _MINI.reconstruction
 
-    def _settings(self, tasks: tuple[Task, ...], methods: tuple[str, ...]) -> "BenchmarkSettings":
-        """Give the benchmark's settings; refuse what would fail late."""
+    def _settings(self, tasks: tuple[BenchmarkTask, ...], methods: tuple[str, ...]) -> "BenchmarkSettings":
+        """Return the benchmark's settings; refuse what would fail late."""
         from diffusion2.research.benchmark.settings import BenchmarkSettings
 
         if self.processes < 0:
@@ -64,7 +63,7 @@ class _Compared:
 class Benchmark(_Compared):
     """Measure methods on eight animated creatures against ground truth; called again, it goes on."""
 
-    tasks: tuple[Task, ...] = ("completion",)
+    tasks: tuple[BenchmarkTask, ...] = ("completion",)
     """What is given: image (the true picture), video (the true row), completion (true row and column)."""
     methods: tuple[str, ...] = ("preset", "multiview", "video")
     """What is compared; the static baseline and the autoencoder's ceiling stand beside them anyhow."""
@@ -90,7 +89,7 @@ class Ablate(_Compared):
 
     part: Positional[Literal["table", "figures", "theorem"]] = field(kw_only=True)
     """table: rows (a) to (g). figures: of the first creature and seed. theorem: needs no models."""
-    task: Task = "video"
+    task: BenchmarkTask = "video"
     """What is given; the paper's table is of video-to-4D."""
 
     def run(self) -> None:

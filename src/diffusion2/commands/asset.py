@@ -1,11 +1,15 @@
 """Commands that show and pass on a finished asset."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
+from diffusion2.commands.terminal import Terminal
+from diffusion2.config import ExportSettings
 from diffusion2.errors import InputError
+from diffusion2.events import ResultWritten
 
 
 @dataclass(frozen=True)
@@ -62,19 +66,39 @@ class Render:
 
 @dataclass(frozen=True)
 class Export:
-    """Write an asset for other programs: .mp4 (the camera turns) or .html (plays offline)."""
+    """Write an asset for other programs; the suffix says what it becomes. See docs/exports.md.
+
+    .glb: a textured mesh, moved by bones (needs the extra mesh). .html: a page that plays offline.
+    .mp4: a video, the camera turns. .ply: the Gaussians at one moment; NAME_*.ply, or a folder with
+    --as ply: at each frame. .splat: smaller; .compressed.ply and .spz: smaller still (need the extra splats).
+    NAME_*.obj: a mesh for each frame (needs the extra mesh).
+    """
 
     asset: Positional[Path]
     """asset.safetensors, or a run's folder."""
     out: Positional[Path]
-    """The file; its suffix says what it becomes."""
+    """FILE, NAME_*.SUFFIX for a file per frame, or a folder."""
+    as_format: Annotated[str | None, arg(name="as")] = None
+    """The format, where the suffix leaves a choice or there is none."""
+    settings: Annotated[ExportSettings, arg(name="")] = field(default_factory=ExportSettings)
 
     def run(self) -> None:
         """Load and export."""
         from diffusion2.exporters import export
+        from diffusion2.exporters.formats import find_format
         from diffusion2.gaussians import load_asset
+        from diffusion2.runs.matrix_files import read_matrix
+        from diffusion2.runs.run_folder import RunFolder
 
-        print(f"wrote {export(load_asset(self.asset), self.out)}")
+        chosen = find_format(self.out, self.as_format)  # refuses what can't be before an asset is read
+        asset, matrix = load_asset(self.asset), None
+        if "mesh" in chosen.heeds and RunFolder(self.asset).has_matrix:
+            matrix = read_matrix(self.asset)
+        with Terminal() as terminal:
+            written = export(
+                asset, self.out, self.settings, name=self.as_format, matrix=matrix, report=terminal
+            )
+            terminal(ResultWritten("export", written))
 
 
 @dataclass(frozen=True)

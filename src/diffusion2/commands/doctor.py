@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -16,8 +15,8 @@ from diffusion2.cameras import make_cameras
 from diffusion2.errors import WeightsError
 from diffusion2.gaussians.rasterize import rasterize
 from diffusion2.inputs import matting
-from diffusion2.metrics.networks import NETWORKS, find_network
-from diffusion2.runs.plan import VERSIONED
+from diffusion2.metrics.networks import NETWORKS, find_metric_network
+from diffusion2.runs.plan import package_versions
 from diffusion2.weights.catalogue import WeightsEntry, choose_preset, list_weights, noted_hash
 from diffusion2.weights.hashes import file_hash
 
@@ -26,7 +25,7 @@ HASHED_AT_ONCE = 1e8
 
 
 def weights_lines(folder: Path | None = None, *, with_files: bool = False) -> list[str]:
-    """Give one line per network: pair, name, size or "missing", licence, place; then those of `other_lines`.
+    """Get one line per network: pair, name, size or "missing", licence, place; then those of `other_lines`.
 
     Args:
         folder: of full-size weights, see `find_full_size`.
@@ -40,9 +39,11 @@ def weights_lines(folder: Path | None = None, *, with_files: bool = False) -> li
 
 
 def other_lines() -> list[str]:
-    """Give one line per network beside the priors: those that measure and the one that cuts objects out."""
-    finders: dict[str, Callable[[], object]] = {f"metrics {n}": partial(find_network, n) for n in NETWORKS}
-    finders["matting u2netp"] = matting.find_network
+    """Return one line per network beside the priors: those that measure and the one that cuts objects out."""
+    finders: dict[str, Callable[[], object]] = {
+        f"metrics {n}": partial(find_metric_network, n) for n in NETWORKS
+    }
+    finders["matting u2netp"] = matting.find_matting_network
     lines = []
     for name, find in finders.items():
         try:
@@ -55,7 +56,7 @@ def other_lines() -> list[str]:
 
 
 def machine_lines() -> list[str]:
-    """Give the report of `diffusion2 doctor`."""
+    """Return the report of `diffusion2 doctor`."""
     preset, reason = choose_preset()
     lines = [
         f"machine    {platform.platform()}, Python {platform.python_version()}",
@@ -65,7 +66,7 @@ def machine_lines() -> list[str]:
         f"rasteriser {_rasteriser()}",
         f"preset     {preset} ({reason})",
     ]
-    lines += [f"version    {name} {_version(name)}" for name in VERSIONED]
+    lines += [f"version    {name} {version}" for name, version in package_versions().items()]
     return lines + [f"weights    {line}" for line in weights_lines()]
 
 
@@ -116,10 +117,3 @@ def _memory() -> str:
     except (AttributeError, ValueError, OSError):
         return ""
     return f", {size / 1e9:.0f} GB memory"
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from diffusion2.commands.terminal import Terminal, print_table
-
-Metric = Literal["lpips_alex", "lpips_vgg", "clip", "i3d"]
+from diffusion2.metrics.networks import NetworkName
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Evaluate:
     """Even out differences in views, frames and size, which are refused otherwise."""
     azimuths_deg: tuple[float, ...] = ()
     """Azimuths of the views, for folders without cameras.json."""
-    metrics: tuple[Metric, ...] = ("lpips_alex", "lpips_vgg", "clip", "i3d")
+    metrics: tuple[NetworkName, ...] = ("lpips_alex", "lpips_vgg", "clip", "i3d")
     """Networks that measure (i3d: FVD). What needs none is always measured."""
     clip: str | None = None
     """Folder or hub name of CLIP, if not openai/clip-vit-base-patch32."""

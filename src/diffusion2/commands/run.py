@@ -87,6 +87,8 @@ class Generate:
     """A video or folder of frames of the reference view, beside an INPUT or alone."""
     given_views: Path | None = None
     """A folder of the views at the reference time, beside an INPUT or alone (or --views FOLDER)."""
+    mask: Path | None = None
+    """The object in the picture or video, white on black: a picture, a video or a folder of pictures."""
     overwrite: bool = False
     """Replace the run that is in the folder, once this one is complete."""
     resume: bool = False
@@ -103,7 +105,7 @@ class Generate:
 
     def _make(self, stages: Callable[..., "RunFolder"]) -> "RunFolder":
         refuse_many_processes()
-        source = Source(self.input, self.prompt, self.video, self.given_views, self.input_settings)
+        source = Source(self.input, self.prompt, self.video, self.given_views, self.input_settings, self.mask)
         with Terminal() as terminal:
             return stages(
                 source,

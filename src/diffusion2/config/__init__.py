@@ -1,10 +1,19 @@
 """Settings and presets. Every option of a run is a field here; the command line is made from it.
 
-`checks` refuses what does not fit, `settings` has the fields, `presets` the table. Nothing heavy is imported,
-so that `--help` answers at once.
+`checks` refuses what does not fit, `settings` and `export_settings` have the fields, `presets` the table.
+Nothing heavy is imported, so that `--help` answers at once.
 """
 
-from diffusion2.config.checks import Between, Settings, Share, check_range, closest, conform_fields
+from diffusion2.config.checks import (
+    Between,
+    Settings,
+    Share,
+    check_known,
+    check_range,
+    closest,
+    conform_fields,
+)
+from diffusion2.config.export_settings import ExportSettings, MeshSettings
 from diffusion2.config.presets import PRESETS, name_preset
 from diffusion2.config.settings import (
     GenerateSettings,
@@ -21,8 +30,10 @@ from diffusion2.config.settings import (
 __all__ = [
     "PRESETS",
     "Between",
+    "ExportSettings",
     "GenerateSettings",
     "InputSettings",
+    "MeshSettings",
     "PresetName",
     "ReconstructionSettings",
     "RollbackNoise",
@@ -30,6 +41,7 @@ __all__ = [
     "Settings",
     "Share",
     "Solver",
+    "check_known",
     "check_range",
     "closest",
     "conform_fields",

@@ -6,7 +6,7 @@ A field's annotation is its rule, and the command line is made from the same one
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from numbers import Integral, Real
@@ -143,6 +143,24 @@ def refuse_unknown(kind: type, names: Collection[str], prefix: str = "") -> None
         if name not in known:
             unknown = f"{prefix}{name}" if isinstance(name, str) else shorten(name)
             raise InputError(f"unknown setting {unknown}{closest(name, known)}; known: {', '.join(known)}")
+
+
+def check_known(kind: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names that a table does not have.
+
+    Args:
+        kind: what they are names of, for the error.
+        names: what was asked for.
+        known: the table's names.
+
+    Raises:
+        InputError: it names the known ones, and the one that was probably meant.
+    """
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"there is no {kind} {name!r}{closest(name, known)}: choose from {', '.join(known)}"
+            )
 
 
 def closest(wrong: object, known: Collection[str]) -> str:

@@ -35,7 +35,8 @@ _FULL_SAMPLING = SamplingSettings(
 
 PRESETS: dict[str, GenerateSettings] = {
     # The small pair on a CPU. In its training an object filled about 0.7 of the frame, a clip had about 12
-    # frames a second, and condition pictures were clean. The sweep in docs/mini.md chose how it samples.
+    # frames a second, and condition pictures were clean. How it samples was chosen by the sweep in
+    # docs/notes/mini_v2.md.
     "mini": GenerateSettings(
         preset="mini",
         object_size=0.7,
@@ -77,7 +78,7 @@ PRESETS: dict[str, GenerateSettings] = {
         reconstruction=_FULL_RECONSTRUCTION,
     ),
     # `paper` in 16 evaluations of the matrix instead of 55, and less than half of the arithmetic in every
-    # second one. With the mini pair that is no worse against ground truth; see docs/performance.md.
+    # second one. With the mini pair that is no worse against ground truth; see docs/notes/performance.md.
     "fast": replace(
         _FULL_SIZE,
         preset="fast",

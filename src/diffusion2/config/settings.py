@@ -176,8 +176,9 @@ class InputSettings(Settings):
     """Frames per second taken from a video; None: the run's frames are spread over all of it."""
     framing: Literal["object", "keep"] = "object"
     """Cut pictures to the object and centre it; or keep them whole, as they are framed already."""
-    background: Literal["auto", "plain", "network"] = "auto"
-    """How an object without alpha is cut out; auto: by a network where the background is not plain."""
+    background: Literal["auto", "alpha", "plain", "network"] = "auto"
+    """How the object is cut out: by its alpha, by a plain background, or by a network; auto: by the first of
+    them that can tell. plain takes alpha, too; alpha takes it as it is."""
     matting_model: str | None = None
     """That network, an ONNX file of the U2-Net family; None: the installed one."""
     text_model: str | None = None

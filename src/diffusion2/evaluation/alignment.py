@@ -10,7 +10,7 @@ from diffusion2.evaluation.resampling import (
     nearest_times,
     resize,
 )
-from diffusion2.evaluation.view_folders import Pictures
+from diffusion2.evaluation.view_folders import ViewPictures
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.metrics.pixels import psnr
 
@@ -20,7 +20,7 @@ _SAME_STEP = 0.5
 """Share of the time between two frames that equally many frames may be apart."""
 
 
-def views_difference(drawn: Pictures, truth: Pictures) -> str:
+def views_difference(drawn: ViewPictures, truth: ViewPictures) -> str:
     """Say how the result's azimuths differ from the reference's; empty if they don't."""
     ours, theirs = drawn.matrix.cameras.azimuths_deg, truth.matrix.cameras.azimuths_deg
     if len(ours) != len(theirs):
@@ -30,7 +30,7 @@ def views_difference(drawn: Pictures, truth: Pictures) -> str:
     return ""
 
 
-def cameras_difference(drawn: Pictures, truth: Pictures) -> str:
+def cameras_difference(drawn: ViewPictures, truth: ViewPictures) -> str:
     """Say how the cameras differ in other ways than azimuth; empty if they don't, or aren't known."""
     if not (drawn.cameras_known and truth.cameras_known):
         return ""
@@ -46,7 +46,12 @@ def cameras_difference(drawn: Pictures, truth: Pictures) -> str:
 
 
 def align(
-    drawn: Pictures, truth: Pictures, notes: list[str], *, resample: bool = False, any_cameras: bool = False
+    drawn: ViewPictures,
+    truth: ViewPictures,
+    notes: list[str],
+    *,
+    resample: bool = False,
+    any_cameras: bool = False,
 ) -> tuple[ImageMatrix, ImageMatrix]:
     """Put the views of a result into the order of the reference's, and refuse what differs.
 
@@ -72,7 +77,7 @@ def align(
 
 
 def _same_views(
-    drawn: Pictures, truth: Pictures, notes: list[str], resample: bool
+    drawn: ViewPictures, truth: ViewPictures, notes: list[str], resample: bool
 ) -> tuple[ImageMatrix, ImageMatrix]:
     ours, theirs = drawn.matrix, truth.matrix
     difference = views_difference(drawn, truth)
@@ -123,7 +128,7 @@ def _same_size(
 
 
 def mirror_gain(result: ImageMatrix, reference: ImageMatrix) -> float:
-    """Give by how many dB the result fits better when each view is taken from the other side, at -azimuth.
+    """Return by how many dB the result fits better when each view is taken from the other side, at -azimuth.
 
     It is measured on some frames of the views that are not in front or behind; minus infinity where such
     views have no partners.

@@ -84,7 +84,7 @@ def measure(
 
 
 def object_masks(matrix: ImageMatrix) -> Tensor:
-    """Give where the object is, (V, F, 1, H, W), 0 or 1: alpha above a half, or estimated from white."""
+    """Return where the object is, (V, F, 1, H, W), 0 or 1: alpha above a half, or estimated from white."""
     if matrix.alphas is not None:
         return (matrix.alphas > 0.5).float()
     return torch.stack([estimate_alphas(row)[0] for row in matrix.images])
@@ -134,7 +134,7 @@ def _measure_row(rows: _Rows, images: Tensor, references: Tensor, masks: Tensor,
 def _compare_silhouettes(
     result: ImageMatrix, reference: ImageMatrix, chosen: list[int], report: Report
 ) -> list[tuple[Tensor, Tensor]]:
-    """Give the agreement (F,) of each chosen view's silhouettes, in the result and in the reference."""
+    """Return the agreement (F,) of each chosen view's silhouettes, in the result and in the reference."""
     if result.alphas is None or reference.alphas is None:  # found in the same way, or they can't be compared
         result, reference = _small_without_alphas(result), _small_without_alphas(reference)
     ours, theirs = object_masks(result), object_masks(reference)
@@ -153,7 +153,7 @@ def _compare_silhouettes(
 
 
 def _small_without_alphas(matrix: ImageMatrix) -> ImageMatrix:
-    """Give the pictures alone, no larger than silhouettes are compared: estimating them takes long."""
+    """Return the pictures alone, no larger than silhouettes are compared: estimating them takes long."""
     height, width = matrix.images.shape[-2:]
     if height > MOST_ROWS:
         matrix = resize(matrix, MOST_ROWS, max(1, round(width * MOST_ROWS / height)))

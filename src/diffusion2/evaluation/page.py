@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from diffusion2.evaluation.measure import Evaluation
-from diffusion2.evaluation.pairing import SUSPICIOUS, Pair
+from diffusion2.evaluation.pairing import SUSPICIOUS, MatrixPair
 from diffusion2.evaluation.scores import DEFINITIONS
 from diffusion2.evaluation.tables import LABELS, best, format_value, was_asked
 from diffusion2.exporters.templates import render_template
@@ -30,7 +30,7 @@ _QUALITY = 82
 _CAPTIONED = ("psnr_foreground", "lpips_vgg", "motion_ratio")
 
 
-def write_page(path: Path, evaluation: Evaluation, pair: Pair, title: str) -> None:
+def write_page(path: Path, evaluation: Evaluation, pair: MatrixPair, title: str) -> None:
     """Write the page: all scores, per view, and result, reference and difference of every picture.
 
     Args:
@@ -46,8 +46,8 @@ def write_page(path: Path, evaluation: Evaluation, pair: Pair, title: str) -> No
         temporary.write_text(make_page(evaluation, pair, title), encoding="utf-8")
 
 
-def make_page(evaluation: Evaluation, pair: Pair, title: str) -> str:
-    """Give the page as text."""
+def make_page(evaluation: Evaluation, pair: MatrixPair, title: str) -> str:
+    """Return the page as text."""
     height, width = _cell_size(pair)
     shown = {
         "width": SHOWN,
@@ -86,7 +86,7 @@ def _kind(note: str) -> str:
     return "warning" if note.startswith(SUSPICIOUS) else "remark"
 
 
-def _strips(pair: Pair, view: int, height: int, width: int) -> list[str]:
+def _strips(pair: MatrixPair, view: int, height: int, width: int) -> list[str]:
     """Draw the frames of one view in the result, in the reference, and how they differ; as data URLs."""
     result, reference = pair.result.images[view], pair.reference.images[view]
     difference = 1 - (2 * (result - reference).abs()).clamp(0, 1)
@@ -102,7 +102,7 @@ def _strip(images: Tensor, height: int, width: int) -> str:
     return f"data:image/jpeg;base64,{b64encode(stream.getvalue()).decode()}"
 
 
-def _cell_size(pair: Pair) -> tuple[int, int]:
+def _cell_size(pair: MatrixPair) -> tuple[int, int]:
     """Choose how large pictures are shown, in pixels; JPEG holds no more than 65,535 in a row."""
     height, width = pair.reference.images.shape[-2:]
     pixels = 3 * pair.reference.views * pair.reference.frames * height * width

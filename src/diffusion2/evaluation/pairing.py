@@ -21,7 +21,7 @@ from diffusion2.evaluation.resampling import (
     match_azimuths,
     resize,
 )
-from diffusion2.evaluation.view_folders import Pictures, count_view_folders, read_views
+from diffusion2.evaluation.view_folders import ViewPictures, count_view_folders, read_view_folders
 from diffusion2.events import Report, ignore, stage
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.image_matrix import ImageMatrix, frame_times
@@ -62,7 +62,7 @@ class PairingSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Pair:
+class MatrixPair:
     """What is to be compared: same views, frames and size on both sides.
 
     Attributes:
@@ -82,7 +82,7 @@ class Pair:
 
 def read_pair(
     result: Path, reference: Path, settings: PairingSettings | None = None, report: Report = ignore
-) -> Pair:
+) -> MatrixPair:
     """Read a result and a reference and bring them together.
 
     Args:
@@ -117,16 +117,16 @@ def read_pair(
         raise InputError(f"there is no asset.safetensors in {result}: diffusion2 reconstruct makes it")
     if (gain := mirror_gain(ours, theirs)) > MIRRORED_DB:
         notes.append(f"{SUSPICIOUS}: the result fits {gain:.1f} dB better with its views mirrored (-azimuth)")
-    return Pair(ours, theirs, "matrix" if drawn else "asset", truth.cameras_known, tuple(notes))
+    return MatrixPair(ours, theirs, "matrix" if drawn else "asset", truth.cameras_known, tuple(notes))
 
 
-def _read(folder: Path, settings: PairingSettings) -> Pictures:
+def _read(folder: Path, settings: PairingSettings) -> ViewPictures:
     """Read one side; the paper's protocol knows the azimuths of four or five folders."""
     azimuths = settings.azimuths_deg
     if settings.protocol == "paper" and not azimuths:
         known = {4: PAPER_AZIMUTHS_DEG[1:], 5: PAPER_AZIMUTHS_DEG}
         azimuths = known.get(count_view_folders(folder), ())
-    return read_views(folder, azimuths)
+    return read_view_folders(folder, azimuths)
 
 
 def _asset_of(result: Path) -> Path | None:
@@ -136,7 +136,7 @@ def _asset_of(result: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _paper_reference(truth: Pictures, folder: Path, notes: list[str]) -> Pictures:
+def _paper_reference(truth: ViewPictures, folder: Path, notes: list[str]) -> ViewPictures:
     """Take the paper's views and frames of a reference; say what it has not."""
     azimuths = np.array(PAPER_AZIMUTHS_DEG)
     pairs = match_azimuths(azimuths, truth.matrix.cameras.azimuths_deg, SAME_AZIMUTH_DEG)
@@ -155,7 +155,7 @@ def _paper_reference(truth: Pictures, folder: Path, notes: list[str]) -> Picture
     return _paper_part(truth, [view for _, view in pairs], folder)
 
 
-def _paper_result(drawn: Pictures, truth: Pictures, folder: Path) -> Pictures:
+def _paper_result(drawn: ViewPictures, truth: ViewPictures, folder: Path) -> ViewPictures:
     """Take a result's views that the reference has, too, if it has all of them, and its first frames."""
     ours, theirs = drawn.matrix.cameras.azimuths_deg, truth.matrix.cameras.azimuths_deg
     pairs = match_azimuths(theirs, ours, SAME_AZIMUTH_DEG)
@@ -163,7 +163,7 @@ def _paper_result(drawn: Pictures, truth: Pictures, folder: Path) -> Pictures:
     return _paper_part(drawn, views, folder)
 
 
-def _paper_part(pictures: Pictures, views: list[int], folder: Path) -> Pictures:
+def _paper_part(pictures: ViewPictures, views: list[int], folder: Path) -> ViewPictures:
     """Take the first frames of some views at the paper's size; the time runs from 0 to 1 over them."""
     matrix = pictures.matrix
     height, width = matrix.images.shape[-2:]
@@ -178,7 +178,7 @@ def _paper_part(pictures: Pictures, views: list[int], folder: Path) -> Pictures:
 
 
 def _render(
-    asset: Asset4D, truth: Pictures, settings: PairingSettings, notes: list[str], report: Report
+    asset: Asset4D, truth: ViewPictures, settings: PairingSettings, notes: list[str], report: Report
 ) -> ImageMatrix:
     """Draw the result's asset as the reference's cameras see it, at the reference's times and size."""
     matrix, cameras, frames = truth.matrix, truth.matrix.cameras, asset.metadata.frames

@@ -29,7 +29,7 @@ NUMBERS = ("value", "views")
 
 
 def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Give a row for each score that was asked for: label, value, what is best, range over views, note."""
+    """Return a row for each score that was asked for: label, value, what is best, range over views, note."""
     return [
         (
             LABELS[name],
@@ -49,7 +49,7 @@ def was_asked(score: Score) -> bool:
 
 
 def format_value(score: Score, *, unit: bool = True) -> str:
-    """Write a value, with its unit unless told otherwise; a dash where there is none."""
+    """Write a value, with its unit where that is wanted; a dash where there is none."""
     if score.value is None:
         return "–"
     return f"{score.value:.{_DIGITS.get(score.name, 4)}f}{_UNITS.get(score.name, '') if unit else ''}"
@@ -61,7 +61,7 @@ def best(score: Score) -> str:
 
 
 def to_record(evaluation: Evaluation) -> dict[str, Any]:
-    """Give an evaluation as plain JSON values, with what each score means."""
+    """Return an evaluation as plain JSON values, with what each score means."""
     azimuths = evaluation.settings["azimuths_deg"]
     return {
         "settings": evaluation.settings,

@@ -18,14 +18,14 @@ import torch
 from diffusion2.cameras import make_cameras
 from diffusion2.errors import AssetFormatError, InputError
 from diffusion2.image_matrix import ImageMatrix, frame_times
-from diffusion2.runs.matrix_files import read_image, read_matrix
+from diffusion2.runs.matrix_files import read_matrix, read_sequence
 
 UNKNOWN_FPS = 8.0
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ViewPictures:
     """One side of a comparison.
 
     Attributes:
@@ -37,7 +37,7 @@ class Pictures:
     cameras_known: bool
 
 
-def read_views(folder: Path, azimuths_deg: Sequence[float] = ()) -> Pictures:
+def read_view_folders(folder: Path, azimuths_deg: Sequence[float] = ()) -> ViewPictures:
     """Read a run's matrix, or a folder per view.
 
     Args:
@@ -51,7 +51,7 @@ def read_views(folder: Path, azimuths_deg: Sequence[float] = ()) -> Pictures:
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
     if (folder / "cameras.json").is_file():
-        return Pictures(read_matrix(folder), cameras_known=True)
+        return ViewPictures(read_matrix(folder), cameras_known=True)
     place = folder / "matrix" if (folder / "matrix").is_dir() else folder
     views = _numbered(place, folders=True)
     if not views:
@@ -70,7 +70,7 @@ def read_views(folder: Path, azimuths_deg: Sequence[float] = ()) -> Pictures:
     frames, _, height, width = shapes[0]
     cameras = make_cameras(list(azimuths_deg), 0.0, height=height, width=width)
     alphas = [alpha for _, alpha in rows if alpha is not None]
-    return Pictures(
+    return ViewPictures(
         ImageMatrix(
             torch.stack([images for images, _ in rows]),
             cameras,
@@ -83,7 +83,7 @@ def read_views(folder: Path, azimuths_deg: Sequence[float] = ()) -> Pictures:
 
 
 def count_view_folders(folder: Path) -> int:
-    """Give the number of views of a folder that has no `cameras.json`; 0 of any other folder."""
+    """Return the number of views of a folder that has no `cameras.json`; 0 of any other folder."""
     if not folder.is_dir() or (folder / "cameras.json").is_file():
         return 0
     return len(_numbered(folder / "matrix" if (folder / "matrix").is_dir() else folder, folders=True))
@@ -94,22 +94,11 @@ def _read_row(folder: Path) -> tuple[torch.Tensor, torch.Tensor | None]:
     paths = _numbered(folder, folders=False)
     if not paths:
         raise AssetFormatError(f"{folder} holds no numbered PNG files")
-    images, alphas = [], []
-    for path in paths:
-        image, alpha = read_image(path)
-        if images and image.shape != images[0].shape:
-            raise AssetFormatError(
-                f"{path} is {image.shape[2]} x {image.shape[1]} pixels, "
-                f"but {paths[0].name} is {images[0].shape[2]} x {images[0].shape[1]}"
-            )
-        images.append(image)
-        if alpha is not None:
-            alphas.append(alpha)
-    return torch.stack(images), torch.stack(alphas) if len(alphas) == len(images) else None
+    return read_sequence(paths)
 
 
 def _numbered(folder: Path, *, folders: bool) -> list[Path]:
-    """Give the folders, or the PNG files, whose names end in a number, by that number.
+    """Return the folders, or the PNG files, whose names end in a number, by that number.
 
     Raises:
         AssetFormatError: a number is missing or there twice, or the names mix several series.

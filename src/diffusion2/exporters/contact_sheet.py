@@ -43,7 +43,7 @@ def write_contact_sheet(images: Tensor, path: str | Path, *, gap: int = 2, max_s
 
 
 def _cell(image: Tensor, height: int, width: int) -> np.ndarray:
-    """Give one image (3, H, W) as (height, width, 3) bytes."""
+    """Return one image (3, H, W) as (height, width, 3) bytes."""
     pixels = to_pixels(image)
     if pixels.shape[:2] == (height, width):
         return pixels

@@ -1,29 +1,126 @@
-"""Which file an asset becomes: the exporters by their suffix."""
+"""Which file an asset becomes: a row a format."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from diffusion2.config import ExportSettings
 from diffusion2.errors import ExportError
+from diffusion2.events import Report, ignore, stage
+from diffusion2.exporters.choosing import Extra, Format, Job, check_heeded, choose_format
+from diffusion2.exporters.compact import write_compressed_ply, write_splat, write_spz
+from diffusion2.exporters.glb import write_mesh
 from diffusion2.exporters.html import write_viewer
+from diffusion2.exporters.obj import write_obj_frames
+from diffusion2.exporters.ply import write_ply, write_ply_frames
 from diffusion2.exporters.video import write_orbit_video
 from diffusion2.gaussians import Asset4D
+from diffusion2.image_matrix import ImageMatrix
 
-EXPORTERS: dict[str, Callable[[Asset4D, Path], object]] = {
-    ".mp4": write_orbit_video,
-    ".html": write_viewer,
-}
+FRAMES = "frame"
+"""How the files of a folder are called, before their numbers."""
 
 
-def export(asset: Asset4D, path: str | Path) -> Path:
-    """Write an asset for other programs; the suffix says what it becomes (.mp4, .html).
+def _write_video(job: Job) -> None:
+    with stage(job.report, "video") as progress:
+        write_orbit_video(job.asset, job.path, progress=progress)
+
+
+def _write_viewer(job: Job) -> None:
+    with stage(job.report, "viewer"):
+        write_viewer(job.asset, job.path, title=job.path.stem)
+
+
+MOMENT = frozenset({"time"})
+SPLATS = Extra("splats", ("gsply", "zstandard"))
+MESH = Extra("mesh", ("skimage", "fast_simplification", "xatlas"))
+
+FORMATS = (
+    Format(
+        "glb",
+        ".glb",
+        "a textured mesh, moved by bones",
+        write_mesh,
+        heeds=MOMENT | {"animation", "mesh"},
+        extra=MESH,
+    ),
+    Format("html", ".html", "a page that plays offline", _write_viewer),
+    Format("mp4", ".mp4", "a video, the camera turns", _write_video),
+    Format("ply", ".ply", "the Gaussians at one moment", write_ply, heeds=MOMENT | {"pad_sh"}),
+    Format(
+        "ply", ".ply", "the Gaussians of each frame", write_ply_frames, many=True, heeds=frozenset({"pad_sh"})
+    ),
+    Format(
+        "compressed-ply",
+        ".compressed.ply",
+        "the Gaussians at one moment, rounded, a quarter as large",
+        write_compressed_ply,
+        heeds=MOMENT,
+        extra=SPLATS,
+    ),
+    Format(
+        "obj",
+        ".obj",
+        "a textured mesh of each frame",
+        write_obj_frames,
+        many=True,
+        heeds=frozenset({"mesh"}),
+        extra=MESH,
+    ),
+    Format("splat", ".splat", "the Gaussians at one moment, rounded", write_splat, heeds=MOMENT),
+    Format(
+        "spz",
+        ".spz",
+        "the Gaussians at one moment, rounded, the smallest",
+        write_spz,
+        heeds=MOMENT | {"spz_version"},
+        extra=SPLATS,
+    ),
+)
+
+
+def find_format(path: str | Path, name: str | None = None) -> Format:
+    """Find the format that a path, and what `--as` says, ask for; errors are those of `export`."""
+    return choose_format(FORMATS, Path(path), name)
+
+
+def export(
+    asset: Asset4D,
+    path: str | Path,
+    settings: ExportSettings | None = None,
+    *,
+    name: str | None = None,
+    matrix: ImageMatrix | None = None,
+    report: Report = ignore,
+) -> Path:
+    """Write an asset for other programs; the suffix says what it becomes. See docs/exports.md.
+
+    What is there under that name is replaced when all is written; when anything fails, nothing is changed.
+
+    Args:
+        asset: what to write.
+        path: a file; or for a file per frame a pattern such as `fox_*.ply`, or a folder, where files are
+            called `frame_000` and so on.
+        settings: None for the defaults.
+        name: the format, where the suffix leaves a choice, or there is none.
+        matrix: the pictures that the asset was made from; the texture of a mesh is refined on them.
+        report: takes the events of the work.
+
+    Returns:
+        The path, as it was given.
 
     Raises:
-        ExportError: the suffix is unknown, or the file can't be written.
+        ExportError: the suffix is unknown, the asset is empty, or the file can't be written.
+        InputError: the name is unknown or goes with other files, or a setting changes nothing in this format.
+        BackendUnavailable: the format needs libraries that are not installed.
     """
-    path = Path(path)
-    exporter = EXPORTERS.get(path.suffix.lower())
-    if exporter is None:
-        choices = " or ".join(EXPORTERS)
-        raise ExportError(f"{path}: an asset can't be written as {path.suffix or 'that'}: use {choices}")
-    exporter(asset, path)
+    settings, path = settings or ExportSettings(), Path(path)
+    chosen = find_format(path, name)
+    check_heeded(FORMATS, chosen, settings)
+    chosen.check_extra()
+    if not len(asset.gaussians):
+        raise ExportError("the asset has no Gaussians: there is nothing to export")
+    job = Job(asset, path, settings, report, matrix)
+    if chosen.many and "*" not in path.name:
+        job = replace(job, path=path / f"{FRAMES}_*{chosen.suffix}")
+    chosen.write(job)
     return path

@@ -53,7 +53,7 @@ def default_moments(asset: Asset4D) -> int:
 
 
 def _record(asset: Asset4D, title: str, moments: int) -> str:
-    """Give the page; the last moment stands for as long as every other before the first comes again."""
+    """Return the page; the last moment stands for as long as every other before the first comes again."""
     times = torch.linspace(0, 1, moments) if moments > 1 else torch.zeros(1)
     pause = asset.metadata.duration_s / max(moments - 1, 1)
     with open_server(asset, title) as server:

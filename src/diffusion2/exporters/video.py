@@ -87,7 +87,7 @@ def write_orbit_video(
 
     @cache
     def still(time: float) -> Asset4D:
-        """Give the object as it is at a time; every time is met more than once."""
+        """Return the object as it is at a time; every time is met more than once."""
         return Asset4D(asset.at(time))
 
     def pictures() -> Iterator[Tensor]:
@@ -134,7 +134,7 @@ def _mark_bt709(context) -> None:
 
 
 def _to_bytes(picture: Tensor | np.ndarray) -> np.ndarray:
-    """Give (H, W, 3), floats in [0, 1] or bytes, as bytes with even sides."""
+    """Return (H, W, 3), floats in [0, 1] or bytes, as bytes with even sides."""
     values = torch.as_tensor(picture).detach().cpu()
     if values.ndim != 3 or values.shape[2] != 3 or 0 in values.shape:
         raise InputError(f"a frame of a video has shape (H, W, 3), not {tuple(values.shape)}")

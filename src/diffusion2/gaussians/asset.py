@@ -41,7 +41,7 @@ class Asset4D:
             raise InputError(f"an asset's metadata are AssetMetadata, not {type(self.metadata).__name__}")
 
     def at(self, time: float) -> Gaussians:
-        """Give the Gaussians at a time in [0, 1], in the same order at every time.
+        """Return the Gaussians at a time in [0, 1], in the same order at every time.
 
         Raises:
             InputError: when the time lies outside [0, 1].

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from diffusion2.config import Between, Settings, check_range
 from diffusion2.errors import InputError
-from diffusion2.gaussians.posing import Blend, follow_nearest, follow_own, pose
+from diffusion2.gaussians.posing import SkinningWeights, follow_nearest, follow_own, pose
 
 SKIP_AFTER = 4
 """The encodings enter a second time after this many layers, in networks deeper than that."""
@@ -113,19 +113,19 @@ class DeformationField(nn.Module):
         if places.shape != (settings.nodes, 3):
             raise InputError(f"a field of {settings.nodes} nodes got places of shape {tuple(places.shape)}")
         self.register_buffer("nodes", places, persistent=settings.nodes > 0)
-        self._followed: tuple[Tensor, int, Blend] | None = None
+        self._followed: tuple[Tensor, int, SkinningWeights] | None = None
 
     def forward(self, means: Tensor, times: Tensor) -> DeformationOutput:
-        """Give the motion of every Gaussian at every time.
+        """Return the motion of every Gaussian at every time.
 
         Args:
             means: (N, 3) canonical centres in world units, or any other points.
             times: (T,) in [0, 1], any values in between frames too.
         """
-        blend = self.follow(means)
+        skinning = self.follow(means)
         still = torch.zeros(len(means), 4).to(means)
         still[:, 0] = 1
-        posed = pose(self.outputs(means, times), means, still, blend)
+        posed = pose(self.outputs(means, times), means, still, skinning)
         return DeformationOutput(posed.means - means, posed.quats, posed.growths)
 
     def outputs(self, means: Tensor, times: Tensor) -> Tensor:
@@ -146,15 +146,15 @@ class DeformationField(nn.Module):
             x = x.relu_()
         return self.head(x)
 
-    def follow(self, means: Tensor) -> Blend:
+    def follow(self, means: Tensor) -> SkinningWeights:
         """Say which nodes each of some points (N, 3) follows; remembered while they stay the same."""
         known = self._followed
         if known is None or known[0] is not means or known[1] != means._version:
             if self.settings.nodes:
-                blend = follow_nearest(means, self.nodes)
+                skinning = follow_nearest(means, self.nodes)
             else:
-                blend = follow_own(len(means), means.device)
-            self._followed = known = (means, means._version, blend)
+                skinning = follow_own(len(means), means.device)
+            self._followed = known = (means, means._version, skinning)
         return known[2]
 
 

@@ -49,7 +49,7 @@ class Gaussians:
             degree_of(self.shN.shape[1])
 
     def __len__(self) -> int:
-        """Give the number of Gaussians, N."""
+        """Return the number of Gaussians, N."""
         return self.means.shape[0]
 
     @property
@@ -68,7 +68,7 @@ class Gaussians:
         return sh0_to_rgb(self.sh0)
 
     def colors_seen(self, means: Tensor, viewmats: Tensor) -> Tensor:
-        """Give the RGB in [0, 1] that C cameras (C, 4, 4) see: (C, N, 3), or (N, 3) where all see the same.
+        """Return the RGB in [0, 1] that C cameras (C, 4, 4) see: (C, N, 3), or (N, 3) where all see the same.
 
         Args:
             means: where the Gaussians are now, (N, 3) or for each camera (C, N, 3).
@@ -79,21 +79,21 @@ class Gaussians:
         return seen_colors(0.5 + SH_C0 * self.sh0[:, 0], self.shN, means, viewmats)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Give the stored parameters by name; shN only where there is one."""
+        """Return the stored parameters by name; shN only where there is one."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: tensor for name, tensor in found.items() if tensor is not None}
 
     def to(self, device: torch.device | str) -> "Gaussians":
-        """Give them on a device."""
+        """Return them on a device."""
         return Gaussians(**{name: tensor.to(device) for name, tensor in self.tensors().items()})
 
     def select(self, index: Tensor) -> "Gaussians":
-        """Give those at an index: a boolean mask (N,) or integers (M,)."""
+        """Return those at an index: a boolean mask (N,) or integers (M,)."""
         return Gaussians(**{name: tensor[index] for name, tensor in self.tensors().items()})
 
 
 def shapes_of(count: int) -> dict[str, tuple[int, ...]]:
-    """Give the shape of every parameter that so many Gaussians must have."""
+    """Return the shape of every parameter that so many Gaussians must have."""
     return {
         "means": (count, 3),
         "quats": (count, 4),
@@ -109,5 +109,5 @@ def sh0_to_rgb(sh0: Tensor) -> Tensor:
 
 
 def rgb_to_sh0(rgb: Tensor) -> Tensor:
-    """Give the harmonics of degree 0, (N, 1, 3), whose colour is RGB (N, 3)."""
+    """Return the harmonics of degree 0, (N, 1, 3), whose colour is RGB (N, 3)."""
     return ((rgb - 0.5) / SH_C0)[..., None, :]

@@ -15,12 +15,12 @@ MAX_DEGREE = 3
 
 
 def coefficients(degree: int) -> int:
-    """Give the number of harmonics of degrees 1 up to this one."""
+    """Return the number of harmonics of degrees 1 up to this one."""
     return (degree + 1) ** 2 - 1
 
 
 def degree_of(count: int) -> int:
-    """Give the degree that so many harmonics above degree 0 belong to.
+    """Return the degree that so many harmonics above degree 0 belong to.
 
     Raises:
         InputError: when there is none up to `MAX_DEGREE`.
@@ -61,7 +61,7 @@ def basis(directions: Tensor, degree: int) -> Tensor:
 
 
 def seen_colors(base: Tensor, shN: Tensor, means: Tensor, viewmats: Tensor) -> Tensor:
-    """Give the colours (C, N, 3) in [0, 1] that C cameras see.
+    """Return the colours (C, N, 3) in [0, 1] that C cameras see.
 
     Args:
         base: (N, 3) what the harmonics of degree 0 contribute.
@@ -73,3 +73,24 @@ def seen_colors(base: Tensor, shN: Tensor, means: Tensor, viewmats: Tensor) -> T
     directions = torch.nn.functional.normalize(means.detach() - eyes[:, None], dim=-1)
     values = basis(directions, degree_of(shN.shape[1]))
     return (base + torch.einsum("cnk,nkd->cnd", values, shN)).clamp(0, 1)
+
+
+def turn_harmonics(shN: Tensor, rotation: Tensor) -> Tensor:
+    """Turn colours along with the world: what was seen along d is then seen along `rotation @ d`.
+
+    Turned harmonics of a degree are sums of those of the same degree. The sums are found from values in
+    some directions, more than there are coefficients.
+
+    Args:
+        shN: (N, K, 3) coefficients above degree 0.
+        rotation: (3, 3).
+    """
+    degree = degree_of(shN.shape[1])
+    k = torch.arange(64, dtype=torch.float64) + 0.5
+    z, angle = 1 - k / 32, k * math.pi * (3 - 5**0.5)
+    around = (1 - z * z).sqrt()
+    directions = torch.stack([angle.cos() * around, angle.sin() * around, z], dim=1)  # even, on a spiral
+    before = basis(directions, degree)
+    after = basis(directions @ rotation.double().cpu().T, degree)
+    turned = torch.linalg.lstsq(after, before).solution
+    return torch.einsum("jk,nkd->njd", turned.to(shN), shN)

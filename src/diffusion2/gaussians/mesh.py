@@ -35,7 +35,7 @@ class Mesh4D:
     metadata: AssetMetadata = AssetMetadata()
 
     def move(self, times: Tensor | list[float]) -> Tensor:
-        """Give the vertices (F, P, 3) at F times in [0, 1].
+        """Return the vertices (F, P, 3) at F times in [0, 1].
 
         Raises:
             InputError: when a time lies outside [0, 1].
@@ -46,29 +46,29 @@ class Mesh4D:
         return carry(self.vertices, self.deformation, moments)
 
     def at(self, time: float) -> Tensor:
-        """Give the vertices (P, 3) at a time in [0, 1]."""
+        """Return the vertices (P, 3) at a time in [0, 1]."""
         return self.move([time])[0]
 
     def normals(self, vertices: Tensor) -> Tensor:
-        """Give unit normals (P, 3) of vertices (P, 3) of this mesh at some time, smooth across seams."""
+        """Return unit normals (P, 3) of vertices (P, 3) of this mesh at some time, smooth across seams."""
         return smooth_normals(vertices, self.triangles, self.welded)
 
     @property
     def is_watertight(self) -> bool:
-        """Whether every edge joins exactly two triangles that turn the same way."""
+        """Whether the triangles enclose a volume, without a hole."""
         return is_closed(self.welded[self.triangles])
 
 
 @torch.no_grad()
 def carry(points: Tensor, deformation: DeformationField | None, times: Tensor) -> Tensor:
-    """Give where points (P, 3) of the canonical space are at F times: (F, P, 3)."""
+    """Return where points (P, 3) of the canonical space are at F times: (F, P, 3)."""
     if deformation is None:
         return points.expand(len(times), -1, -1)
     return points + deformation(points, times).translations
 
 
 def smooth_normals(vertices: Tensor, triangles: Tensor, welded: Tensor) -> Tensor:
-    """Give unit normals (P, 3): triangles' normals averaged by area over vertices that are one."""
+    """Return unit normals (P, 3): triangles' normals averaged by area over vertices that are one."""
     corners = vertices[triangles]
     normals = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = torch.zeros(int(welded.max()) + 1 if len(welded) else 0, 3)
@@ -78,11 +78,13 @@ def smooth_normals(vertices: Tensor, triangles: Tensor, welded: Tensor) -> Tenso
 
 
 def is_closed(triangles: Tensor) -> bool:
-    """Say whether triangles (T, 3) are a closed surface that turns one way everywhere."""
+    """Say whether triangles (T, 3) enclose a volume: along every edge as many go one way as the other.
+
+    That is two triangles an edge, and four where parts touch each other along it.
+    """
     if not len(triangles):
         return False
     count = int(triangles.max()) + 1
     edges = torch.cat([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     forth, back = edges[:, 0] * count + edges[:, 1], edges[:, 1] * count + edges[:, 0]
-    once = len(forth.unique()) == len(forth)
-    return once and torch.equal(forth.sort().values, back.sort().values)
+    return torch.equal(forth.sort().values, back.sort().values)

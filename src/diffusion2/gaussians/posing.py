@@ -21,7 +21,7 @@ NEIGHBOURS = 4
 
 
 @dataclass(frozen=True)
-class Blend:
+class SkinningWeights:
     """Which nodes each of N Gaussians follows, and how much.
 
     Attributes:
@@ -53,26 +53,28 @@ class Posed(NamedTuple):
     growths: Tensor | None = None
 
     def pick(self, pictures: int | Tensor) -> "Posed":
-        """Give what is in one picture, without the dimension B, or in several (C,)."""
+        """Return what is in one picture, without the dimension B, or in several (C,)."""
         growths = None if self.growths is None else self.growths[pictures]
         return Posed(self.means[pictures], self.quats[pictures], growths)
 
     def scales(self, log_scales: Tensor) -> Tensor:
-        """Give the standard deviations, (B, N, 3), or (N, 3) where they stay, from canonical (N, 3)."""
+        """Return the standard deviations, (B, N, 3), or (N, 3) where they stay, from canonical (N, 3)."""
         return (log_scales if self.growths is None else log_scales + self.growths).exp()
 
 
-def make_blend(index: Tensor, weights: Tensor, nodes: int) -> Blend:
+def make_skinning_weights(index: Tensor, weights: Tensor, nodes: int) -> SkinningWeights:
     """Prepare the interpolation between some nodes (N, k) with weights (N, k)."""
     flat = index.flatten().long()
     order = torch.argsort(flat, stable=True)
     starts = torch.zeros(nodes + 1, dtype=torch.int64, device=flat.device)
     starts[1:] = torch.bincount(flat, minlength=nodes).cumsum(0)
     members = torch.div(order, index.shape[1], rounding_mode="floor").int()
-    return Blend(index.int().contiguous(), weights.contiguous(), starts, members, weights.flatten()[order])
+    return SkinningWeights(
+        index.int().contiguous(), weights.contiguous(), starts, members, weights.flatten()[order]
+    )
 
 
-def follow_nearest(points: Tensor, nodes: Tensor, chunk: int = 4096) -> Blend:
+def follow_nearest(points: Tensor, nodes: Tensor, chunk: int = 4096) -> SkinningWeights:
     """Let points (N, 3) follow their nearest nodes (K, 3).
 
     The weights fall to zero where a node stops being among the nearest, so that neither motion nor surface
@@ -87,30 +89,30 @@ def follow_nearest(points: Tensor, nodes: Tensor, chunk: int = 4096) -> Blend:
         closeness = (1 - distances[:, :near] / reach).square()
         parts.append((index[:, :near], closeness / closeness.sum(1, keepdim=True)))
     index, weights = (torch.cat(column) for column in zip(*parts, strict=True))
-    return make_blend(index, weights, len(nodes))
+    return make_skinning_weights(index, weights, len(nodes))
 
 
-def follow_own(count: int, device: torch.device) -> Blend:
+def follow_own(count: int, device: torch.device) -> SkinningWeights:
     """Let every point follow a node of its own."""
     own = torch.arange(count, device=device)[:, None]
-    return make_blend(own, torch.ones(count, 1, device=device), count)
+    return make_skinning_weights(own, torch.ones(count, 1, device=device), count)
 
 
 def pose(
     outputs: Tensor,
     means: Tensor,
     quats: Tensor,
-    blend: Blend,
+    skinning: SkinningWeights,
     of_picture: Tensor | None = None,
     gains: Tensor | None = None,
 ) -> Posed:
-    """Give means and rotations of Gaussians in B pictures, and how they grow; differentiable.
+    """Return means and rotations of Gaussians in B pictures, and how they grow; differentiable.
 
     Args:
         outputs: (T, K, 6) shift and turn of every node at T times, or (T, K, 9) with its growth.
         means: (N, 3) canonical centres.
         quats: (N, 4) canonical rotations, wxyz.
-        blend: which nodes each Gaussian follows. No gradient.
+        skinning: which nodes each Gaussian follows. No gradient.
         of_picture: (B,) which of the times each picture shows; None for each one once.
         gains: (B,) factors on the gradients that flow to `outputs` alone; None for ones.
     """
@@ -120,26 +122,31 @@ def pose(
         gains = torch.ones(len(of_picture), device=outputs.device)
     rigid, growths = outputs[..., :6], None
     if outputs.shape[-1] > 6:
-        growths = interpolate(outputs[..., 6:], blend, of_picture, gains)
+        growths = interpolate(outputs[..., 6:], skinning, of_picture, gains)
     if means.device.type != "cpu" or means.dtype != torch.float32:
-        return Posed(*dense_pose(rigid, means, quats, blend, of_picture, gains), growths)
+        return Posed(*dense_pose(rigid, means, quats, skinning, of_picture, gains), growths)
     tensors = (t.contiguous() for t in (rigid, means, quats))
-    out_means, out_quats = _Pose.apply(blend, of_picture, gains, *tensors)  # pyright: ignore
+    out_means, out_quats = _Pose.apply(skinning, of_picture, gains, *tensors)  # pyright: ignore
     return Posed(out_means, out_quats, growths)
 
 
-def interpolate(outputs: Tensor, blend: Blend, of_picture: Tensor, gains: Tensor) -> Tensor:
+def interpolate(outputs: Tensor, skinning: SkinningWeights, of_picture: Tensor, gains: Tensor) -> Tensor:
     """Interpolate some numbers of every node, (T, K, D), in every picture: (B, N, D); see `pose`."""
-    blended = (outputs[:, blend.index.long()] * blend.weights.to(outputs)[..., None]).sum(2)[of_picture]
+    blended = (outputs[:, skinning.index.long()] * skinning.weights.to(outputs)[..., None]).sum(2)[of_picture]
     still = blended.detach()
     return still + gains[:, None, None].to(still) * (blended - still)
 
 
 def dense_pose(
-    outputs: Tensor, means: Tensor, quats: Tensor, blend: Blend, of_picture: Tensor, gains: Tensor
+    outputs: Tensor,
+    means: Tensor,
+    quats: Tensor,
+    skinning: SkinningWeights,
+    of_picture: Tensor,
+    gains: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Move and turn as `pose` does in plain PyTorch, on any device and in any precision."""
-    shifts, r = interpolate(outputs, blend, of_picture, gains).split(3, dim=-1)
+    shifts, r = interpolate(outputs, skinning, of_picture, gains).split(3, dim=-1)
     w = torch.rsqrt(1 + r.square().sum(-1, keepdim=True))
     v = r * w
     x = means.expand_as(v)
@@ -150,15 +157,15 @@ def dense_pose(
 class _Pose(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, blend: Blend, of_picture: Tensor, gains: Tensor, *tensors: Tensor
+        ctx: Any, skinning: SkinningWeights, of_picture: Tensor, gains: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, Tensor]:
         outputs, means, quats = tensors
         count, pictures = len(means), len(of_picture)
-        ctx.blend, ctx.of_picture, ctx.gains = blend, of_picture.numpy(), gains.numpy()
+        ctx.skinning, ctx.of_picture, ctx.gains = skinning, of_picture.numpy(), gains.numpy()
         posed = torch.empty(pictures, count, 3), torch.empty(pictures, count, 4)
         run_tasks(
             pose_forward, pictures * -(-count // CHUNK), outputs.detach().numpy(), ctx.of_picture,
-            blend.index.numpy(), blend.weights.numpy(), means.detach().numpy(), quats.detach().numpy(),
+            skinning.index.numpy(), skinning.weights.numpy(), means.detach().numpy(), quats.detach().numpy(),
             *(t.numpy() for t in posed),
         )  # fmt: skip
         ctx.save_for_backward(*tensors)
@@ -167,16 +174,16 @@ class _Pose(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         outputs, means, quats = (t.detach() for t in ctx.saved_tensors)
-        blend, count, nodes = ctx.blend, len(means), outputs.shape[1]
+        skinning, count, nodes = ctx.skinning, len(means), outputs.shape[1]
         blended = torch.empty(len(ctx.of_picture), count, 6).numpy()
         results = torch.zeros_like(outputs), torch.empty_like(means), torch.empty_like(quats)
         run_tasks(
             pose_backward, -(-count // CHUNK), outputs.numpy(), ctx.of_picture, ctx.gains,
-            blend.index.numpy(), blend.weights.numpy(), means.numpy(), quats.numpy(),
+            skinning.index.numpy(), skinning.weights.numpy(), means.numpy(), quats.numpy(),
             *(g.contiguous().numpy() for g in grads), blended, *(t.numpy() for t in results[1:]),
         )  # fmt: skip
         run_tasks(
-            gather_nodes, nodes, ctx.of_picture, blend.starts.numpy(), blend.members.numpy(),
-            blend.member_weights.numpy(), blended, results[0].numpy(),
+            gather_nodes, nodes, ctx.of_picture, skinning.starts.numpy(), skinning.members.numpy(),
+            skinning.member_weights.numpy(), blended, results[0].numpy(),
         )  # fmt: skip
         return None, None, None, *results

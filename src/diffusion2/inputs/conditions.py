@@ -1,7 +1,7 @@
 """From a source to the known parts of the image matrix, cut out and framed alike."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,6 @@ from diffusion2.events import Report, Warned, ignore
 from diffusion2.image_matrix import Conditions, view_cameras
 from diffusion2.inputs.background import plain_background_mask
 from diffusion2.inputs.cut_out import cut_out
-from diffusion2.inputs.frames import PictureFrames, list_pictures
 from diffusion2.inputs.framing import (
     Box,
     Crop,
@@ -31,8 +30,8 @@ from diffusion2.inputs.framing import (
     whole_picture,
 )
 from diffusion2.inputs.kinds import check_exists, kind_of
-from diffusion2.inputs.picture import WORKING_SIDE_PX, read_rgba
-from diffusion2.inputs.video import read_clip
+from diffusion2.inputs.picture import WORKING_SIDE_PX
+from diffusion2.inputs.video import VideoClip, read_clip, read_views
 from diffusion2.runs.source import Source
 
 MIN_OBJECT_PX = 8
@@ -78,7 +77,7 @@ class _Part:
         return union(box for box in boxes if box is not None)
 
     def show(self, crop: Crop, size: int) -> Tensor:
-        """Give the pictures (N, 4, size, size) in one crop, on white and with alpha."""
+        """Return the pictures (N, 4, size, size) in one crop, on white and with alpha."""
         return torch.stack([show(picture, crop, size) for picture in self.pictures])
 
     def show_as_it_is(self, crop: Crop, size: int) -> Tensor:
@@ -115,7 +114,7 @@ def read_conditions(source: Source, settings: GenerateSettings, report: Report =
     Args:
         source: the files, or the words, and how to read them.
         settings: V, F, size, the cameras, the object's size, the reference frame.
-        report: hears what the user should know about the input.
+        report: takes notes of what the user should know about the input.
 
     Returns:
         Conditions whose pictures are on white, with alpha, all in steps of 1/255; the reference frame comes
@@ -164,6 +163,12 @@ def _read_parts(source: Source, settings: GenerateSettings, report: Report) -> _
         raise InputError(f"{source.input} is a video, so --video can't be given beside it")
     if kind == "model" and "views" in files:
         raise InputError(f"{source.input} is a 3D model, which gives the views: leave out --views")
+    if "mask" in files:
+        check_exists(files["mask"])
+        if kind != "picture" and kind != "video" and "video" not in files:
+            raise InputError(
+                "--mask says what the object is in a picture or a video: give one, or leave it out"
+            )
     picture = video = views = model = fps = model_frame = None
     if kind == "model":
         from diffusion2.inputs.model import render_model
@@ -176,33 +181,32 @@ def _read_parts(source: Source, settings: GenerateSettings, report: Report) -> _
         views = _read_views(files["views"], source.settings, settings, report)
     if kind == "video" or "video" in files:
         path = files["input"] if kind == "video" else files["video"]
-        video, fps = _read_row(path, source.settings, settings, report)
+        mask = None if kind == "picture" else files.get("mask")
+        video, fps = _read_row(path, mask, source.settings, settings, report)
         if len(video.pictures) == 1 < settings.frames:
             video, picture, fps = None, video, None
     if kind == "picture":
-        pictures = [read_rgba(files["input"])]
-        picture = _Part(str(files["input"]), _cut_out(pictures, source.settings, files["input"], report))
+        clip = read_clip(files["input"], 1, WORKING_SIDE_PX, mask=files.get("mask"))
+        picture = _Part(str(files["input"]), _cut_out(clip, source.settings, files["input"], report))
     elif source.prompt:
         from diffusion2.inputs.text import paint
 
         painted = paint(source.prompt, source.settings, settings.seed, report).convert("RGBA")
         name = f'the picture of "{source.prompt}"'
-        picture = _Part(name, _cut_out([painted], source.settings, name, report))
+        picture = _Part(name, _cut_out(VideoClip([painted], [False], 0.0, 1), source.settings, name, report))
     return _Parts(picture, video, views, model, fps, model_frame)
 
 
 def _read_row(
-    path: Path, how: InputSettings, settings: GenerateSettings, report: Report
+    path: Path, mask: Path | None, how: InputSettings, settings: GenerateSettings, report: Report
 ) -> tuple[_Part, float]:
     """Read a video; one picture alone where it has but one frame."""
     check_exists(path)
-    clip = read_clip(
-        path, settings.frames, _working_side(settings.frames), start=how.start, fps=how.video_fps
-    )
-    pictures = clip.pictures
+    side = _working_side(settings.frames)
+    clip = read_clip(path, settings.frames, side, start=how.start, fps=how.video_fps, mask=mask)
     if clip.distinct == 1 < settings.frames:
         report(Warned(f"{path} has one frame there: it is taken as a picture, and motion is made for it"))
-        pictures = pictures[:1]
+        clip = replace(clip, pictures=clip.pictures[:1], masked=clip.masked[:1])
     elif clip.distinct < settings.frames:
         report(
             Warned(
@@ -211,28 +215,28 @@ def _read_row(
             )
         )
     reference = 0 if settings.reference_frame == "first" else -1
-    return _Part(str(path), _cut_out(pictures, how, path, report), reference), clip.fps
+    return _Part(str(path), _cut_out(clip, how, path, report), reference), clip.fps
 
 
 def _read_views(folder: Path, how: InputSettings, settings: GenerateSettings, report: Report) -> _Part:
     check_exists(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is a file: --views is a folder of pictures, the reference view last")
-    frames = PictureFrames(list_pictures(folder))
-    if len(frames.paths) != settings.views:
-        raise InputError(
-            f"{folder} has {len(frames.paths)} pictures, but the run has {settings.views} views: give the "
-            f"pictures' number with --views {len(frames.paths)} too"
-        )
-    pictures = frames.pictures(range(settings.views), _working_side(settings.views))
-    return _Part(str(folder), _cut_out(pictures, how, folder, report))
+    clip = read_views(folder, settings.views, _working_side(settings.views))
+    return _Part(str(folder), _cut_out(clip, how, folder, report))
 
 
-def _cut_out(
-    pictures: list[Image.Image], how: InputSettings, name: Path | str, report: Report
-) -> list[Image.Image]:
-    """Separate the object from the background, unless the pictures are to be kept as they are."""
-    return pictures if how.framing == "keep" else cut_out(pictures, how, name, report)
+def _cut_out(clip: VideoClip, how: InputSettings, name: Path | str, report: Report) -> list[Image.Image]:
+    """Separate the object from the background where no mask did, unless pictures are kept as they are."""
+    for note in clip.notes:
+        report(Warned(note))
+    rest = [picture for picture, masked in zip(clip.pictures, clip.masked, strict=True) if not masked]
+    if how.framing == "keep" or not rest:
+        return clip.pictures
+    found = iter(cut_out(rest, how, name, report))
+    return [
+        picture if masked else next(found) for picture, masked in zip(clip.pictures, clip.masked, strict=True)
+    ]
 
 
 def _working_side(count: int) -> int:
@@ -248,7 +252,7 @@ def _choose_crops(
         parts: what is known.
         boxes: where the object is in each part's shared picture.
         settings: the object's size.
-        report: hears when a motion leaves the frame.
+        report: takes a note when a motion leaves the frame.
     """
     object_size = settings.object_size
     moved = parts.video.whole_box if parts.video else None

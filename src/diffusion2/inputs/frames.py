@@ -1,6 +1,5 @@
 """Sequences of pictures over time, and which of them a run takes."""
 
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from diffusion2.errors import InputError, in_one_line
-from diffusion2.inputs.picture import decode_rgba, open_input, read_rgba
+from diffusion2.errors import InputError
+from diffusion2.inputs.folder import Folder
+from diffusion2.inputs.masks import read_mask
+from diffusion2.inputs.picture import decode_rgba, open_input
+from diffusion2.pictures import upright_size
 
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm", ".tga", ".gif"}
 ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}
 """Formats of animations."""
 FOLDER_FPS = 24.0
@@ -29,6 +30,8 @@ class Frames(Protocol):
 
     times: list[float]
     """Seconds from the first frame to each frame."""
+    notes: list[str]
+    """What was chosen or guessed, a line each; complete once pictures were read."""
 
     def pictures(self, indices: Sequence[int], side: int) -> list[Image.Image]:
         """Read the frames at these indices: RGBA, upright, at most `side` pixels a side."""
@@ -39,28 +42,36 @@ class PictureFrames:
     """Pictures in files of their own.
 
     Args:
-        paths: the files, in order.
+        folder: the files, in order, and the masks of some.
     """
 
     times: list[float]
+    notes: list[str]
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)
+    def __init__(self, folder: Folder) -> None:
+        self.paths, self.mask_paths, self.notes = folder.frames, folder.masks, list(folder.notes)
         self.times = [index / FOLDER_FPS for index in range(len(self.paths))]
 
     def pictures(self, indices: Sequence[int], side: int) -> list[Image.Image]:
-        """Read these pictures; they must have one size."""
+        """Read these pictures; they must have one size once they are upright."""
+        found: dict[int, Image.Image] = {}
         sizes: dict[tuple[int, int], Path] = {}
-        for path in [self.paths[index] for index in indices]:
+        for index in dict.fromkeys(indices):
+            path = self.paths[index]
             with open_input(path) as picture:
-                sizes.setdefault(picture.size, path)
-        if len(sizes) > 1:
-            (first, one), (second, other) = list(sizes.items())[:2]
-            raise InputError(
-                f"the frames differ in size: {one} is {first[0]} x {first[1]} pixels, {other} is "
-                f"{second[0]} x {second[1]}"
-            )
-        return [read_rgba(self.paths[index], side) for index in indices]
+                sizes.setdefault(upright_size(picture), path)
+                if len(sizes) > 1:
+                    (first, one), (second, other) = sizes.items()
+                    raise InputError(
+                        f"the frames differ in size: {one} is {first[0]} x {first[1]} pixels, {other} is "
+                        f"{second[0]} x {second[1]}"
+                    )
+                found[index] = decode_rgba(picture, path, side)
+        return [found[index].copy() for index in indices]
+
+    def masks(self, indices: Sequence[int], side: int) -> list[Image.Image | None]:
+        """Read the masks of these pictures, mode L; None for those without."""
+        return [read_mask(self.mask_paths[i], side) if i in self.mask_paths else None for i in indices]
 
 
 class AnimationFrames:
@@ -71,13 +82,20 @@ class AnimationFrames:
     """
 
     times: list[float]
+    notes: list[str]
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.times = []
+        self.times, self.notes = [], []
         seconds = 0.0
         with open_input(path) as picture:
-            for index in range(getattr(picture, "n_frames", 1)):
+            self._first = int(getattr(picture, "default_image", False))
+            if self._first:
+                self.notes.append(
+                    f"{path}: the picture for programs that know no animated PNG is not part of the "
+                    "animation and is left out"
+                )
+            for index in range(self._first, getattr(picture, "n_frames", 1)):
                 if not _seek(picture, index):
                     break
                 self.times.append(seconds)
@@ -91,7 +109,7 @@ class AnimationFrames:
         found: dict[int, Image.Image] = {}
         with open_input(self.path) as picture:
             for index in range(max(indices) + 1):
-                if not _seek(picture, index):
+                if not _seek(picture, index + self._first):
                     raise InputError(f"{self.path} can't be read: its frame {index} is damaged")
                 if index in indices:
                     found[index] = decode_rgba(picture, self.path, side)
@@ -104,31 +122,6 @@ def is_animation(picture: Image.Image) -> bool:
         return picture.format in ANIMATED and getattr(picture, "n_frames", 1) > 1
     except Exception:  # decoders raise anything on broken data
         return False
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """List the pictures of a folder by the numbers in their names; what is hidden does not count.
-
-    Raises:
-        InputError: there are none.
-    """
-    try:
-        found = [
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in PICTURES and not path.name.startswith(".") and path.is_file()
-        ]
-    except OSError as error:
-        raise InputError(f"{folder} can't be read: {in_one_line(error)}") from error
-    if not found:
-        raise InputError(f"{folder} is a folder without pictures (PNG, JPEG, WebP …) in it")
-    return sorted(found, key=natural_key)
-
-
-def natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Order names as people do: frame9 before frame10, frame009 like frame9."""
-    parts = re.split(r"(\d+)", path.stem)
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
 def choose_frames(

@@ -11,7 +11,8 @@ from torch import Tensor
 from diffusion2.pictures import average, from_pixels
 
 MAX_SIDE_PX = 4096
-VISIBLE_ALPHA = 16
+VISIBLE_ALPHA = 64
+"""What is fainter is seen, but neither frames the object nor makes one."""
 
 Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels; right and bottom are outside."""
@@ -39,14 +40,14 @@ def visible_box(cut_out: Image.Image) -> Box | None:
 
 
 def union(boxes: Iterable[Box]) -> Box:
-    """Give the smallest box around several."""
+    """Return the smallest box around several."""
     found = np.array(list(boxes))
     low, high = found[:, :2].min(0), found[:, 2:].max(0)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 def longer_side(box: Box) -> int:
-    """Give the longer side of a box in pixels."""
+    """Return the longer side of a box in pixels."""
     return max(box[2] - box[0], box[3] - box[1])
 
 
@@ -134,7 +135,7 @@ def show(cut_out: Image.Image, crop: Crop, size: int) -> Tensor:
 
 
 def _similarity(here: Box, there: Box) -> tuple[float, float, float]:
-    """Give scale, x and y of the map of one box's middle and size to another's."""
+    """Return scale, x and y of the map of one box's middle and size to another's."""
     # the diagonal, since boxes that agree may differ by a pixel
     scale = math.hypot(there[2] - there[0], there[3] - there[1]) / math.hypot(
         here[2] - here[0], here[3] - here[1]

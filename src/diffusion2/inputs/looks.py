@@ -48,12 +48,12 @@ class Look:
 GREY_LOOK = Look()
 
 
-class Pictures:
+class TextureFiles:
     """Reads the pictures that a model names, each once, and says in one line each what went wrong.
 
     Args:
         path: the model.
-        report: hears it.
+        report: takes the notes.
     """
 
     def __init__(self, path: Path, report: Report) -> None:

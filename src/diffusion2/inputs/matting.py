@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from diffusion2.errors import BackendUnavailable, InputError, WeightsError, in_one_line
 from diffusion2.weights.hashes import file_hash
@@ -26,13 +26,9 @@ MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 """Of the pictures that the networks of this family were trained on."""
 
-SURELY_OBJECT = 242
-EDGE_SHARE = 80
-"""A network's edge is soft over about this part of the picture's side."""
 
-
-def find_network(given: str | None = None) -> Path:
-    """Give the network's file: the given one, else a known one that is installed.
+def find_matting_network(given: str | None = None) -> Path:
+    """Return the network's file: the given one, else a known one that is installed.
 
     Raises:
         WeightsError: there is none, or it is not the known one.
@@ -83,23 +79,6 @@ def object_mask(picture: Image.Image, network: Path) -> Image.Image:
     saliency = (saliency - low) / max(high - low, 1e-6)
     mask = Image.fromarray((saliency * 255).round().astype(np.uint8))
     return mask.resize(picture.size, Image.Resampling.BICUBIC)
-
-
-def without_fringe(picture: Image.Image, mask: Image.Image) -> Image.Image:
-    """Give the colours of the object's soft edge from the object beside it, as RGBA with that mask.
-
-    There the picture mixes object and background, which would be a coloured line on white.
-    """
-    inside = mask.point([255 * (a >= SURELY_OBJECT) for a in range(256)])
-    black = Image.new("RGB", picture.size)
-    spread = ImageFilter.GaussianBlur(max(2.0, max(picture.size) / EDGE_SHARE))
-    amount = np.asarray(inside.filter(spread), np.float32)[..., None]
-    nearby = np.asarray(Image.composite(picture, black, inside).filter(spread), np.float32) * 255
-    mixed = (np.asarray(inside)[..., None] == 0) & (amount >= 1)
-    colours = np.where(mixed, nearby / np.maximum(amount, 1), np.asarray(picture))
-    cleaned = Image.fromarray(colours.clip(0, 255).round().astype(np.uint8))
-    cleaned.putalpha(mask)
-    return cleaned
 
 
 @cache

@@ -24,7 +24,7 @@ def read_mesh(path: Path, kind: ModelFormat, report: Report = ignore) -> Animate
     Args:
         path: the file; its suffix does not matter.
         kind: its format.
-        report: hears what is guessed and left out.
+        report: takes notes of what is guessed and left out.
 
     Raises:
         InputError: the file has no triangles, or is too large, or damaged.

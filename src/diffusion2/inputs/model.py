@@ -45,7 +45,7 @@ def render_model(
         cameras: the views.
         settings: which way is up, and from where the reference camera looks.
         object_size: how much of the reference picture the model fills; less where others would cut it off.
-        report: hears what is guessed and left out.
+        report: takes notes of what is guessed and left out.
 
     Returns:
         V pictures, RGBA, and where the model stands in them.
@@ -104,7 +104,7 @@ def _draw_splats(
 
 
 def _axes(settings: InputSettings, usual_up: str) -> np.ndarray:
-    """Give the rotation from the file's axes to the world's, (3, 3)."""
+    """Return the rotation from the file's axes to the world's, (3, 3)."""
     up = usual_up if settings.model_up == "auto" else settings.model_up
     return turn(settings.model_azimuth_deg) @ WORLD_FROM_GLTF @ GLTF_FROM_UP[up]
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from diffusion2.events import Report, Warned
-from diffusion2.inputs.looks import GAMMA, Look, Pictures, alpha_of, listed, make_texture, transparency
+from diffusion2.inputs.looks import GAMMA, Look, TextureFiles, alpha_of, listed, make_texture, transparency
 from diffusion2.meshes.textures import Texture
 
 NUMBERS = {"-s": 3, "-o": 3, "-t": 3, "-mm": 2, "-bm": 1, "-boost": 1, "-texres": 1}
@@ -120,12 +120,12 @@ class Looks:
 
     Args:
         path: the model.
-        report: hears what is guessed or left out.
+        report: takes notes of what is guessed or left out.
     """
 
     def __init__(self, path: Path, report: Report) -> None:
         self._path, self._report = path, report
-        self._pictures = Pictures(path, report)
+        self._pictures = TextureFiles(path, report)
         self._opacities: list[str] = []
         self._ignored: list[str] = []
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned
-from diffusion2.inputs.looks import GREY_LOOK, Look, Pictures, alpha_of, make_texture, transparency
+from diffusion2.inputs.looks import GREY_LOOK, Look, TextureFiles, alpha_of, make_texture, transparency
 from diffusion2.inputs.ply import Columns, Element, Lists, read_elements, read_header
 from diffusion2.inputs.polygons import Polygons
 
@@ -65,7 +65,7 @@ def _columns(table: Columns, names: tuple[str, ...], *, may_lack: bool = False) 
 
 
 def _at(rows: np.ndarray, corners: np.ndarray) -> np.ndarray | None:
-    """Give each corner the row of its vertex; None of no rows."""
+    """Assign each corner the row of its vertex; None of no rows."""
     return rows[corners.clip(0, len(rows) - 1)] if len(rows) else None
 
 
@@ -120,7 +120,7 @@ def _looks(path: Path, named: list[str], has_uvs: bool, report: Report) -> list[
         if named:
             report(Warned(f"{path} names the texture {named[0]}, but not where it lies: it is drawn without"))
         return [GREY_LOOK] * max(len(named), 1)
-    pictures = Pictures(path, report)
+    pictures = TextureFiles(path, report)
     looks = []
     for name in named:
         picture = pictures.read(name)

@@ -90,7 +90,7 @@ def triangulate(mesh: Polygons) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spanned(places: np.ndarray) -> np.ndarray:
-    """Give each of (M, K, 3) polygons' doubled area as a vector (M, 3): Newell's normal."""
+    """Return each of (M, K, 3) polygons' doubled area as a vector (M, 3): Newell's normal."""
     centered = places - places.mean(1, keepdims=True)
     return np.cross(centered, np.roll(centered, -1, axis=1)).sum(1)
 
@@ -149,7 +149,7 @@ def corner_normals(mesh: Polygons, triangles: np.ndarray) -> tuple[np.ndarray, n
 
 
 def crease_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Give unit normals (T, 3, 3) of the triangles' corners: round where a surface is, flat at its edges."""
+    """Get unit normals (T, 3, 3) of the triangles' corners: round where a surface is, flat at its edges."""
     corners = vertices[faces]
     edges = _unit(np.roll(corners, -1, axis=1) - corners)
     normals = _unit(np.cross(edges[:, 0], edges[:, 1]))

@@ -20,7 +20,7 @@ def paint(prompt: str, settings: InputSettings, seed: int, report: Report = igno
         prompt: what is wanted; `settings.prompt_suffix` is added.
         settings: which pipeline, how many steps.
         seed: of its noise.
-        report: hears of the stage "text".
+        report: takes the events of the stage "text".
 
     Returns:
         An RGB picture of the pipeline's own size.

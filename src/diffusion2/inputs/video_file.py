@@ -13,7 +13,7 @@ from PIL import Image
 
 from diffusion2.errors import InputError, in_one_line
 from diffusion2.inputs.picture import check_size
-from diffusion2.pictures import shrink
+from diffusion2.inputs.video_frame import HDR, Shot, develop, nearest_turn, take_shot
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,ivf"
 """What a file may be: no playlists, which would open other files."""
@@ -33,6 +33,7 @@ class VideoFile:
     Attributes:
         path: the file.
         times: seconds from the first frame to each frame.
+        notes: what was chosen or guessed, a line each; complete once pictures were read.
 
     Raises:
         NoVideo: it has no video format.
@@ -41,14 +42,17 @@ class VideoFile:
 
     path: Path
     times: list[float]
+    notes: list[str]
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.notes = []
         self._file = path.open("rb")
         self._container: Any = None
         try:
             self._open()
-            self._stamps = self._read_stamps()
+            self._number, self._stamps = self._choose_stream()
+            self._stream = self._container.streams[self._number]
         except (FFmpegError, OSError, ValueError) as error:
             raise self._refusal(error) from error
         finally:
@@ -79,7 +83,7 @@ class VideoFile:
         Raises:
             InputError: no frame can be decoded.
         """
-        found: dict[int, Image.Image] = {}
+        found: dict[int, Shot] = {}
         frames, frame, before = iter(()), None, -SEEK_FRAMES
         try:
             for index in sorted(set(indices)):
@@ -88,7 +92,7 @@ class VideoFile:
                     frames, frame = self._frames_from(index), None
                 while frame is None or frame.pts < stamp:
                     frame = next(frames)
-                found[index] = self._to_picture(frame, side)
+                found[index] = self._take(frame, side)
                 before = index
         except StopIteration:
             pass
@@ -96,44 +100,70 @@ class VideoFile:
             raise self._refusal(error) from error
         if not found:
             raise InputError(f"{self.path}: no frame of this video can be decoded; it may be damaged")
-        last = found[max(found)]
-        return [found.get(index, last).copy() for index in indices]
+        self._note(list(found.values()))
+        pictures = dict(zip(found, develop(list(found.values()), side), strict=True))
+        last = pictures[max(pictures)]
+        return [pictures.get(index, last).copy() for index in indices]
 
     def _open(self) -> None:
-        """Open the file at its beginning; again, if it is open already."""
-        if self._container is not None:
-            self._container.close()
+        """Open the file at its beginning."""
         self._file.seek(0)
         self._container = av.open(
             self._file, metadata_errors="replace", container_options={"format_whitelist": CONTAINERS}
         )
+
+    def _rewind(self) -> None:
+        """Begin again, with nothing left in the decoder."""
+        self._container.close()
+        self._open()
+        self._stream = self._container.streams[self._number]
+
+    def _choose_stream(self) -> tuple[int, list[int]]:
+        """Choose the video among thumbnails and the like: its number, and when its frames are shown."""
         streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise InputError(f"{self.path} has no pictures in it, only sound or a cover")
-        self._stream = streams[0]
-        context = self._stream.codec_context
-        check_size(self.path, context.width, context.height)
-        self._decoder: Any = context
-        metadata = {name.lower(): value for name, value in self._stream.metadata.items()}
-        if metadata.get("alpha_mode") == "1" and context.name in ALPHA_DECODERS:
-            self._decoder = CodecContext.create(ALPHA_DECODERS[context.name], "r")
-        self._decoder.thread_count = 2  # each holds frames of its own
-
-    def _read_stamps(self) -> list[int]:
-        """Read when each frame is shown, without decoding any."""
-        stamps = set()
-        for packet in self._container.demux(self._stream):
+        stamps: dict[int, set[int]] = {stream.index: set() for stream in streams}
+        for packet in self._container.demux(streams):  # decodes nothing
             stamp = packet.dts if packet.pts is None else packet.pts
             if stamp is not None and packet.size and not packet.is_discard:
-                stamps.add(stamp)
-        if not stamps:
-            raise InputError(f"{self.path} has no frames, or they have no times")
-        return sorted(stamps)
+                stamps[packet.stream.index].add(stamp)
+
+        def worth(stream: Any) -> tuple[Any, ...]:
+            side_line = stream.disposition & (Disposition.timed_thumbnails | Disposition.still_image)
+            return (
+                stream.codec_context is not None and bool(stamps[stream.index]),
+                not side_line,
+                len(stamps[stream.index]) > 1,
+                stream.width * stream.height,
+                bool(stream.disposition & Disposition.default),
+                -stream.index,
+            )
+
+        best: Any = max(streams, key=worth)
+        if not stamps[best.index] or best.codec_context is None:
+            raise InputError(f"{self.path} has no frames that can be decoded, or they have no times")
+        check_size(self.path, best.width, best.height)
+        if len(streams) > 1:
+            self.notes.append(
+                f"{self.path} has {len(streams)} video streams: number {best.index}, {best.width} x "
+                f"{best.height} pixels and {len(stamps[best.index])} frames, is taken, and no other"
+            )
+        return best.index, sorted(stamps[best.index])
+
+    def _make_decoder(self) -> Any:
+        """Make a decoder for the chosen stream."""
+        decoder: Any = self._stream.codec_context
+        metadata = {name.lower(): value for name, value in self._stream.metadata.items()}
+        if metadata.get("alpha_mode") == "1" and decoder.name in ALPHA_DECODERS:
+            decoder = CodecContext.create(ALPHA_DECODERS[decoder.name], "r")
+        decoder.thread_count = 2  # each holds frames of its own
+        return decoder
 
     def _frames_from(self, index: int) -> Iterator[Any]:
         """Decode from a frame on, or from a little earlier."""
         stamp = self._stamps[index]
-        self._open()
+        self._rewind()
         if index >= SEEK_FRAMES:
             self._container.seek(stamp, stream=self._stream)
             frames = self._frames()
@@ -142,29 +172,42 @@ class VideoFile:
                 yield first
                 yield from frames
                 return
-            self._open()  # sought too far, as without an index in the file
+            self._rewind()  # sought too far, as without an index in the file
         yield from self._frames()
 
     def _frames(self) -> Iterator[Any]:
         """Decode whatever can be decoded, in the order in which it is shown."""
+        decoder = self._make_decoder()
         for packet in self._container.demux(self._stream):
             try:
-                decoded = self._decoder.decode(packet)
+                decoded = decoder.decode(packet)
             except (InvalidDataError, EndOfFile):
                 continue
             yield from (frame for frame in decoded if frame.pts is not None)
 
-    def _to_picture(self, frame: Any, side: int) -> Image.Image:
+    def _take(self, frame: Any, side: int) -> Shot:
         check_size(self.path, frame.width, frame.height)
-        has_alpha = any(component.is_alpha for component in frame.format.components)
-        mode = "rgba" if has_alpha else "rgb24"
-        picture = shrink(Image.fromarray(frame.to_ndarray(format=mode)), side).convert("RGBA")
-        ratio = self._stream.sample_aspect_ratio
-        if ratio and ratio != 1 and 0.1 <= ratio <= 10:
-            picture = picture.resize((max(1, round(picture.width * ratio)), picture.height))
-        if frame.rotation:
-            picture = picture.rotate(frame.rotation, expand=True)
-        return picture
+        ratio = self._stream.sample_aspect_ratio or 1
+        try:
+            return take_shot(frame, side, float(ratio) if 0.1 <= ratio <= 10 else 1.0)
+        except (FFmpegError, ValueError) as error:
+            raise InputError(
+                f"{self.path}: its pictures ({frame.format.name}, matrix {int(frame.colorspace)}) can't be "
+                "brought to RGB: convert the video first, e.g. by `ffmpeg -i IN -pix_fmt yuv420p OUT.mp4`"
+            ) from error
+
+    def _note(self, shots: Sequence[Shot]) -> None:
+        """Note what had to be decided about colours and orientation."""
+        if hdr := {HDR[shot.transfer] for shot in shots if shot.transfer in HDR}:
+            self.notes.append(
+                f"{self.path} is HDR ({', '.join(sorted(hdr))}): it is brought to SDR with its reference "
+                "white as white, what is brighter is compressed; give an SDR video for other colours"
+            )
+        if not all(nearest_turn(shot.matrix)[1] for shot in shots):
+            self.notes.append(
+                f"{self.path} is to be turned by no multiple of 90 degrees: it is turned by the nearest one; "
+                "turn the video itself for another"
+            )
 
     def _refusal(self, error: Exception) -> InputError:
         return NoVideo(f"{self.path} can't be read as a video: {in_one_line(error)}")

@@ -86,7 +86,7 @@ def _vectors(context, builder, sig, args):
 
 @intrinsic
 def splat(typing_context, value):
-    """Give the vector of 16 times `value`."""
+    """Return the vector of 16 times `value`."""
 
     def generate(context, builder, sig, args):
         return _vectors(context, builder, sig, args)[0]
@@ -117,7 +117,7 @@ block_y = _define_constant([float(i // 4) for i in range(LANES)])
 
 @intrinsic
 def lowest_bit(typing_context, bits):
-    """Give the place of the lowest bit set in an int64 that is not 0."""
+    """Return the place of the lowest bit set in an int64 that is not 0."""
 
     def generate(context, builder, sig, args):
         return builder.cttz(args[0], ir.IntType(1)(1))
@@ -132,7 +132,7 @@ def _address(context, builder, array_type, array, index):
 
 @intrinsic
 def load(typing_context, array, index):
-    """Give the 16 values of a flat contiguous float32 array that start at `index` (not checked)."""
+    """Return the 16 values of a flat contiguous float32 array that start at `index` (not checked)."""
 
     def generate(context, builder, sig, args):
         return builder.load(_address(context, builder, sig.args[0], *args), align=4)
@@ -228,7 +228,7 @@ def any_positive(typing_context, vector):
 
 @intrinsic
 def sums_of(typing_context, vectors):
-    """Give the vector of the sums over the lanes of each vector of a tuple; 0 in the lanes left over.
+    """Return the vector of the sums over the lanes of each vector of a tuple; 0 in the lanes left over.
 
     The sums are made together, in a tree that halves the number of vectors at each level: lane i
     of a vector at level k belongs to the original vector i mod 2^k of its group.

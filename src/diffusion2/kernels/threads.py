@@ -43,7 +43,7 @@ def _add_one(typing_context, queues, worker):
 
 @inline
 def take(queues, worker):
-    """Give the next task of this worker's queue, or else of another's; -1 if all are empty."""
+    """Return the next task of this worker's queue, or else of another's; -1 if all are empty."""
     for k in range(len(queues)):
         queue = (worker + k) % len(queues)
         if queues[queue, 0] < queues[queue, 1]:

@@ -29,7 +29,7 @@ class Channel:
     interpolation: str
 
     def at(self, seconds: float) -> np.ndarray:
-        """Give the (D,) value at a time, held before the first and after the last key frame."""
+        """Return the (D,) value at a time, held before the first and after the last key frame."""
         times, values = self.times, self.values
         cubic = self.interpolation == "CUBICSPLINE"
         last = len(times) - 1
@@ -71,7 +71,7 @@ class Clip:
 
     @property
     def duration(self) -> float:
-        """Give the time of the last key frame in seconds."""
+        """Return the time of the last key frame in seconds."""
         return max((float(channel.times[-1]) for channel in self.channels), default=0.0)
 
 

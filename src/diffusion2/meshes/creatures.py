@@ -75,7 +75,7 @@ def creature_truth(
     elevation_deg: float = DEFAULT_ELEVATION_DEG,
     object_size: float = 0.7,
 ) -> ImageMatrix:
-    """Give the true image matrix of a creature, rendered at the first call and read from files later.
+    """Return the true image matrix of a creature, rendered at the first call and read from files later.
 
     Its rows are those of a run (the last one is the reference view), its column 0 is the reference
     frame. The pictures have 8 bits whether they were just rendered or read.

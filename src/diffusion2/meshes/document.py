@@ -43,7 +43,7 @@ class Document:
 
     Args:
         path: a `.glb` or `.gltf` file; the suffix does not matter.
-        report: hears what is guessed and left out.
+        report: takes notes of what is guessed and left out.
 
     Raises:
         InputError: it can't be read, is no glTF 2.0, or requires what is not supported.
@@ -73,7 +73,7 @@ class Document:
         self._views: dict[int, bytes] = {}
 
     def table(self, name: str) -> list[dict[str, Any]]:
-        """Give one of the JSON's tables, empty where it is not there.
+        """Return one of the JSON's tables, empty where it is not there.
 
         Raises:
             InputError: it is no list of objects.
@@ -84,7 +84,7 @@ class Document:
         return entries
 
     def entry(self, table: str, index: Any) -> dict[str, Any]:
-        """Give what a number elsewhere in the JSON refers to.
+        """Return what a number elsewhere in the JSON refers to.
 
         Raises:
             InputError: there is no such entry in the table.
@@ -126,7 +126,7 @@ class Document:
             ) from error
 
     def view(self, index: int) -> bytes:
-        """Give the bytes of a buffer view, decompressed."""
+        """Return the bytes of a buffer view, decompressed."""
         if index not in self._views:
             view = self.entry("bufferViews", index)
             packed = next((v for k, v in view.get("extensions", {}).items() if k in MESHOPT), None)
@@ -153,7 +153,7 @@ class Document:
         return data
 
     def accessor(self, index: int) -> np.ndarray:
-        """Give an accessor as (count, width); normalised integers as float64, the rest as stored."""
+        """Return an accessor as (count, width); normalised integers as float64, the rest as stored."""
         accessor = self.entry("accessors", index)
         dtype, width = self._dtype(accessor, index), WIDTHS.get(accessor["type"])
         if width is None:
@@ -206,13 +206,13 @@ class Document:
 
 
 def as_floats(values: np.ndarray) -> np.ndarray:
-    """Give numbers as float64; what is no number becomes 0."""
+    """Return numbers as float64; what is no number becomes 0."""
     with np.errstate(invalid="ignore"):  # some of what is no number says so when it is converted
         return np.nan_to_num(values.astype(np.float64))
 
 
 def _read_chunks(path: Path) -> tuple[dict[str, Any], bytes]:
-    """Give the JSON and the binary data of a file."""
+    """Return the JSON and the binary data of a file."""
     try:
         data = path.read_bytes()
     except OSError as error:

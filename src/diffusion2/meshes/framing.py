@@ -89,7 +89,7 @@ def frame_reference(
 
 
 def outermost_points(points: np.ndarray, directions: int = 256) -> np.ndarray:
-    """Give those of (P, 3) points that lie farthest in some direction: nearly their convex hull."""
+    """Return those of (P, 3) points that lie farthest in some direction: nearly their convex hull."""
     k = np.arange(directions) + 0.5
     height, turn = 1 - 2 * k / directions, np.pi * (1 + np.sqrt(5)) * k  # a Fibonacci sphere
     ring = np.sqrt(1 - height**2)

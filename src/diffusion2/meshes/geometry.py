@@ -9,7 +9,7 @@ import numpy as np
 
 from diffusion2.errors import BackendUnavailable, InputError, in_one_line
 from diffusion2.meshes.document import Document, as_floats
-from diffusion2.meshes.materials import Layer, Material, Materials
+from diffusion2.meshes.materials import Material, Materials, TextureLayer
 from diffusion2.meshes.model import Primitive
 from diffusion2.meshes.sides import front_only
 
@@ -86,7 +86,7 @@ def _front_only(material: Material, positions: np.ndarray, triangles: np.ndarray
     return found if found.any() else None
 
 
-def _uvs(attributes: dict[str, np.ndarray], layer: Layer | None) -> np.ndarray | None:
+def _uvs(attributes: dict[str, np.ndarray], layer: TextureLayer | None) -> np.ndarray | None:
     """Find where a layer lies, (P, 2); None without it or without its coordinates."""
     if layer is None or f"TEXCOORD_{layer.uv_set}" not in attributes:
         return None
@@ -97,7 +97,7 @@ def _uvs(attributes: dict[str, np.ndarray], layer: Layer | None) -> np.ndarray |
 
 
 def to_triangles(corners: np.ndarray, mode: int = TRIANGLES) -> np.ndarray:
-    """Give the (T, 3) triangles of a list, strip or fan of corners."""
+    """Return the (T, 3) triangles of a list, strip or fan of corners."""
     corners = corners.astype(np.int64)
     if mode == TRIANGLES:
         return corners[: len(corners) // 3 * 3].reshape(-1, 3)
@@ -111,7 +111,7 @@ def to_triangles(corners: np.ndarray, mode: int = TRIANGLES) -> np.ndarray:
 
 
 def joint_weights(attributes: dict[str, np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Give joints and weights (P, K) of all sets; rows sum to 1.
+    """Return joints and weights (P, K) of all sets; rows sum to 1.
 
     Weights that are no numbers or negative count for nothing; a vertex without weights follows its
     first joint.
@@ -129,7 +129,7 @@ def joint_weights(attributes: dict[str, np.ndarray]) -> tuple[np.ndarray | None,
 
 
 def vertex_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Give area-weighted unit normals (P, 3) of a triangle mesh."""
+    """Return area-weighted unit normals (P, 3) of a triangle mesh."""
     corners = positions[triangles]
     normals = np.zeros_like(positions)
     with np.errstate(over="ignore", invalid="ignore"):  # of damaged positions
@@ -140,7 +140,7 @@ def vertex_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def _target(document: Document, target: dict[str, int], name: str, count: int) -> np.ndarray:
-    """Give the (P, 3) displacements of a morph target; zero where it does not move this attribute."""
+    """Return the (P, 3) displacements of a morph target; zero where it does not move this attribute."""
     if name not in target:
         return np.zeros((count, 3))
     values = as_floats(document.accessor(target[name]))

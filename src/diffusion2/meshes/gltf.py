@@ -32,7 +32,7 @@ def load_model(path: str | Path, report: Report = ignore) -> AnimatedModel:
 
     Args:
         path: the file.
-        report: hears what is guessed and left out.
+        report: takes notes of what is guessed and left out.
 
     Raises:
         InputError: the file is missing, is not glTF, is damaged, or holds nothing to draw.
@@ -70,7 +70,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _nodes(document: Document) -> tuple[list[Node], list[int]]:
-    """Give the nodes and an order in which parents come before children."""
+    """Return the nodes and an order in which parents come before children."""
     raw = document.table("nodes")
     parents = [-1] * len(raw)
     for i, node in enumerate(raw):

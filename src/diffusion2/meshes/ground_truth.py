@@ -61,17 +61,17 @@ class Window:
 
     @property
     def steps(self) -> int:
-        """Give the number of steps that the duration is divided into."""
+        """Return the number of steps that the duration is divided into."""
         return self.frames if self.closed else max(self.frames - 1, 1)
 
     @property
     def fps(self) -> float:
-        """Give the columns per second."""
+        """Return the columns per second."""
         return self.steps / self.duration if self.duration > 0 else STILL_FPS
 
     @property
     def seconds(self) -> np.ndarray:
-        """Give the (F,) times in the clip; what passes the end of a loop goes on at its beginning."""
+        """Return the (F,) times in the clip; what passes the end of a loop goes on at its beginning."""
         return self.wrap(self.start + self.duration * np.arange(self.frames) / self.steps)
 
     def wrap(self, seconds: np.ndarray) -> np.ndarray:
@@ -140,7 +140,7 @@ def still_window(model: AnimatedModel, clip: str | None, frames: int, *, start: 
 
 
 def find_clip(model: AnimatedModel, name: str) -> Clip:
-    """Give a clip by its name.
+    """Return a clip by its name.
 
     Raises:
         InputError: the model has no such clip; the message lists those it has.

@@ -21,7 +21,7 @@ class Lighting:
 
     @property
     def direction(self) -> tuple[float, float, float]:
-        """Give the unit vector towards the light."""
+        """Return the unit vector towards the light."""
         azimuth, elevation = np.deg2rad(self.azimuth_deg), np.deg2rad(self.elevation_deg)
         return (
             float(np.cos(elevation) * np.cos(azimuth)),

@@ -40,7 +40,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Layer:
+class TextureLayer:
     """A texture and where a material lays it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Surface:
+class TexturedMaterial:
     """A material with its colours and textures.
 
     Attributes:
@@ -67,9 +67,9 @@ class Surface:
     """
 
     base: np.ndarray
-    colors: Layer | None = None
+    colors: TextureLayer | None = None
     emission: np.ndarray | None = None
-    emission_colors: Layer | None = None
+    emission_colors: TextureLayer | None = None
     material: Material = Material()
 
 
@@ -80,10 +80,10 @@ class Materials:
         self._document = document
         self._pictures: dict[tuple[int, bool], np.ndarray] = {}
 
-    def surface(self, index: int | None) -> Surface:
-        """Give a material; white where a primitive has none."""
+    def surface(self, index: int | None) -> TexturedMaterial:
+        """Return a material; white where a primitive has none."""
         if index is None:
-            return Surface(np.ones(4))
+            return TexturedMaterial(np.ones(4))
         raw = self._document.entry("materials", index)
         extensions = raw.get("extensions", {})
         if OLD_MATERIAL in extensions:
@@ -103,17 +103,17 @@ class Materials:
         colors = None if reference is None else self._layer(reference, material.alpha_mode != "OPAQUE")
         emission = self._emission(raw)
         if material.unlit or not emission.any():
-            return Surface(base, colors, material=material)
+            return TexturedMaterial(base, colors, material=material)
         reference = raw.get("emissiveTexture")
         emitted = None if reference is None else self._layer(reference, with_alpha=False)
-        return Surface(base, colors, emission, emitted, material)
+        return TexturedMaterial(base, colors, emission, emitted, material)
 
     def _emission(self, raw: dict[str, Any]) -> np.ndarray:
         strength = raw.get("extensions", {}).get(STRENGTH, {}).get("emissiveStrength", 1.0)
         factor = np.array(raw.get("emissiveFactor", [0, 0, 0]), np.float64).reshape(3)
         return np.nan_to_num(factor * float(strength)).clip(0, BRIGHTEST)
 
-    def _layer(self, reference: dict[str, Any], with_alpha: bool) -> Layer:
+    def _layer(self, reference: dict[str, Any], with_alpha: bool) -> TextureLayer:
         raw = self._document.entry("textures", reference["index"])
         sampler = self._document.entry("samplers", raw["sampler"]) if "sampler" in raw else {}
         extensions = raw.get("extensions", {})
@@ -134,7 +134,7 @@ class Materials:
             sampler.get("magFilter") == NEAREST,
         )
         uv_set = transform.get("texCoord", reference.get("texCoord", 0))
-        return Layer(texture, uv_set, uv_transform(transform))
+        return TextureLayer(texture, uv_set, uv_transform(transform))
 
     def _picture(self, index: int, with_alpha: bool) -> np.ndarray:
         if (index, with_alpha) not in self._pictures:

@@ -121,7 +121,7 @@ class AnimatedModel:
     front_deg: float = 0.0
 
     def pose(self, clip: str | None = None, seconds: float = 0.0) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Give positions (P, 3) and unit normals (P, 3) of each primitive in world axes.
+        """Return positions (P, 3) and unit normals (P, 3) of each primitive in world axes.
 
         Args:
             clip: name of an animation; None for the rest pose.
@@ -130,7 +130,7 @@ class AnimatedModel:
         return [(part.positions, part.normals) for part in self.posed(clip, seconds)]
 
     def posed(self, clip: str | None = None, seconds: float = 0.0) -> list[PosedPrimitive]:
-        """Give each primitive as it is at a time of a clip, or at rest.
+        """Return each primitive as it is at a time of a clip, or at rest.
 
         Where a file's numbers are too large, the positions are not finite.
         """
@@ -204,7 +204,7 @@ def keep_angles(matrices: np.ndarray) -> bool:
 
 
 def normal_matrix(matrices: np.ndarray) -> np.ndarray:
-    """Give what carries normals along with points that (..., 3, 3) matrices carry, up to their length.
+    """Return what carries normals along with points that (..., 3, 3) matrices carry, up to their length.
 
     It is the cofactor matrix times the determinant's sign, which exists also where there is no inverse.
     """

@@ -46,7 +46,7 @@ class ClipSimilarity(nn.Module):
 
     @torch.no_grad()
     def embeddings(self, images: Tensor) -> Tensor:
-        """Give the embeddings (B, D), of unit length, of pictures (B, 3, H, W) in [0, 1]."""
+        """Return the embeddings (B, D), of unit length, of pictures (B, 3, H, W) in [0, 1]."""
         device = next(self.network.parameters()).device
         found = [
             self.network(pixel_values=prepare_pictures(part, self.size).to(device)).image_embeds
@@ -55,7 +55,7 @@ class ClipSimilarity(nn.Module):
         return F.normalize(torch.cat(found), dim=1)
 
     def forward(self, images: Tensor, others: Tensor) -> Tensor:
-        """Give the cosines (B,) between two batches (B, 3, H, W) in [0, 1]; 1 for equal pictures.
+        """Return the cosines (B,) between two batches (B, 3, H, W) in [0, 1]; 1 for equal pictures.
 
         Raises:
             InputError: the batches are not of pictures, or not of the same number.
@@ -102,7 +102,7 @@ def load_clip(source: str | Path | None = None) -> ClipSimilarity:
     Raises:
         WeightsError: it is in neither place, or its weights are not those of a CLIP image encoder.
     """
-    chosen = find_clip(source)
+    chosen = find_clip_weights(source)
     # Takes seconds to import; without weights nothing has to wait for it.
     from transformers import CLIPVisionModelWithProjection
 
@@ -120,8 +120,8 @@ def load_clip(source: str | Path | None = None) -> ClipSimilarity:
     return ClipSimilarity(network, network.config.image_size, chosen)
 
 
-def find_clip(source: str | Path | None = None) -> str:
-    """Give the folder or the name on the hub that CLIP can be loaded from; see `load_clip`.
+def find_clip_weights(source: str | Path | None = None) -> str:
+    """Return the folder or the name on the hub that CLIP can be loaded from; see `load_clip`.
 
     Raises:
         WeightsError: it is no folder and not in the Hugging Face cache.

@@ -16,12 +16,12 @@ _MANY_PIXELS = 400
 
 
 def frame_changes(images: Tensor) -> Tensor:
-    """Give the mean absolute difference (F - 1,) of each picture of a row (F, 3, H, W) to the next."""
+    """Return the mean absolute difference (F - 1,) of each picture of a row (F, 3, H, W) to the next."""
     return (images[1:] - images[:-1]).abs().mean(dim=(1, 2, 3))
 
 
 def temporal_errors(images: Tensor, references: Tensor, masks: Tensor) -> Tensor:
-    """Give the error of the frame differences, in [0, 2]: mean |d result - d reference| over the object.
+    """Return the error of the frame differences, in [0, 2]: mean |d result - d reference| over the object.
 
     Args:
         images: (F, 3, H, W) in [0, 1], a row of the result.
@@ -39,7 +39,7 @@ def temporal_errors(images: Tensor, references: Tensor, masks: Tensor) -> Tensor
 
 
 def silhouette_agreement(masks: Tensor, cameras: Cameras) -> Tensor:
-    """Give how much of each silhouette the visual hull of all views explains, from 0 to 1.
+    """Return how much of each silhouette the visual hull of all views explains, from 0 to 1.
 
     A pixel of a silhouette is explained when some point on its line of sight lies in the silhouettes of all
     other views, too. Silhouettes of one rigid object explain each other, whatever its shape; a limb that is
@@ -74,7 +74,7 @@ def _sampled(masks: Tensor) -> Tensor:
 
 
 def _explained(mask: Tensor, wide: Tensor, cameras: Cameras, view: int) -> float:
-    """Give the share of a silhouette (H, W) that the others (V, H, W) explain; 0 for an empty one."""
+    """Return the share of a silhouette (H, W) that the others (V, H, W) explain; 0 for an empty one."""
     points, rays = _points_on_rays(mask, cameras, view)
     count = int(rays.max()) + 1 if len(rays) else 0
     for other in _most_different(cameras, view):

@@ -87,7 +87,7 @@ def paired_fvd(clips: Tensor, references: Tensor, i3d: I3D) -> Fvd:
 
 
 def fvd_of_logits(logits: Tensor, others: Tensor) -> Fvd:
-    """Give the distance between two sets of logits (N, 400) and (M, 400)."""
+    """Return the distance between two sets of logits (N, 400) and (M, 400)."""
     counts = len(logits), len(others)
     if min(counts) < 2:
         return Fvd(None, *counts, SETS, "a covariance needs at least 2 clips in each set")
@@ -95,7 +95,7 @@ def fvd_of_logits(logits: Tensor, others: Tensor) -> Fvd:
 
 
 def paired_fvd_of_logits(logits: Tensor, others: Tensor) -> Fvd:
-    """Give the mean over pairs of the distances between single vectors, (N, 400) each."""
+    """Return the mean over pairs of the distances between single vectors, (N, 400) each."""
     if logits.shape != others.shape or logits.ndim != 2:
         shapes = f"{tuple(logits.shape)} and {tuple(others.shape)}"
         raise InputError(f"pairs of clips need equally many vectors (N, D), not {shapes}")
@@ -107,7 +107,7 @@ def paired_fvd_of_logits(logits: Tensor, others: Tensor) -> Fvd:
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Give the Fréchet distance between Gaussians fitted to two sets of vectors.
+    """Return the Fréchet distance between Gaussians fitted to two sets of vectors.
 
     |mean(a) - mean(b)|² + Tr(A + B - 2 (A B)^½), where A and B are the covariances with N - 1. With
     A = XᵀX and B = YᵀY the last trace is the sum of the singular values of X Yᵀ. So no matrix root is
@@ -133,7 +133,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
 
 def _covariance_root(vectors: Tensor) -> Tensor:
-    """Give an X, of at most D rows, with XᵀX = the covariance."""
+    """Return an X, of at most D rows, with XᵀX = the covariance."""
     root = (vectors - vectors.mean(0)) / math.sqrt(len(vectors) - 1)
     return torch.linalg.qr(root, mode="r")[1] if len(root) > root.shape[1] else root
 

@@ -62,7 +62,7 @@ class I3D(nn.Module):
 
     @torch.no_grad()
     def forward(self, videos: Tensor) -> Tensor:
-        """Give one vector for each video, over all of its frames.
+        """Return one vector for each video, over all of its frames.
 
         Frames of another size are stretched to 224 × 224 by bicubic interpolation with antialiasing, as
         Pillow's, which the paper's evaluation uses. (Other FVD scripts take bilinear interpolation.)

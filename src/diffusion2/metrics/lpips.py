@@ -102,7 +102,7 @@ class LPIPS(nn.Module):
         self.heads = nn.ParameterList([nn.Parameter(h, requires_grad=False) for h in heads])
 
     def features(self, images: Tensor) -> Iterator[Tensor]:
-        """Give the feature maps of (B, 3, H, W) pictures in [0, 1] one by one, of unit length per pixel."""
+        """Return the feature maps of (B, 3, H, W) pictures in [0, 1] one by one, of unit length per pixel."""
         shift, scale = (images.new_tensor(values).view(3, 1, 1) for values in (SHIFT, SCALE))
         x = (images * 2 - 1 - shift) / scale
         for layer, kernel, bias in zip(self.layers, self.kernels, self.biases, strict=True):

@@ -4,11 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from diffusion2.errors import InputError, WeightsError
+from diffusion2.config import check_known
+from diffusion2.errors import WeightsError
 from diffusion2.weights.packaged import find_packaged_file
 
-Network = Literal["lpips_alex", "lpips_vgg", "clip", "i3d"]
-NETWORKS: tuple[Network, ...] = get_args(Network)
+NetworkName = Literal["lpips_alex", "lpips_vgg", "clip", "i3d"]
+NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
 NOT_ASKED = "not asked for"
 
 
@@ -40,8 +41,7 @@ def load_networks(want: Collection[str] | None = None, *, clip: str | None = Non
         InputError: an unknown name is wanted.
     """
     wanted = set(NETWORKS if want is None else want)
-    if unknown := sorted(wanted - set(NETWORKS)):
-        raise InputError(f"there is no network {unknown[0]}: choose from {', '.join(NETWORKS)}")
+    check_known("network", sorted(wanted), NETWORKS)
     loaded, missing = {}, {}
     for name in NETWORKS:
         if name in wanted:
@@ -52,7 +52,7 @@ def load_networks(want: Collection[str] | None = None, *, clip: str | None = Non
     return Networks(loaded, missing)
 
 
-def find_network(name: str) -> str:
+def find_metric_network(name: str) -> str:
     """Say where a network would be loaded from, without loading it.
 
     Args:
@@ -62,9 +62,9 @@ def find_network(name: str) -> str:
         WeightsError: it isn't here; the message says what to do.
     """
     if name == "clip":
-        from diffusion2.metrics.clip import find_clip
+        from diffusion2.metrics.clip import find_clip_weights
 
-        return find_clip()
+        return find_clip_weights()
     from diffusion2.metrics.i3d import FILE
     from diffusion2.metrics.lpips import BACKBONES
 

@@ -20,7 +20,7 @@ _PICTURES_AT_ONCE = 4
 
 
 def psnr(images: Tensor, references: Tensor, masks: Tensor | None = None) -> Tensor:
-    """Give the peak signal-to-noise ratio of each picture, in dB, at most `PSNR_CAP`.
+    """Return the peak signal-to-noise ratio of each picture, in dB, at most `PSNR_CAP`.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
@@ -35,7 +35,7 @@ def psnr(images: Tensor, references: Tensor, masks: Tensor | None = None) -> Ten
 
 
 def ssim(images: Tensor, references: Tensor, masks: Tensor | None = None) -> Tensor:
-    """Give the structural similarity of each picture, 1 for equal ones.
+    """Return the structural similarity of each picture, 1 for equal ones.
 
     Args:
         images: (B, 3, H, W) in [0, 1]; H and W at least 11.
@@ -50,7 +50,7 @@ def ssim(images: Tensor, references: Tensor, masks: Tensor | None = None) -> Ten
 
 
 def ssim_map(images: Tensor, references: Tensor) -> Tensor:
-    """Give the similarity around each pixel whose window lies inside, (B, 1, H - 10, W - 10)."""
+    """Return the similarity around each pixel whose window lies inside, (B, 1, H - 10, W - 10)."""
     pairs = zip(images.split(_PICTURES_AT_ONCE), references.split(_PICTURES_AT_ONCE), strict=True)
     return torch.cat([_similarity(a, b).mean(dim=1, keepdim=True) for a, b in pairs])
 
@@ -62,7 +62,7 @@ def ssim_of_map(similarity: Tensor, masks: Tensor | None = None) -> Tensor:
 
 
 def masked_means(values: Tensor, masks: Tensor | None) -> Tensor:
-    """Give the means (B,) of (B, 1, H, W) where the mask is 1; NaN where it is empty."""
+    """Return the means (B,) of (B, 1, H, W) where the mask is 1; NaN where it is empty."""
     if masks is None:
         return values.mean(dim=(1, 2, 3))
     return (values * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3))

@@ -26,7 +26,7 @@ from diffusion2.weights.catalogue import (
 from diffusion2.weights.hashes import file_hash
 
 VECTOR = "model.diffusion_model.label_emb.0.0.weight"
-"""The tensor that tells the family's members apart, by how much they are told beside a picture."""
+"""The tensor that tells the family's members apart, by how many numbers condition them beside a picture."""
 
 
 def check_weights(name: str, folder: str | Path | None = None) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _compare_shared(parts: dict[str, Any], files: TensorFiles) -> str:
 
 
 def _file_line(path: Path) -> str:
-    """Give a file's size and hash, and compare the hash with what the hub said when it was fetched."""
+    """Return a file's size and hash, and compare the hash with what the hub said when it was fetched."""
     digest, said = file_hash(path), noted_hash(path)
     if said and said != digest:
         raise WeightsError(f"{path} is damaged: its sha256 is {digest}, the hub's {said}: fetch it again")

@@ -10,7 +10,7 @@ from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 
 from diffusion2.errors import WeightsError, in_one_line
 from diffusion2.priors.antialiased_resize import resize_antialiased
-from diffusion2.priors.place import Place
+from diffusion2.priors.device_memory import DeviceMemory
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -25,17 +25,17 @@ class ClipImageEncoder:
     Args:
         network: a `CLIPVisionModelWithProjection`.
         batch_size: pictures in one call of the network, at most.
-        place: where the network works; None: where it is.
+        memory: of the device on which the network works; None: of the one it is on.
     """
 
-    def __init__(self, network: Any, batch_size: int = 8, place: Place | None = None) -> None:
+    def __init__(self, network: Any, batch_size: int = 8, memory: DeviceMemory | None = None) -> None:
         self.network = network.eval().requires_grad_(False)
-        self.place = place or Place(network.device)
+        self.memory = memory or DeviceMemory(network.device)
         self.batch_size = batch_size
 
     @property
     def width(self) -> int:
-        """Give the length of an embedding."""
+        """Return the length of an embedding."""
         return int(self.network.config.projection_dim)
 
     @torch.no_grad()
@@ -45,14 +45,14 @@ class ClipImageEncoder:
 
         def encode(part: slice) -> Tensor:
             pixels = resize_antialiased(
-                pictures[part].to(self.place.device, torch.float32), config.image_size
+                pictures[part].to(self.memory.device, torch.float32), config.image_size
             )
             mean, std = (pixels.new_tensor(values)[:, None, None] for values in (MEAN, STD))
             return self.network(((pixels - mean) / std).to(self.network.dtype)).image_embeds.cpu()
 
         tokens = (config.image_size // config.patch_size) ** 2 + 1
         bytes_each = PEAK * tokens * config.intermediate_size * self.network.dtype.itemsize
-        embeddings = self.place.work(
+        embeddings = self.memory.work(
             self.network,
             encode,
             len(pictures),

@@ -10,12 +10,12 @@ from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import Autoen
 from torch import Tensor
 
 from diffusion2.errors import InputError
+from diffusion2.priors.device_memory import DeviceMemory
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
-from diffusion2.priors.place import Place
 
 ENCODER_PEAK, DECODER_PEAK = 6, 9
 """Most memory that a picture takes, in multiples of its first level, H·W·C numbers. Counted at the full size:
-5 and 8; docs/performance.md."""
+5 and 8; docs/notes/performance.md."""
 
 
 class LatentCodec:
@@ -25,7 +25,7 @@ class LatentCodec:
         vae: the network; its configuration holds the latents' scale.
         pixel_unshuffle: factor by which pixels are folded into channels before the network.
         batch_size: pictures encoded or decoded at once, at most.
-        place: where the network works; None: where it is.
+        memory: of the device on which the network works; None: of the one it is on.
     """
 
     def __init__(
@@ -33,10 +33,10 @@ class LatentCodec:
         vae: AutoencoderKL | AutoencoderKLTemporalDecoder,
         pixel_unshuffle: int = 1,
         batch_size: int = 16,
-        place: Place | None = None,
+        memory: DeviceMemory | None = None,
     ) -> None:
         self.vae: Any = vae.eval().requires_grad_(False)
-        self.place = place or Place(vae.device)
+        self.memory = memory or DeviceMemory(vae.device)
         self.pixel_unshuffle = pixel_unshuffle
         self.batch_size = batch_size
         self._temporal = isinstance(vae, AutoencoderKLTemporalDecoder)
@@ -44,12 +44,12 @@ class LatentCodec:
 
     @property
     def factor(self) -> int:
-        """Give the number of pixels per latent along a side."""
+        """Return the number of pixels per latent along a side."""
         return self.pixel_unshuffle * 2 ** (len(self.vae.config["block_out_channels"]) - 1)
 
     @property
     def channels(self) -> int:
-        """Give the number of channels of a latent."""
+        """Return the number of channels of a latent."""
         return int(self.vae.config["latent_channels"])
 
     @property
@@ -78,7 +78,7 @@ class LatentCodec:
             )
 
         def encode(part: slice) -> Tensor:
-            pixels = images[part].to(self.place.device, self.vae.dtype) * 2 - 1
+            pixels = images[part].to(self.memory.device, self.vae.dtype) * 2 - 1
             pixels = F.pixel_unshuffle(pixels, self.pixel_unshuffle)
             return self.vae.encode(pixels).latent_dist.mode().float().cpu()
 
@@ -101,7 +101,7 @@ class LatentCodec:
         """
 
         def decode(part: slice) -> Tensor:
-            scaled = latents[part].to(self.place.device, self.vae.dtype) / self.scale
+            scaled = latents[part].to(self.memory.device, self.vae.dtype) / self.scale
             pixels = self.vae.decode(scaled, **({"num_frames": len(scaled)} if self._temporal else {})).sample
             pixels = F.pixel_shuffle(pixels.float(), self.pixel_unshuffle)
             return ((pixels + 1) / 2).clamp(0, 1).cpu()
@@ -109,7 +109,7 @@ class LatentCodec:
         return self._work(decode, len(latents), DECODER_PEAK * latents[0, 0].numel() * self.factor**2)
 
     def mirror(self, latents: Tensor) -> Tensor:
-        """Give the latents (..., C, h, w) of the pictures flipped left to right.
+        """Return the latents (..., C, h, w) of the pictures flipped left to right.
 
         Raises:
             InputError: the encoder is convolutional: from what it makes of a picture does not follow what it
@@ -123,6 +123,6 @@ class LatentCodec:
         """Work on pictures; one takes as much memory as so many pixels at the network's first level."""
         channels = self.vae.config["block_out_channels"][0]
         bytes_each = pixels_peak / self.pixel_unshuffle**2 * channels * self.vae.dtype.itemsize
-        return self.place.work(
+        return self.memory.work(
             self.vae, call, count, bytes_each, at_most=self.batch_size, what="picture in the autoencoder"
         )

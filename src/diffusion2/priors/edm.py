@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def scalings(sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Give what turns a network's raw output into an estimate of the clean latents.
+    """Return what turns a network's raw output into an estimate of the clean latents.
 
     `denoised = c_skip·x + c_out·network(c_in·x, c_noise)`.
 

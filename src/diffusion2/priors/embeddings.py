@@ -1,4 +1,4 @@
-"""Added vectors: what a network is told of a sequence beside its picture."""
+"""Added vectors: what a network is conditioned on beside a picture."""
 
 import math
 
@@ -23,7 +23,7 @@ def sinusoids(values: Tensor, width: int) -> Tensor:
 
 
 def video_vector(fps_id: float, motion_bucket_id: float, cond_aug: float, width: int = 256) -> Tensor:
-    """Give SVD's added vector, one for all frames.
+    """Return SVD's added vector, one for all frames.
 
     Args:
         fps_id: frames per second; released value 24 (not fps - 1).
@@ -38,7 +38,7 @@ def video_vector(fps_id: float, motion_bucket_id: float, cond_aug: float, width:
 
 
 def orbit_vector(polars_rad: Tensor, azimuths_rad: Tensor, cond_aug: float, width: int = 256) -> Tensor:
-    """Give SV3D's added vectors, one per view.
+    """Return SV3D's added vectors, one per view.
 
     Args:
         polars_rad: (V,) angle from the vertical, π/2 - elevation.

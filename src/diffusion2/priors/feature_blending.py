@@ -45,7 +45,7 @@ class BlendedMultiviewPrior:
         self._prior.blend = self._blend
 
     def reusing_features(self, fresh: frozenset[float]) -> "BlendedMultiviewPrior":
-        """Give this prior with deep features kept between noise levels; see `ConditionedPrior`."""
+        """Return this prior with deep features kept between noise levels; see `ConditionedPrior`."""
         prior = copy.copy(self)
         prior._prior = self._prior.reusing_features(fresh)
         return prior
@@ -76,7 +76,7 @@ class BlendedMultiviewPrior:
 
 
 def mixing_matrix(frames: int, kernel: Sequence[float]) -> Tensor:
-    """Give the (F, F) matrix of a convolution over the frames, with the end frames repeated beyond the ends.
+    """Get the (F, F) matrix of a convolution over the frames, with the end frames repeated beyond the ends.
 
     Raises:
         InputError: the kernel is even or does not sum to 1.
@@ -92,7 +92,7 @@ def mixing_matrix(frames: int, kernel: Sequence[float]) -> Tensor:
 
 
 def with_feature_blending(pair: PriorPair, frames: int, kernel: Sequence[float] = KERNEL) -> PriorPair:
-    """Give the pair with a multi-view prior that blends; for sampling a matrix of F frames, not references.
+    """Return the pair with a multi-view prior that blends; for sampling a matrix of F frames, not references.
 
     Raises:
         InputError: the pair's multi-view prior is not a network, or the kernel is wrong.

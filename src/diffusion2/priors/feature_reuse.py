@@ -26,11 +26,11 @@ class FeatureReuse:
     kept: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
 
     def __getitem__(self, sequences: slice) -> "FeatureReuse":
-        """Give that of some of the sequences, with the same memory."""
+        """Return that of some of the sequences, with the same memory."""
         return replace(self, numbers=self.numbers[sequences])
 
     def recall(self, sigma: float, count: int) -> Tensor | None:
-        """Give the features of a batch to use at a noise level; None: compute them.
+        """Return the features of a batch to use at a noise level; None: compute them.
 
         Args:
             sigma: the noise level.

@@ -18,9 +18,9 @@ from diffusion2.priors.autoencoder_keys import autoencoder_sources
 from diffusion2.priors.checkpoint_keys import unet_sources
 from diffusion2.priors.clip_image_encoder import ClipImageEncoder, build_empty_encoder
 from diffusion2.priors.codec import LatentCodec
+from diffusion2.priors.device_memory import DeviceMemory
 from diffusion2.priors.image_encoder_keys import image_encoder_sources
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
-from diffusion2.priors.place import Place
 from diffusion2.priors.prior import PriorPair
 from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
 from diffusion2.priors.unet import SpatioTemporalUNet
@@ -46,7 +46,7 @@ def load_full_size(
         dtype: what the two networks compute in. The autoencoder and the image encoder, a small part of the
             work, compute in float32, the autoencoder as in the release.
         device: where all of it works.
-        offload: keep only the network that works on the device; see `Place`.
+        offload: keep only the network that works on the device; see `DeviceMemory`.
 
     Raises:
         WeightsError: something is missing, damaged, or not what it should be; the message names it.
@@ -59,13 +59,13 @@ def load_full_size(
     # the largest first, and each one's file closed when it is read: memory is that of the networks alone
     video = parts.pop("unet").load(dtype)
     multiview = parts.pop("orbit").load(dtype)
-    place = Place(device, offload=offload)
-    encoder = ClipImageEncoder(parts.pop("image_encoder").load(), place=place)
-    codec = LatentCodec(parts.pop("vae").load(), batch_size=DECODED_AT_ONCE, place=place)
+    memory = DeviceMemory(device, offload=offload)
+    encoder = ClipImageEncoder(parts.pop("image_encoder").load(), memory=memory)
+    codec = LatentCodec(parts.pop("vae").load(), batch_size=DECODED_AT_ONCE, memory=memory)
     return PriorPair(
         "svd-sv3d",
-        NetworkVideoPrior(video, codec, encoder, dtype, place),
-        NetworkMultiviewPrior(multiview, codec, encoder, dtype, place),
+        NetworkVideoPrior(video, codec, encoder, dtype, memory),
+        NetworkMultiviewPrior(multiview, codec, encoder, dtype, memory),
         codec,
     )
 

@@ -23,12 +23,12 @@ class GaussianPrior:
         self._values, self._vectors = torch.linalg.eigh(self.covariance)
 
     def denoise(self, latents: Tensor, sigma: float, condition: Tensor) -> Tensor:
-        """Give the mean of the clean latents given the noisy ones: `m + K (K + sigma²)⁻¹ (x - m)`."""
+        """Return the mean of the clean latents given the noisy ones: `m + K (K + sigma²)⁻¹ (x - m)`."""
         gain = self.gain(sigma).to(latents)
         return condition + torch.einsum("st,ntchw->nschw", gain, latents - condition)
 
     def gain(self, sigma: float) -> Tensor:
-        """Give `K (K + sigma²)⁻¹`, (T, T) float64."""
+        """Return `K (K + sigma²)⁻¹`, (T, T) float64."""
         shrunk = self._values / (self._values + sigma**2)
         return (self._vectors * shrunk) @ self._vectors.T
 
@@ -80,22 +80,22 @@ class GaussianMatrix:
 
     @property
     def views(self) -> int:
-        """Give the number of rows that are not known."""
+        """Return the number of rows that are not known."""
         return self.covariance.shape[0] - self.references
 
     @property
     def frames(self) -> int:
-        """Give the number of columns that are not known."""
+        """Return the number of columns that are not known."""
         return self.covariance.shape[1] - self.references
 
     @property
     def cells(self) -> int:
-        """Give n, the number of cells that are not known."""
+        """Return n, the number of cells that are not known."""
         return self.views * self.frames
 
     @cached_property
     def ordered(self) -> Tensor:
-        """Give the covariance, (n + m, n + m): the n cells, the known column, the known row, the corner."""
+        """Return the covariance, (n + m, n + m): the n cells, the known column, the known row, the corner."""
         index = torch.arange(self.covariance.shape[0] * self.covariance.shape[1])
         index = index.view(self.covariance.shape[:2])
         order = index.flatten()
@@ -106,27 +106,27 @@ class GaussianMatrix:
 
     @cached_property
     def rows(self) -> Tensor:
-        """Give which cells the estimator of each row sees, (V, F or F + 1); its known one comes last."""
+        """Return which cells the estimator of each row sees, (V, F or F + 1); its known one comes last."""
         index = torch.arange(self.cells).view(self.views, self.frames)
         known = self.cells + torch.arange(self.views)
         return torch.cat([index, known[:, None]], 1) if self.references else index
 
     @cached_property
     def columns(self) -> Tensor:
-        """Give which cells the estimator of each column sees, (F, V or V + 1); its known one comes last."""
+        """Return which cells the estimator of each column sees, (F, V or V + 1); its known one comes last."""
         index = torch.arange(self.cells).view(self.views, self.frames).T
         known = self.cells + self.views + torch.arange(self.frames)
         return torch.cat([index, known[:, None]], 1) if self.references else index
 
     @cached_property
     def singles(self) -> Tensor:
-        """Give which cells the estimator of each single cell sees, (n, 1 or 2): itself and the corner."""
+        """Return which cells the estimator of each single cell sees, (n, 1 or 2): itself and the corner."""
         index = torch.arange(self.cells)[:, None]
         corner = torch.full_like(index, len(self.ordered) - 1)
         return torch.cat([index, corner], 1) if self.references else index
 
     def scores(self, sigma: float) -> Scores:
-        """Give the score functions at a noise level.
+        """Return the score functions at a noise level.
 
         The score of some cells given others is that of all of them together, taken at these cells: minus
         the inverse of their covariance, noise included, times what is seen.
@@ -144,18 +144,18 @@ class GaussianMatrix:
         )
 
     def _scores_of(self, moments: Tensor, groups: Tensor) -> Tensor:
-        """Give the scores of cells that are seen in groups (N, T), each by itself, (n, n + m)."""
+        """Return the scores of cells that are seen in groups (N, T), each by itself, (n, n + m)."""
         inverses = torch.linalg.inv(moments[groups[:, :, None], groups[:, None, :]])
         scores = torch.zeros_like(moments)
         scores[groups[:, :, None], groups[:, None, :]] = -inverses
         return scores[: self.cells]
 
     def posterior(self) -> tuple[Tensor, Tensor]:
-        """Give the cells' mean as a map of the known ones, (n, m), and their covariance, (n, n)."""
+        """Return the cells' mean as a map of the known ones, (n, m), and their covariance, (n, n)."""
         return _condition(self.ordered, self.cells)
 
     def row_prior(self) -> tuple[GaussianPrior, Tensor]:
-        """Give the video prior of one row, and its mean per unit of the row's known cell, (F,).
+        """Return the video prior of one row, and its mean per unit of the row's known cell, (F,).
 
         Raises:
             InputError: the rows differ, so that no one prior serves them all.
@@ -163,7 +163,7 @@ class GaussianMatrix:
         return self._prior(self.rows, self.frames, "rows")
 
     def column_prior(self) -> tuple[GaussianPrior, Tensor]:
-        """Give the multi-view prior of one column, and its mean per unit of the column's known cell, (V,).
+        """Return the multi-view prior of one column, and its mean per unit of the column's known cell, (V,).
 
         Raises:
             InputError: the columns differ, so that no one prior serves them all.

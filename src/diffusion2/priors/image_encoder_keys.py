@@ -60,7 +60,7 @@ def image_encoder_sources(shapes: Shapes) -> dict[str, TensorSource]:
 
 
 def _layer_sources(prefix: str, inner: str, name: str, shape: tuple[int, ...]) -> dict[str, TensorSource]:
-    """Give the one parameter that a layer's tensor becomes, or the three."""
+    """Return the one parameter that a layer's tensor becomes, or the three."""
     joint = re.fullmatch(r"attn\.in_proj_(weight|bias)", inner)
     if joint:
         third = (shape[0] // 3, *shape[1:])

@@ -7,13 +7,13 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 from diffusion2.errors import WeightsError
 from diffusion2.priors.codec import LatentCodec
+from diffusion2.priors.device_memory import DeviceMemory
 from diffusion2.priors.devices import Precision, choose_dtype
 from diffusion2.priors.image_encoder import PooledLatentEncoder
 from diffusion2.priors.lifted_views import lifted_channels, sees_lifted
 from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
-from diffusion2.priors.place import Place
 from diffusion2.priors.prior import PriorPair
 from diffusion2.priors.ray_samples import DEPTHS, sampled_channels
 from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
@@ -44,7 +44,7 @@ def load_pair(
             `DIFFUSION2_MINI_WEIGHTS`, else the package's own.
         precision: what the networks compute in; see `choose_dtype`.
         device: where they run.
-        offload: keep only the network that works on the device; see `Place`.
+        offload: keep only the network that works on the device; see `DeviceMemory`.
 
     Raises:
         WeightsError: weights are missing, damaged or not those of their configuration.
@@ -53,8 +53,8 @@ def load_pair(
         raise WeightsError(f"load_pair loads the mini pair; {name!r} is for full_size.load_full_size")
     folder = mini_folder() if folder is None else folder
     vae = load_network(_autoencoder_kind(folder / "vae"), folder / "vae")
-    place = Place(device, offload=offload)
-    codec = LatentCodec(vae, PIXEL_UNSHUFFLE, place=place)
+    memory = DeviceMemory(device, offload=offload)
+    codec = LatentCodec(vae, PIXEL_UNSHUFFLE, memory=memory)
     encoder, dtype = PooledLatentEncoder(), choose_dtype(precision, device)
     video = load_network(SpatioTemporalUNet, folder / "video")
     multiview = load_network(SpatioTemporalUNet, folder / "multiview")
@@ -62,8 +62,8 @@ def load_pair(
     _check_channels(folder, codec, video, multiview, lifter)
     return PriorPair(
         name,
-        NetworkVideoPrior(video, codec, encoder, dtype, place),
-        NetworkMultiviewPrior(multiview, codec, encoder, dtype, place, lifter),
+        NetworkVideoPrior(video, codec, encoder, dtype, memory),
+        NetworkMultiviewPrior(multiview, codec, encoder, dtype, memory, lifter),
         codec,
     )
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from diffusion2.cameras import Cameras
 from diffusion2.errors import BackendUnavailable, in_one_line
 from diffusion2.priors.codec import LatentCodec
+from diffusion2.priors.device_memory import DeviceMemory
 from diffusion2.priors.edm import scalings
 from diffusion2.priors.embeddings import orbit_vector, video_vector
 from diffusion2.priors.feature_reuse import FeatureReuse
@@ -19,14 +20,13 @@ from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.image_encoder import ImageEncoder
 from diffusion2.priors.lifted_views import lifted_views, sees_lifted, with_lifted
 from diffusion2.priors.lifter import Lifter
-from diffusion2.priors.place import Place
 from diffusion2.priors.ray_samples import sampled_channels, with_ray_samples
 from diffusion2.priors.unet import DeepFeatures, SpatioTemporalUNet
-from diffusion2.priors.unet_blocks import Blend
+from diffusion2.priors.unet_blocks import FeatureBlend
 
 PEAK = 20
 """Most memory that a call takes, in multiples of its images at the first level, T·h·w·C numbers. Counted at
-the full size: 16 on a CPU, 19 where norms compute in float32, as on a GPU; docs/performance.md."""
+the full size: 16 on a CPU, 19 where norms compute in float32, as on a GPU; docs/notes/performance.md."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class SequenceCondition:
     features: FeatureReuse | None = None
 
     def __len__(self) -> int:
-        """Give the number of sequences."""
+        """Return the number of sequences."""
         return len(self.latents)
 
     def __getitem__(self, sequences: slice) -> "SequenceCondition":
-        """Give the condition of some of the sequences."""
+        """Return the condition of some of the sequences."""
         return replace(
             self,
             latents=self.latents[sequences],
@@ -63,7 +63,7 @@ class SequenceCondition:
         )
 
     def to(self, device: torch.device) -> "SequenceCondition":
-        """Give the condition on another device."""
+        """Return the condition on another device."""
         return replace(
             self,
             latents=self.latents.to(device),
@@ -79,10 +79,10 @@ class NetworkPrior:
         network: predicts v, in the preconditioning of `edm.scalings`.
         dtype: the network computes in it by autocast, and its matrices and kernels are turned into it once;
             norms keep float32, as does what comes in and goes out.
-        place: where the network works; None: where it is.
+        memory: of the device on which the network works; None: of the one it is on.
     """
 
-    blend: Blend | None = None
+    blend: FeatureBlend | None = None
     """How images share keys and values; see `feature_blending`."""
     fresh: frozenset[float] | None = None
     """The noise levels at which all is computed, see `FeatureReuse`; None: every one."""
@@ -91,11 +91,11 @@ class NetworkPrior:
         self,
         network: SpatioTemporalUNet,
         dtype: torch.dtype = torch.float32,
-        place: Place | None = None,
+        memory: DeviceMemory | None = None,
     ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.dtype = dtype
-        self.place = place or Place(network.device)
+        self.memory = memory or DeviceMemory(network.device)
         self._forward: Callable[..., Tensor] = self.network
         for module in self.network.modules():
             if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d) and module.weight.dtype != dtype:
@@ -119,7 +119,7 @@ class NetworkPrior:
         self._forward = forward
 
     def reusing_features(self, fresh: frozenset[float]) -> Self:
-        """Give this prior with deep features kept between noise levels; see `ConditionedPrior`."""
+        """Return this prior with deep features kept between noise levels; see `ConditionedPrior`."""
         prior = copy.copy(self)
         prior.fresh = fresh
         return prior
@@ -130,9 +130,9 @@ class NetworkPrior:
 
         The unconditional estimate has a condition latent and a context of zeros and the same added vector. It
         is left out where no image's scale differs from 1. Latents and conditions come from wherever the
-        sampler has them, and the estimate goes there, in chunks that fit the memory of the network's place.
+        sampler has them, and the estimate goes there, in chunks that fit the memory of the network's device.
         """
-        return self.place.work(
+        return self.memory.work(
             self.network,
             lambda part: self._denoise(latents[part], sigma, condition[part]).to(latents.device),
             len(latents),
@@ -144,13 +144,13 @@ class NetworkPrior:
         )
 
     def bytes_each(self, shape: torch.Size, *, guided: bool) -> float:
-        """Give the memory that one sequence takes while the network works on it, (N, T, C, h, w) of them."""
+        """Get the memory that one sequence takes while the network works on it, (N, T, C, h, w) of them."""
         _, frames, _, height, width = shape
         images = frames * height * width * self.network.config["block_out_channels"][0]
         return PEAK * images * self.dtype.itemsize * (2 if guided else 1)
 
     def _denoise(self, latents: Tensor, sigma: float, condition: SequenceCondition) -> Tensor:
-        latents, condition = latents.to(self.place.device), condition.to(self.place.device)
+        latents, condition = latents.to(self.memory.device), condition.to(self.memory.device)
         guidance = condition.guidance
         if not guidance.acts_at(sigma):
             return self._estimate(latents, sigma, condition)
@@ -193,7 +193,7 @@ class _PicturePrior(NetworkPrior):
         codec: pictures to latents.
         encoder: pictures to context.
         dtype: see `NetworkPrior`.
-        place: see `NetworkPrior`.
+        memory: see `NetworkPrior`.
     """
 
     def __init__(
@@ -202,9 +202,9 @@ class _PicturePrior(NetworkPrior):
         codec: LatentCodec,
         encoder: ImageEncoder,
         dtype: torch.dtype = torch.float32,
-        place: Place | None = None,
+        memory: DeviceMemory | None = None,
     ) -> None:
-        super().__init__(network, dtype, place)
+        super().__init__(network, dtype, memory)
         self.codec, self.encoder = codec, encoder
 
     def _prepare(
@@ -270,7 +270,7 @@ class NetworkMultiviewPrior(_PicturePrior):
         codec: pictures to latents.
         encoder: pictures to context.
         dtype: see `NetworkPrior`.
-        place: see `NetworkPrior`.
+        memory: see `NetworkPrior`.
         lifter: for a network that is shown what it makes; it works on the CPU.
     """
 
@@ -280,10 +280,10 @@ class NetworkMultiviewPrior(_PicturePrior):
         codec: LatentCodec,
         encoder: ImageEncoder,
         dtype: torch.dtype = torch.float32,
-        place: Place | None = None,
+        memory: DeviceMemory | None = None,
         lifter: Lifter | None = None,
     ) -> None:
-        super().__init__(network, codec, encoder, dtype, place)
+        super().__init__(network, codec, encoder, dtype, memory)
         self.lifter = lifter
 
     def prepare(

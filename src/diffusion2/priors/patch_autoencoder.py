@@ -62,7 +62,7 @@ class PatchAutoencoder(AutoencoderKL):
 
     @functools.cached_property
     def mirror(self) -> Tensor:
-        """Give what turns a patch's components into those of its mirror image, (C, C).
+        """Return what turns a patch's components into those of its mirror image, (C, C).
 
         Most components are even or odd. What the others lose is the share of their mirror images that the C
         components do not hold.
@@ -78,12 +78,12 @@ class PatchAutoencoder(AutoencoderKL):
 
     @property
     def _fold(self) -> int:
-        """Give the pixels along a side that are folded into channels before the encoder."""
+        """Return the pixels along a side that are folded into channels before the encoder."""
         return math.isqrt(self.config["in_channels"] // self.picture_channels)
 
 
 def principal_components(second_moment: Tensor, count: int, flatness: float) -> Tensor:
-    """Give the components of patches that hold the most, scaled so that a latent's square is 1 on average.
+    """Return the components of patches that hold the most, scaled so that a latent's square is 1 on average.
 
     Args:
         second_moment: (D, D), of the patches.

@@ -13,11 +13,11 @@ class Condition(Protocol):
     """What N sequences are conditioned on; `condition[a:b]` is that of some of them."""
 
     def __len__(self) -> int:
-        """Give the number of sequences."""
+        """Return the number of sequences."""
         ...
 
     def __getitem__(self, sequences: slice, /) -> "Condition":
-        """Give the condition of some of the sequences."""
+        """Return the condition of some of the sequences."""
         ...
 
 
@@ -42,7 +42,7 @@ class ConditionedPrior(Prior, Protocol):
     """A prior that prepares its own conditions."""
 
     def reusing_features(self, fresh: frozenset[float]) -> Self:
-        """Give a prior that, at other noise levels than these, may use what it computed at the last of them.
+        """Get a prior that, at other noise levels than these, may use what it computed at the last of them.
 
         What it keeps belongs to the conditions that it prepares. One that keeps nothing gives itself.
         """
@@ -98,12 +98,12 @@ class Codec(Protocol):
 
     @property
     def factor(self) -> int:
-        """Give the number of pixels per latent along a side."""
+        """Return the number of pixels per latent along a side."""
         ...
 
     @property
     def channels(self) -> int:
-        """Give the number of channels of a latent."""
+        """Return the number of channels of a latent."""
         ...
 
     @property
@@ -116,7 +116,7 @@ class Codec(Protocol):
         ...
 
     def mirror(self, latents: Tensor) -> Tensor:
-        """Give the latents (..., C, h, w) of the pictures flipped left to right.
+        """Return the latents (..., C, h, w) of the pictures flipped left to right.
 
         Raises:
             InputError: latents of this kind can't be mirrored.
@@ -141,6 +141,6 @@ class PriorPair:
     codec: Codec
 
     def reusing_features(self, fresh: frozenset[float]) -> "PriorPair":
-        """Give the pair with both priors as `ConditionedPrior.reusing_features` gives them."""
+        """Return the pair with both priors as `ConditionedPrior.reusing_features` gives them."""
         video, multiview = self.video.reusing_features(fresh), self.multiview.reusing_features(fresh)
         return replace(self, video=video, multiview=multiview)

@@ -3,7 +3,7 @@
 A view that is to be made sees the object from elsewhere: what its pixel shows lies, in the reference
 picture, somewhere on a line. The released SV3D has to find out where from the reference picture alone; the
 mini pair's network gets samples along that line, as in pixelNeRF (Yu et al., 2021, section 4.1), with the
-geometry of the cameras that it is told of anyway.
+geometry of the cameras that it is conditioned on anyway.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ REACH = 0.9
 
 
 def sampled_channels(config: Any) -> int:
-    """Give the number of the picture's first channels that a network of this configuration sees along rays.
+    """Return the number of the picture's first channels that a network of this configuration sees along rays.
 
     0 for the released network, which takes noisy latents and the picture's, and nothing else.
     """
@@ -30,7 +30,7 @@ def sampled_channels(config: Any) -> int:
 
 
 def with_ray_samples(latents: Tensor, cameras: Cameras, channels: int) -> Tensor:
-    """Give what a multi-view network is shown of pictures, all of it in front of the samples along rays.
+    """Return what a multi-view network is shown of pictures, all of it in front of the samples along rays.
 
     Args:
         latents: (N, C, h, w) of the pictures, seen from the last camera.
@@ -71,7 +71,7 @@ def ray_samples(latents: Tensor, cameras: Cameras) -> Tensor:
 
 
 def _places(cameras: Cameras, height: int, width: int) -> Tensor:
-    """Give where samples lie in the last camera's picture, (V, DEPTHS, h, w, 2) as x, y in [-1, 1]."""
+    """Return where samples lie in the last camera's picture, (V, DEPTHS, h, w, 2) as x, y in [-1, 1]."""
     half = np.tan(np.deg2rad(cameras.fov_deg) / 2)
     rows = ((np.arange(height) + 0.5) / height * 2 - 1) * half
     columns = ((np.arange(width) + 0.5) / width * 2 - 1) * half * width / height

@@ -74,7 +74,7 @@ class TensorFiles:
         return self._files[name].get_tensor(name)
 
     def as_they_are(self) -> dict[str, TensorSource]:
-        """Give the sources of a network whose parameters lie here under their own names."""
+        """Return the sources of a network whose parameters lie here under their own names."""
         return {name: TensorSource(name, shape) for name, shape in self.shapes.items()}
 
 

@@ -11,7 +11,7 @@ from diffusers.models.unets.unet_spatio_temporal_condition import UNetSpatioTemp
 from torch import Tensor, nn
 
 from diffusion2.errors import InputError
-from diffusion2.priors.unet_blocks import Blend, norm_silu, res_block, transformer
+from diffusion2.priors.unet_blocks import FeatureBlend, norm_silu, res_block, transformer
 
 RES_BLOCK_EPS = 1e-5
 """Epsilon of the residual blocks' group norms in the released networks (attention keeps 1e-6)."""
@@ -36,7 +36,7 @@ class _Shared(NamedTuple):
     emb: Tensor
     context: Tensor
     frames: int
-    blend: Blend | None
+    blend: FeatureBlend | None
 
 
 class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
@@ -67,10 +67,10 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
         c_noise: Tensor,
         context: Tensor,
         vector: Tensor,
-        blend: Blend | None = None,
+        blend: FeatureBlend | None = None,
         deep: DeepFeatures | None = None,
     ) -> Tensor:
-        """Give the network's raw output, before preconditioning.
+        """Return the network's raw output, before preconditioning.
 
         Args:
             sample: (N, T, C_in, h, w), the scaled noisy latents and the condition latents, concatenated.
@@ -122,7 +122,7 @@ class SpatioTemporalUNet(UNetSpatioTemporalConditionModel):
         return x
 
     def _embed(self, c_noise: Tensor, vector: Tensor) -> Tensor:
-        """Give the (N, T or 1, E) embedding, after the SiLU with which every block begins."""
+        """Return the (N, T or 1, E) embedding, after the SiLU with which every block begins."""
         dtype = self.conv_in.weight.dtype
         emb = self.time_embedding(self.time_proj(c_noise).to(dtype))[:, None]
         return F.silu(emb + self.add_embedding(vector.to(dtype)))

@@ -28,7 +28,7 @@ from torch import Tensor
 Parameters: TypeAlias = Any
 """A module of diffusers, whose submodules a type checker can't know."""
 
-Blend: TypeAlias = Callable[[Tensor], Tensor]
+FeatureBlend: TypeAlias = Callable[[Tensor], Tensor]
 """Gives the tokens (N, T, pixels, C) of which keys and values are made, from the images' own."""
 
 EXPLICIT_UP_TO = 1024
@@ -69,7 +69,7 @@ def _spatial_res_block(block: Parameters, x: Tensor, emb: Tensor, frames: int) -
 
 
 def _temporal_residual(block: Parameters, x: Tensor, emb: Tensor, frames: int) -> Tensor:
-    """Give what the temporal block adds to x, (N*T, C, h, w)."""
+    """Return what the temporal block adds to x, (N*T, C, h, w)."""
     h = x.unflatten(0, (-1, frames)).flatten(3).transpose(1, 2).contiguous()  # (N, C, T, h*w)
     h = _conv_over_time(block.conv1, norm_silu(block.norm1, h))
     h += block.time_emb_proj(emb).transpose(1, 2)[..., None]
@@ -88,7 +88,7 @@ def _conv_over_time(conv: Parameters, x: Tensor) -> Tensor:
 
 
 def transformer(
-    module: Parameters, x: Tensor, context: Tensor, frames: int, blend: Blend | None = None
+    module: Parameters, x: Tensor, context: Tensor, frames: int, blend: FeatureBlend | None = None
 ) -> Tensor:
     """Apply attention over the pixels of each image, then over the images at each pixel.
 
@@ -114,7 +114,9 @@ def transformer(
     return x + module.proj_out(tokens).transpose(2, 3).reshape(x.shape)
 
 
-def _spatial_transformer_block(block: Parameters, x: Tensor, context: Tensor, blend: Blend | None) -> Tensor:
+def _spatial_transformer_block(
+    block: Parameters, x: Tensor, context: Tensor, blend: FeatureBlend | None
+) -> Tensor:
     """Apply a block to tokens (N, T, pixels, C)."""
     h = block.norm1(x)
     source = h if blend is None else blend(h)

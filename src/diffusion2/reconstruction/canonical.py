@@ -43,7 +43,7 @@ class Canonical:
         self._schedule = falling(self.optimizer, steps)
 
     def __len__(self) -> int:
-        """Give the number of Gaussians."""
+        """Return the number of Gaussians."""
         return len(self.parameters["means"])
 
     @property

@@ -88,7 +88,7 @@ def _share(canonical: Canonical, sources: Tensor, generator: torch.Generator) ->
 
 
 def shared_opacity_and_size(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the opacity of each of c coinciding copies of a Gaussian, and the factor on their sizes.
+    """Return the opacity of each of c coinciding copies of a Gaussian, and the factor on their sizes.
 
     With these, the copies together have the same opacity in the middle as the one, and the same integral
     along a line through it (equation 9 of the source).

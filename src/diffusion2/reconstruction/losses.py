@@ -19,7 +19,7 @@ from diffusion2.reconstruction.photometric_kernels import (
     differentiate,
     scratch_size,
 )
-from diffusion2.reconstruction.targets import Pictures
+from diffusion2.reconstruction.targets import TargetPictures
 
 _C1, _C2 = 0.01**2, 0.03**2
 
@@ -40,8 +40,8 @@ class PictureLoss:
         self._lpips = load_lpips().to(device) if settings.lpips_weight else None
         self._calls = 0
 
-    def __call__(self, rendering: Rendering, target: Pictures) -> Tensor:
-        """Give the loss of each of B pictures, (B,); no gradients flow to the target."""
+    def __call__(self, rendering: Rendering, target: TargetPictures) -> Tensor:
+        """Return the loss of each of B pictures, (B,); no gradients flow to the target."""
         settings = self._settings
         losses = photometric_loss(rendering.rgb, target.images, settings.ssim_weight)
         if self._lpips is not None:
@@ -52,7 +52,7 @@ class PictureLoss:
         return losses
 
     def _perceptual(self, rgb: Tensor, target: Tensor) -> Tensor:
-        """Give B times the LPIPS of one of B pictures, and 0 for the others, (B,).
+        """Return B times the LPIPS of one of B pictures, and 0 for the others, (B,).
 
         They take turns from call to call: on average this is the LPIPS of all, at a share of the cost.
         """
@@ -64,7 +64,7 @@ class PictureLoss:
 
 
 def photometric_loss(rgb: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
-    """Give (1 - w) L1 + w (1 - SSIM) of each of (B, H, W, 3) pictures in [0, 1], (B,).
+    """Return (1 - w) L1 + w (1 - SSIM) of each of (B, H, W, 3) pictures in [0, 1], (B,).
 
     SSIM is that of Wang et al. (2004) with a Gaussian window of 11, sigma 1.5, averaged over pixels and
     channels. Outside the pictures both count as 0. No gradients flow to the target.
@@ -124,12 +124,12 @@ def dense_photometric_loss(rgb: Tensor, target: Tensor, ssim_weight: float) -> T
 
 
 def alpha_loss(alpha: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """Give the mean absolute error of each of (B, H, W, 1) alphas where they are known, (B,)."""
+    """Return the mean absolute error of each of (B, H, W, 1) alphas where they are known, (B,)."""
     return ((alpha - target).abs() * known).mean(dim=(1, 2, 3))
 
 
 def _lpips_on_white(lpips: LPIPS, rgb: Tensor, target: Tensor) -> Tensor:
-    """Give the LPIPS of each of (B, H, W, 3) pictures on white, (B,); small ones get a white border."""
+    """Return the LPIPS of each of (B, H, W, 3) pictures on white, (B,); small ones get a white border."""
     height, width = rgb.shape[1:3]
     border = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
     a, b = (F.pad(x.permute(0, 3, 1, 2), border, value=1.0) for x in (rgb, target))

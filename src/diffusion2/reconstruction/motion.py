@@ -52,7 +52,7 @@ class Motion:
         return pose(outputs, gaussians.means, gaussians.quats, self._blend, of_picture, gains)
 
     def unevenness(self, gaussians: Gaussians, frame: float, generator: torch.Generator) -> Tensor:
-        """Give how far nodes are, at a random time, from halfway between half a frame before and after.
+        """Return how far nodes are, at a random time, from halfway between half a frame before and after.
 
         Args:
             gaussians: the canonical ones.

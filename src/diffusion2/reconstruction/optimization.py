@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from diffusion2.config import ReconstructionSettings
 from diffusion2.errors import NumericalError
+from diffusion2.events import Progress
 from diffusion2.gaussians import DeformationField, Gaussians
 from diffusion2.gaussians.posing import Posed
 from diffusion2.gaussians.rasterize import rasterize
@@ -23,14 +23,6 @@ _WINDOW = 25
 """Steps over which the loss is averaged when states are compared."""
 _TOLERANCE = 1.25
 """How far above the lowest loss a state's may lie: windows look at other pictures, and differ by a tenth."""
-
-
-class Counter(Protocol):
-    """Reports progress: units done, in all, and a detail."""
-
-    def __call__(self, done: int, total: int, detail: str = "") -> None:
-        """Report."""
-        ...
 
 
 class Kept:
@@ -64,7 +56,7 @@ def warm_up(
     loss: PictureLoss,
     settings: ReconstructionSettings,
     generator: torch.Generator,
-    progress: Counter,
+    progress: Progress,
     warn: Callable[[str], None],
 ) -> Gaussians:
     """Optimise static Gaussians on the reference column; gives them.
@@ -100,7 +92,7 @@ def train_dynamics(
     loss: PictureLoss,
     settings: ReconstructionSettings,
     generator: torch.Generator,
-    progress: Counter,
+    progress: Progress,
     warn: Callable[[str], None],
 ) -> tuple[Gaussians, DeformationField]:
     """Optimise the deformation on the whole matrix, and the canonical Gaussians with it, but gently.
@@ -151,7 +143,7 @@ def _losses(
     loss: PictureLoss,
     weights: Tensor | None = None,
 ) -> Tensor:
-    """Give the loss of every picture of a step, (B,).
+    """Return the loss of every picture of a step, (B,).
 
     With weights (B,), gradients flow to the motion as if each loss were divided by its weight: the weights
     hold for the canonical Gaussians alone, the motion needs every picture alike.

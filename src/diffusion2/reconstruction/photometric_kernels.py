@@ -29,7 +29,7 @@ _C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)
 
 
 def scratch_size(maps: int, row: int) -> int:
-    """Give the floats of scratch for so many maps of rows of that many floats."""
+    """Return the floats of scratch for so many maps of rows of that many floats."""
     return maps * (row + 2 * _MARGIN)
 
 

@@ -10,7 +10,7 @@ from diffusion2.gaussians.rasterize.gsplat import INSTALL, has_gsplat
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.reconstruction.losses import PictureLoss
 from diffusion2.reconstruction.optimization import train_dynamics, warm_up
-from diffusion2.reconstruction.targets import doubts, prepare_targets, reference_column
+from diffusion2.reconstruction.targets import find_warnings, prepare_targets, reference_column
 from diffusion2.reconstruction.visual_hull import carve, scatter_gaussians
 
 STAGE = "reconstruction"
@@ -52,12 +52,12 @@ def reconstruct_matrix(
 
     generator = torch.Generator().manual_seed(seed)
     with stage(report, STAGE) as progress:
-        device = choose_device(settings.device)
+        device = choose_reconstruction_device(settings.device)
         loss = PictureLoss(settings, device)
         progress(0, settings.warmup_iterations + settings.joint_iterations, "visual hull")
         targets = prepare_targets(matrix, settings.weight_floor)
-        for doubt in doubts(matrix, targets):
-            warn(doubt)
+        for message in find_warnings(matrix, targets):
+            warn(message)
         images, masks = reference_column(matrix)
         hull = carve(masks, matrix.cameras)
         if hull.covered < 0.9:
@@ -75,8 +75,8 @@ def reconstruct_matrix(
     return Asset4D(gaussians.to("cpu"), field and field.cpu(), metadata)
 
 
-def choose_device(device: str) -> torch.device:
-    """Give the device of a setting: "auto" is a GPU where there is one and gsplat, or else the CPU.
+def choose_reconstruction_device(device: str) -> torch.device:
+    """Return the device of a setting: "auto" is a GPU where there is one and gsplat, or else the CPU.
 
     Raises:
         BackendUnavailable: when a GPU is asked for and can't be used.

@@ -20,7 +20,7 @@ _SMALLEST = 1e-4
 
 
 @dataclass(frozen=True)
-class Pictures:
+class TargetPictures:
     """The pictures of B cells as float32.
 
     Attributes:
@@ -61,17 +61,17 @@ class Targets:
 
     @property
     def views(self) -> int:
-        """Give the number of views, V."""
+        """Return the number of views, V."""
         return self.packed.shape[0]
 
     @property
     def frames(self) -> int:
-        """Give the number of frames, F."""
+        """Return the number of frames, F."""
         return self.packed.shape[1]
 
     @property
     def size(self) -> tuple[int, int]:
-        """Give height and width of the cut pictures."""
+        """Return height and width of the cut pictures."""
         return self.packed.shape[2], self.packed.shape[3]
 
     def to(self, device: torch.device) -> "Targets":
@@ -79,10 +79,10 @@ class Targets:
         names = ("packed", "viewmats", "Ks", "times", "weights")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
-    def pictures(self, views: Tensor, frames: Tensor) -> Pictures:
-        """Give the pictures of B cells."""
+    def pictures(self, views: Tensor, frames: Tensor) -> TargetPictures:
+        """Return the pictures of B cells."""
         values = self.packed[views, frames].float().div_(255)
-        return Pictures(values[..., :3].contiguous(), values[..., 3:4], values[..., 4:])
+        return TargetPictures(values[..., :3].contiguous(), values[..., 3:4], values[..., 4:])
 
 
 def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
@@ -120,7 +120,7 @@ def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
 
 
 def closeness(matrix: ImageMatrix, floor: float) -> Tensor:
-    """Give how near every cell (V, F) is to the reference view and the reference frame, in [floor, 1].
+    """Return how near every cell (V, F) is to the reference view and the reference frame, in [floor, 1].
 
     Section 3.4: the loss scale of the canonical Gaussians falls away from the references, where stage 1
     loses texture. The paper gives no formula. Ours is 1 on the reference row and column, since both
@@ -137,7 +137,7 @@ def closeness(matrix: ImageMatrix, floor: float) -> Tensor:
 
 
 def find_alphas(matrix: ImageMatrix) -> tuple[Tensor, Tensor]:
-    """Give alphas (V, F, 1, H, W) in [0, 1], and 1 where they are trusted, else 0."""
+    """Return alphas (V, F, 1, H, W) in [0, 1], and 1 where they are trusted, else 0."""
     if matrix.alphas is not None:
         alphas = matrix.alphas.float().clamp(0, 1)
         return alphas, torch.ones_like(alphas)
@@ -147,14 +147,14 @@ def find_alphas(matrix: ImageMatrix) -> tuple[Tensor, Tensor]:
 
 
 def reference_column(matrix: ImageMatrix) -> tuple[Tensor, Tensor]:
-    """Give pictures (V, 3, H, W) and masks (V, 1, H, W) at the reference time."""
+    """Return pictures (V, 3, H, W) and masks (V, 1, H, W) at the reference time."""
     images = matrix.images[:, matrix.reference_frame].float().clamp(0, 1)
     if matrix.alphas is not None:
         return images, matrix.alphas[:, matrix.reference_frame].float()
     return images, estimate_alphas(images)[0]
 
 
-def doubts(matrix: ImageMatrix, targets: Targets) -> list[str]:
+def find_warnings(matrix: ImageMatrix, targets: Targets) -> list[str]:
     """Say what about a matrix makes a good result unlikely."""
     found = []
     empty = int((~targets.shown).sum())
@@ -192,7 +192,7 @@ def _check_finite(matrix: ImageMatrix) -> None:
 
 
 def _bounds(mask: Tensor) -> tuple[int, int, int, int]:
-    """Give top, bottom, left, right of the foreground of (H, W) with a margin, inside the picture."""
+    """Return top, bottom, left, right of the foreground of (H, W) with a margin, inside the picture."""
     near = F.max_pool2d(mask[None], 2 * _MARGIN + 1, stride=1, padding=_MARGIN)[0] > 0.5
     rows, columns = near.any(dim=1).nonzero()[:, 0], near.any(dim=0).nonzero()[:, 0]
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1

@@ -61,8 +61,8 @@ def carve(masks: Tensor, cameras: Cameras) -> VisualHull:
     masks = F.max_pool2d(masks, 3, stride=1, padding=1)
     inside = torch.zeros(len(centres), dtype=torch.int32)
     for view in seen:
-        pixels, depths = project(centres, cameras, view)
-        visible = (sample(masks[view], pixels)[:, 0] > 0.5) & (depths > 0)
+        pixels, depths = project_points(centres, cameras, view)
+        visible = (sample_pixels(masks[view], pixels)[:, 0] > 0.5) & (depths > 0)
         if len(seen) < _FEW:
             visible &= (depths - float(cameras.radii[view])).abs() <= _half_size(masks[view], cameras, view)
         inside += visible.int()
@@ -109,8 +109,8 @@ def scatter_gaussians(
     )
 
 
-def project(points: Tensor, cameras: Cameras, view: int) -> tuple[Tensor, Tensor]:
-    """Give the pixels (K, 2), x right and y down, and depths (K,) of points (K, 3) in a view."""
+def project_points(points: Tensor, cameras: Cameras, view: int) -> tuple[Tensor, Tensor]:
+    """Return the pixels (K, 2), x right and y down, and depths (K,) of points (K, 3) in a view."""
     viewmat = torch.as_tensor(cameras.viewmats[view], dtype=torch.float32)
     K = torch.as_tensor(cameras.Ks[view], dtype=torch.float32)
     x = points @ viewmat[:3, :3].T + viewmat[:3, 3]
@@ -119,7 +119,7 @@ def project(points: Tensor, cameras: Cameras, view: int) -> tuple[Tensor, Tensor
     return pixels, depths
 
 
-def sample(picture: Tensor, pixels: Tensor) -> Tensor:
+def sample_pixels(picture: Tensor, pixels: Tensor) -> Tensor:
     """Read (C, H, W) at pixels (K, 2), as (K, C); 0 outside."""
     height, width = picture.shape[-2:]
     grid = 2 * pixels / torch.tensor([width, height]) - 1
@@ -128,20 +128,20 @@ def sample(picture: Tensor, pixels: Tensor) -> Tensor:
 
 
 def _half_size(mask: Tensor, cameras: Cameras, view: int) -> float:
-    """Give half the longer side of a silhouette in world units: objects are about as deep as wide."""
+    """Return half the longer side of a silhouette in world units: objects are about as deep as wide."""
     rows, columns = (mask[0] > 0.5).nonzero().unbind(1)
     pixels = max(int(part.max() - part.min()) + 1 for part in (rows, columns))
     return 0.5 * pixels * float(cameras.radii[view] / cameras.Ks[view, 0, 0])
 
 
 def _coverage(points: Tensor, masks: Tensor, cameras: Cameras, seen: list[int], ignored: int) -> float:
-    """Give the share of the masks, but of the worst ones, onto which the points project."""
+    """Return the share of the masks, but of the worst ones, onto which the points project."""
     if not len(points):
         return 0.0
     shares = []
     for view in seen:
         mask = F.adaptive_avg_pool2d(masks[view], (GRID // 2, GRID // 2))[0] > 0.5
-        pixels, _ = project(points, cameras, view)
+        pixels, _ = project_points(points, cameras, view)
         cells = (pixels / torch.tensor([cameras.width, cameras.height]) * (GRID // 2)).long()
         cells = cells[((cells >= 0) & (cells < GRID // 2)).all(dim=1)]
         hit = torch.zeros(GRID // 2, GRID // 2, dtype=torch.bool)
@@ -161,7 +161,7 @@ def _is_near_surface(hull: VisualHull) -> Tensor:
 
 
 def _mean_gaps(points: Tensor, chunk: int = 2048) -> Tensor:
-    """Give the mean distance (K,) of each of (K, 3) points to its three nearest neighbours."""
+    """Return the mean distance (K,) of each of (K, 3) points to its three nearest neighbours."""
     near = min(4, len(points))
     parts = [torch.cdist(part, points).topk(near, largest=False).values for part in points.split(chunk)]
     return torch.cat(parts)[:, 1:].mean(dim=1) if near > 1 else torch.ones(len(points))
@@ -171,16 +171,16 @@ def _colors(points: Tensor, hull: VisualHull, images: Tensor, cameras: Cameras) 
     """Average the views' colours (K, 3) where a point isn't hidden by the hull; else over all views."""
     total, weight = torch.zeros(len(points), 3), torch.zeros(len(points), 1)
     for view in range(len(cameras)):
-        pixels, depths = project(points, cameras, view)
+        pixels, depths = project_points(points, cameras, view)
         visible = depths < _nearest_depths(hull, cameras, view, pixels) + 2.5 * hull.cell
         share = visible.float()[:, None] + 1e-3
-        total += share * sample(images[view], pixels)
+        total += share * sample_pixels(images[view], pixels)
         weight += share
     return total / weight
 
 
 def _nearest_depths(hull: VisualHull, cameras: Cameras, view: int, pixels: Tensor) -> Tensor:
-    """Give the depth (K,) of the nearest hull cell behind each of the pixels (K, 2)."""
+    """Return the depth (K,) of the nearest hull cell behind each of the pixels (K, 2)."""
     size = torch.tensor([cameras.width, cameras.height])
     cells = GRID // 2
 
@@ -188,6 +188,6 @@ def _nearest_depths(hull: VisualHull, cameras: Cameras, view: int, pixels: Tenso
         columns, rows = (at / size * cells).long().clamp(0, cells - 1).unbind(1)
         return rows * cells + columns
 
-    at, depths = project(hull.centres, cameras, view)
+    at, depths = project_points(hull.centres, cameras, view)
     buffer = torch.full((cells * cells,), torch.inf).scatter_reduce(0, flat(at), depths, "amin")
     return buffer[flat(pixels)]

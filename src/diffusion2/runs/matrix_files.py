@@ -6,6 +6,7 @@ colours; it is composited on white when it is read.
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +49,27 @@ def write_pictures(folder: Path, images: Tensor, name: str) -> None:
 
 
 def read_pictures(folder: Path, name: str) -> tuple[Tensor, Tensor | None]:
-    """Read `folder/name_000.png …` in the order of their numbers: (N, 3, H, W), alphas if all have them.
+    """Read `folder/name_000.png …` in the order of their numbers; see `read_sequence`.
 
     Raises:
         AssetFormatError: there are none, one can't be read, or their sizes differ.
     """
+    return read_sequence(_numbered(folder, name))
+
+
+def read_sequence(paths: Sequence[Path]) -> tuple[Tensor, Tensor | None]:
+    """Read N pictures of one size, at least one: (N, 3, H, W), and alphas (N, 1, H, W) if all have them.
+
+    Raises:
+        AssetFormatError: one can't be read, or their sizes differ.
+    """
     images, alphas = [], []
-    for path in _numbered(folder, name):
+    for path in paths:
         image, alpha = read_image(path)
         if images and image.shape != images[0].shape:
             raise AssetFormatError(
                 f"{path} is {image.shape[2]} x {image.shape[1]} pixels, "
-                f"but the pictures before it are {images[0].shape[2]} x {images[0].shape[1]}"
+                f"but {paths[0].name} is {images[0].shape[2]} x {images[0].shape[1]}"
             )
         images.append(image)
         alphas.append(alpha)
@@ -101,7 +111,7 @@ def read_matrix(folder: str | Path) -> ImageMatrix:
 
 
 def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:
-    """Give the contents of `cameras.json`: plain values, angles in degrees."""
+    """Return the contents of `cameras.json`: plain values, angles in degrees."""
     cameras = matrix.cameras
     viewmats, intrinsics = cameras.viewmats, cameras.Ks
     views = [
@@ -163,7 +173,7 @@ def read_cameras(path: Path, height: int, width: int) -> tuple[Cameras, Tensor, 
 
 
 def _numbered(folder: Path, name: str) -> list[Path]:
-    """Give the entries `name_<number>` of a folder, by number."""
+    """Return the entries `name_<number>` of a folder, by number."""
     found = {}
     for path in folder.glob(f"{name}_*"):
         number = path.stem.removeprefix(f"{name}_")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
-from diffusion2.config import PRESETS, GenerateSettings, InputSettings, closest, name_preset
+from diffusion2.config import PRESETS, GenerateSettings, InputSettings, check_known, name_preset
 from diffusion2.errors import InputError
 from diffusion2.runs.run_folder import RunFolder
 from diffusion2.runs.source import Source
@@ -41,7 +41,7 @@ class Plan:
         return {name: value for name, value in _flat(asdict(self.settings)).items() if value != theirs[name]}
 
     def to_config(self, device: str) -> dict[str, Any]:
-        """Give the contents of `config.json` for a new run.
+        """Return the contents of `config.json` for a new run.
 
         Args:
             device: where the networks run.
@@ -54,7 +54,7 @@ class Plan:
             "input": self.source.to_record(),
             "device": device,
             "weights": weights_hashes(self.settings.priors, self.settings.weights),
-            "versions": {"python": platform.python_version(), **_versions()},
+            "versions": {"python": platform.python_version(), **package_versions()},
             "platform": platform.platform(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -112,9 +112,7 @@ def plan_resumed(run: RunFolder, source: Source, preset: str | GenerateSettings 
 
 
 def _named(preset: str) -> GenerateSettings:
-    if preset not in PRESETS:
-        meant = closest(preset, PRESETS)
-        raise InputError(f"there is no preset {preset!r}{meant}: choose one of {', '.join(PRESETS)}")
+    check_known("preset", [preset], PRESETS)
     return PRESETS[preset]
 
 
@@ -128,11 +126,12 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Look up the versions of what a run depends on, by the name of the package."""
     found = {}
     for name in VERSIONED:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "unknown"
+            found[name] = "not installed"
     return found

@@ -295,5 +295,5 @@ class RunFolder:
         return record if isinstance(record, dict) else {}
 
     def settings_or_defaults(self) -> GenerateSettings:
-        """Give the settings the run began with, or the plain ones where another program wrote the folder."""
+        """Get the settings the run began with, or the plain ones where another program wrote the folder."""
         return self.read_settings() if (self.path / "config.json").is_file() else GenerateSettings()

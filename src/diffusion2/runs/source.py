@@ -10,6 +10,9 @@ from diffusion2.errors import InputError
 
 Location = str | Path
 
+SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+MASK_FOLDERS = {"mask", "masks"}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -21,6 +24,7 @@ class Source:
         video: the reference view over time: a video or a folder of frames.
         views: the views at the reference time: a folder of pictures.
         settings: how they are read.
+        mask: what the object is in the picture or video, white on black: a picture, a video or a folder.
     """
 
     input: Location | None = None
@@ -28,11 +32,12 @@ class Source:
     video: Location | None = None
     views: Location | None = None
     settings: InputSettings = field(default_factory=InputSettings)
+    mask: Location | None = None
 
     @property
     def files(self) -> dict[str, Path]:
-        """Give the files and folders by the part that they are."""
-        parts = {"input": self.input, "video": self.video, "views": self.views}
+        """Return the files and folders by the part that they are."""
+        parts = {"input": self.input, "video": self.video, "views": self.views, "mask": self.mask}
         return {part: Path(path) for part, path in parts.items() if path is not None}
 
     def __str__(self) -> str:
@@ -49,7 +54,7 @@ class Source:
         """
         if self.prompt and self.input is not None:
             raise InputError("give an INPUT or a --prompt, not both")
-        if not self.prompt.strip() and not self.files:
+        if not self.prompt.strip() and not self.files.keys() - {"mask"}:
             raise InputError(
                 "nothing to start from: give an INPUT (a picture, a video, a folder of frames or a 3D model) "
                 "or a --prompt"
@@ -61,7 +66,7 @@ class Source:
             )
 
     def to_record(self) -> dict[str, Any]:
-        """Give what `config.json` keeps of it: paths with their hashes, the words, the settings."""
+        """Return what `config.json` keeps of it: paths with their hashes, the words, the settings."""
         parts = {part: {"path": str(path), "sha256": hash_path(path)} for part, path in self.files.items()}
         return {
             **parts.pop("input", {}),
@@ -82,7 +87,7 @@ class Source:
 
 
 def recorded_source(record: dict[str, Any]) -> Source:
-    """Give the source of a record that `to_record` made.
+    """Return the source of a record that `to_record` made.
 
     Raises:
         InputError: a setting is unknown to this version.
@@ -97,16 +102,29 @@ def recorded_source(record: dict[str, Any]) -> Source:
         path_of(record.get("video")),
         path_of(record.get("views")),
         input_settings_from_dict(record.get("settings", {})),
+        path_of(record.get("mask")),
     )
 
 
+def is_system_file(name: str) -> bool:
+    """Tell whether a file in a folder is hidden, or put there by a file manager."""
+    return name.startswith(".") or name.lower() in SYSTEM_FILES
+
+
+def is_mask_folder(path: Path) -> bool:
+    """Tell whether a folder among frames has their masks in it."""
+    return path.is_dir() and path.name.lower() in MASK_FOLDERS
+
+
 def hash_path(path: Path) -> str:
-    """Hash a file, or the names and contents of the files in a folder; what is hidden does not count."""
+    """Hash a file, or the names and contents of a folder's files and masks; what is hidden does not count."""
     if not path.is_dir():
         return _hash_file(path)
     digest = hashlib.sha256()
     for file in sorted(path.iterdir()):
-        if file.is_file() and not file.name.startswith("."):
+        if is_mask_folder(file):
+            digest.update(f"{file.name}\0{hash_path(file)}\n".encode(errors="surrogateescape"))
+        elif file.is_file() and not is_system_file(file.name):
             digest.update(f"{file.name}\0{_hash_file(file)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from diffusion2.config import GenerateSettings, SamplingSettings
 from diffusion2.errors import InputError
-from diffusion2.events import Report, ignore, stage
+from diffusion2.events import Progress, Report, ignore, stage
 from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, turn_time, view_cameras
 from diffusion2.pictures import split_alpha
 from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
 from diffusion2.priors.prior import PriorPair
-from diffusion2.sampling.joint import JointSchedule, Progress, State, sample_joint
+from diffusion2.sampling.joint import JointSchedule, State, sample_joint
 from diffusion2.sampling.mirroring import mirroring
 from diffusion2.sampling.noise import MATRIX, REFERENCE_VIDEO, REFERENCE_VIEWS, CellNoise
 from diffusion2.sampling.parallel import Sequences, Workers, available_cores
@@ -266,7 +266,7 @@ def _share(progress: Progress, jobs: int) -> list[Progress]:
     counts, lock = [0] * jobs, Lock()
 
     def listener(job: int) -> Progress:
-        def listen(done: int, total: int, detail: str) -> None:
+        def listen(done: int, total: int, detail: str = "") -> None:
             with lock:
                 counts[job] = done
                 progress(sum(counts), jobs * total, detail)

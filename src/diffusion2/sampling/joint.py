@@ -18,6 +18,7 @@ from diffusion2.config import (
     conform_fields,
 )
 from diffusion2.errors import InputError, NumericalError
+from diffusion2.events import Progress
 from diffusion2.sampling.composition import multiview_weights
 from diffusion2.sampling.parallel import Sequences, Workers
 from diffusion2.sampling.schedule import extrapolate, karras_sigmas
@@ -26,8 +27,6 @@ State = Mapping[str, Tensor]
 """What the sampler goes on from: "latents" and, for a multistep solver, its last "estimate"."""
 OnStep = Callable[[int, State], None]
 """Called with (steps done, state)."""
-Progress = Callable[[int, int, str], None]
-"""Called with (evaluations done, in all, what was done last)."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def sample_joint(
     noise: Callable[[int], Tensor],
     schedule: JointSchedule,
     workers: Workers,
-    progress: Progress = lambda done, total, detail: None,
+    progress: Progress = lambda done, total, detail="": None,
     on_step: OnStep = lambda step, state: None,
     start: tuple[int, State] | None = None,
 ) -> Tensor:

@@ -79,7 +79,7 @@ def pose_framing(
 
 
 def random_recolor(parts: int, rng: np.random.Generator) -> np.ndarray:
-    """Give a (parts, 3, 3) colour matrix per part: one hue turn for all, a smaller one each, a gain."""
+    """Return a (parts, 3, 3) colour matrix per part: one hue turn for all, a smaller one each, a gain."""
     common = rng.uniform(-np.pi, np.pi)
     angles = common + rng.normal(0, 0.5, parts)
     gains = rng.uniform(0.85, 1.2) * rng.uniform(0.9, 1.1, parts)

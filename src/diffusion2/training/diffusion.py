@@ -104,7 +104,7 @@ class DiffusionTask:
         self._encode, self._decode = PooledLatentEncoder(), decode
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-        """Give the mean squared error of the network's output over one batch of noisy sequences."""
+        """Return the mean squared error of the network's output over one batch of noisy sequences."""
         clean, condition, vector = self._stack([self._draw(rng) for _ in range(self._batch)])
         sigma = draw_sigmas(rng, self._batch)
         keep = torch.from_numpy(rng.random(self._batch) >= CONDITION_DROPOUT).float()
@@ -128,7 +128,7 @@ class DiffusionTask:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Give the root mean squared error of denoised held-out latents at several noise levels.
+        """Return the root mean squared error of denoised held-out latents at several noise levels.
 
         Nothing where no sequences are held out.
         """

@@ -33,7 +33,7 @@ WARMUP_STEPS = 50
 SAVE_SECONDS = 180.0
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """What is trained: a network, the loss of one step, and how well it does on held-out data."""
 
     @property
@@ -43,16 +43,16 @@ class Task(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """Give what is trained."""
+        """Return what is trained."""
         ...
 
     @property
     def matrix_rate(self) -> float:
-        """Give the step size for matrices."""
+        """Return the step size for matrices."""
         ...
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-        """Give the loss of one batch, drawn with `rng`."""
+        """Return the loss of one batch, drawn with `rng`."""
         ...
 
     def evaluate(self) -> dict[str, float]:
@@ -60,7 +60,7 @@ class Task(Protocol):
         ...
 
     def show(self) -> Tensor:
-        """Give pictures to judge the averaged weights by, (rows, columns, 3, H, W) in [0, 1]."""
+        """Return pictures to judge the averaged weights by, (rows, columns, 3, H, W) in [0, 1]."""
         ...
 
 
@@ -93,7 +93,7 @@ class Trainer:
         processes: those that train it together, all from the same checkpoint.
     """
 
-    def __init__(self, task: Task, checkpoint: Path, processes: Processes = ALONE) -> None:
+    def __init__(self, task: TrainingTask, checkpoint: Path, processes: Processes = ALONE) -> None:
         self.task, self.checkpoint, self.processes = task, checkpoint, processes
         self.optimizer = MuonAdamW(task.network, task.matrix_rate)
         self.average = PowerAverage(task.network)

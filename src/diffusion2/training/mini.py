@@ -26,7 +26,7 @@ from diffusion2.training.data import read_split
 from diffusion2.training.diffusion import BATCH, NETWORK_CONFIGS, DiffusionTask
 from diffusion2.training.examples import ClipExamples, DrawExample, OrbitExamples
 from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, held_out_creatures
-from diffusion2.training.loop import LoopSettings, Task, Trainer, read_checkpoint, write_checkpoint
+from diffusion2.training.loop import LoopSettings, Trainer, TrainingTask, read_checkpoint, write_checkpoint
 from diffusion2.training.processes import join
 from diffusion2.training.scenes import (
     ANIMATED_SHARE,
@@ -99,7 +99,7 @@ def train(settings: TrainSettings, report: Report) -> Path:
     return checkpoint
 
 
-def _task(settings: TrainSettings) -> Task:
+def _task(settings: TrainSettings) -> TrainingTask:
     """Make what is trained, and what draws that from which it learns."""
     if settings.part == "lifter":
         torch.manual_seed(0)

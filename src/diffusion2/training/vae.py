@@ -75,7 +75,7 @@ class VaeTask:
         self._shown = torch.cat([*itertools.islice(seeded_pictures(held_out or draw), HELD_OUT_SCENES)])
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-        """Give the loss of one batch; most batches are cropped to save time."""
+        """Return the loss of one batch; most batches are cropped to save time."""
         images = torch.cat([with_alpha(self._draw(rng).pictures) for _ in range(SCENES)])
         size = SIZE if rng.random() < FULL_SIZE_SHARE else CROP
         top, left = rng.integers(images.shape[-1] - size + 1, size=2)
@@ -108,7 +108,7 @@ class VaeTask:
 
     @torch.no_grad()
     def show(self) -> Tensor:
-        """Give pictures, held-out ones if there are any, and each row's reconstructions under it, on grey."""
+        """Return pictures, held-out ones if any, and each row's reconstructions under it, on grey."""
         rows = self._shown[:: max(1, len(self._shown) // 32)][:32].split(8)
         pairs = [picture for row in rows for picture in (row, self._reconstruct(row))]
         return torch.stack([(row[:, :3] - (1 - SHOWN_BACKGROUND) * (1 - row[:, 3:])) for row in pairs]).clamp(

@@ -50,7 +50,7 @@ class LiveViewer:
         self._thread.start()
 
     def __enter__(self) -> LiveViewer:
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,13 +5,10 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from diffusion2.errors import WeightsError, in_one_line
 from diffusion2.weights.gpu import gpu_memory
 from diffusion2.weights.hashes import remembered_hash
-
-Pair = Literal["mini", "svd-sv3d"]
 
 MINI_VARIABLE = "DIFFUSION2_MINI_WEIGHTS"
 MINI_PARTS = ("vae", "video", "multiview")
@@ -49,12 +46,12 @@ class HubModel:
 
     @property
     def page(self) -> str:
-        """Give the page on which the licence is accepted."""
+        """Return the page on which the licence is accepted."""
         return f"https://huggingface.co/{self.source}"
 
     @property
     def source(self) -> str:
-        """Give the id on the hub: the environment's, where it names one, else the usual one."""
+        """Return the id on the hub: the environment's, where it names one, else the usual one."""
         given = os.environ.get(self.variable, "")
         return given if is_hub_id(given) else self.hub_id
 
@@ -110,7 +107,7 @@ class WeightsEntry:
 
 
 def mini_folder() -> Path:
-    """Give the folder of the mini pair: the environment's, else the package's."""
+    """Return the folder of the mini pair: the environment's, else the package's."""
     given = os.environ.get(MINI_VARIABLE)
     return Path(given) if given else Path(__file__).parents[1] / "priors" / "mini_weights"
 
@@ -311,7 +308,7 @@ def choose_preset(folder: str | Path | None = None) -> tuple[str, str]:
 
 
 def weights_hashes(pair: str, folder: str | Path | None = None) -> dict[str, str]:
-    """Give the sha256 of every file of a pair's weights, by network and file name; see `remembered_hash`."""
+    """Get the sha256 of every file of a pair's weights, by network and file name; see `remembered_hash`."""
     hashes = {}
     for entry in list_weights(folder):
         if entry.pair == pair:
@@ -322,7 +319,7 @@ def weights_hashes(pair: str, folder: str | Path | None = None) -> dict[str, str
 
 
 def noted_hash(path: Path) -> str | None:
-    """Give the sha256 that the hub named when a file was fetched; None where it is not known.
+    """Return the sha256 that the hub named when a file was fetched; None where it is not known.
 
     In the hub's cache, a large file's contents are named by it; in a folder of weights, `fetch` noted it.
     """

@@ -8,7 +8,7 @@ LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
 
 def gpu_memory() -> tuple[int, str]:
-    """Give the bytes of memory of the GPU that torch would use, and what is the matter where there are none.
+    """Get the bytes of memory of the GPU that torch would use, and what is the matter where there are none.
 
     Returns:
         (bytes, ""), or (0, why no GPU can be used)

@@ -13,13 +13,13 @@ REMEMBERED_FROM = 10_000_000
 
 
 def file_hash(path: Path) -> str:
-    """Give a file's sha256, by reading it."""
+    """Return a file's sha256, by reading it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remembered_hash(path: Path) -> str:
-    """Give a file's sha256: as it was found out before, if path, size and time of change are the same."""
+    """Return a file's sha256: as it was found out before, if path, size and time of change are the same."""
     status = path.stat()
     if status.st_size < REMEMBERED_FROM:
         return file_hash(path)
@@ -38,7 +38,7 @@ def remembered_hash(path: Path) -> str:
 
 
 def memory_path() -> Path:
-    """Give the file in which hashes are remembered, in the user's cache."""
+    """Return the file in which hashes are remembered, in the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "diffusion2" / "file_hashes.json"
 

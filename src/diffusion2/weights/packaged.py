@@ -49,7 +49,7 @@ class PackagedFile:
 
 
 def weights_folder() -> Path | None:
-    """Give the folder that the environment names for the weights of metric networks, if it names one."""
+    """Return the folder that the environment names for the weights of metric networks, if it names one."""
     given = os.environ.get(FOLDER_VARIABLE)
     return Path(given) if given else None
 
@@ -101,7 +101,7 @@ class ArraysOnly(pickle.Unpickler):
     ALLOWED = frozenset({("numpy", "dtype"), ("numpy", "ndarray"), ("numpy.core.multiarray", "_reconstruct")})
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give what an array is built from; refuse everything else that the file asks for."""
+        """Return what an array is built from; refuse everything else that the file asks for."""
         if (module, name) not in self.ALLOWED:
             raise WeightsError(f"the weight file asks for {module}.{name}, which is not a numpy array")
         # The files were written by NumPy 1, where this module had another name.

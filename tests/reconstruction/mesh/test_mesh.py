@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from diffusion2.cameras import orbit
+from diffusion2.config import MeshSettings
 from diffusion2.errors import InputError
 from diffusion2.events import StageFinished
 from diffusion2.gaussians import Asset4D, AssetMetadata, DeformationField, DeformationSettings, Gaussians
 from diffusion2.gaussians.gaussians import rgb_to_sh0
 from diffusion2.gaussians.mesh import Mesh4D
 from diffusion2.image_matrix import ImageMatrix
-from diffusion2.reconstruction.mesh import MeshSettings, extract_mesh
+from diffusion2.reconstruction.mesh import extract_mesh
 from diffusion2.reconstruction.mesh.texture import Painted, Photo, fill_empty, fit_texture, splat_photos
 
 SMALL = MeshSettings(resolution=32, triangles=1500, texture_size=128, picture_size=128)

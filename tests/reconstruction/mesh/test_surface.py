@@ -67,6 +67,8 @@ def test_closed_is_what_has_no_border():
     assert not is_closed(surface.triangles[:3])
     assert not is_closed(torch.cat([surface.triangles[:3], surface.triangles[3:].flip(1)]))
     assert not is_closed(surface.triangles[:0])
+    touching = torch.where(surface.triangles > 1, surface.triangles + 4, surface.triangles)
+    assert is_closed(torch.cat([surface.triangles, touching])), "two that share an edge enclose a volume each"
 
 
 def test_surfaces_are_turned_outwards():

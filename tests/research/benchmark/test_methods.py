@@ -12,14 +12,14 @@ from diffusion2.research.benchmark.methods import (
     Reconstructed,
     Sampled,
     check_methods,
+    complete_references,
     encode_and_decode,
     hold,
-    known,
     rebuild,
-    references,
-    sample,
-    unseen,
+    sample_method,
+    task_conditions,
     vary,
+    without_references,
 )
 
 from .tiny_bench import FRAMES, SETTINGS, SIZE, VIEWS, disc_truth
@@ -27,7 +27,7 @@ from .tiny_bench import FRAMES, SETTINGS, SIZE, VIEWS, disc_truth
 
 def test_a_task_gives_no_more_than_its_name_says():
     truth = disc_truth()
-    image, video, completion = (known(truth, task) for task in ("image", "video", "completion"))
+    image, video, completion = (task_conditions(truth, task) for task in ("image", "video", "completion"))
     for conditions in (image, video, completion):
         assert torch.equal(conditions.picture, truth.images[-1, 0])
     assert (image.video, image.views, video.views) == (None, None, None)
@@ -37,7 +37,7 @@ def test_a_task_gives_no_more_than_its_name_says():
 
 
 def test_what_a_task_does_not_give_is_generated_and_what_it_gives_is_kept(pair):
-    conditions = references(pair, known(disc_truth(), "video"), SETTINGS)
+    conditions = complete_references(pair, task_conditions(disc_truth(), "video"), SETTINGS)
     assert torch.equal(conditions.video, disc_truth().images[-1])
     assert conditions.views.shape == (VIEWS, 3, SIZE, SIZE)
     assert torch.equal(torch.round(conditions.views * 255) / 255, conditions.views)
@@ -46,19 +46,19 @@ def test_what_a_task_does_not_give_is_generated_and_what_it_gives_is_kept(pair):
 
 def test_a_given_row_or_column_stands_in_the_matrix_as_it_is(pair):
     truth = disc_truth()
-    conditions = known(truth, "completion")
-    free = sample(METHODS["preset"], pair, conditions, SETTINGS)
+    conditions = task_conditions(truth, "completion")
+    free = sample_method(METHODS["preset"], pair, conditions, SETTINGS)
     for task in ("image", "video", "completion"):
-        got = sample(METHODS["preset"], pair, conditions, SETTINGS, known(truth, task))
+        got = sample_method(METHODS["preset"], pair, conditions, SETTINGS, task_conditions(truth, task))
         assert torch.equal(got.images[-1], free.images[-1] if task == "image" else truth.images[-1])
         column = truth.images if task == "completion" else free.images
         assert torch.equal(got.images[:-1, 0], column[:-1, 0])
-        assert torch.equal(unseen(got).images, unseen(free).images)
+        assert torch.equal(without_references(got).images, without_references(free).images)
 
 
 def test_neither_the_reference_row_nor_the_reference_column_is_measured():
     truth = disc_truth()
-    part = unseen(truth)
+    part = without_references(truth)
     assert torch.equal(part.images, truth.images[:-1, 1:])
     assert torch.equal(part.alphas, truth.alphas[:-1, 1:])
     assert part.cameras.azimuths_deg.tolist() == truth.cameras.azimuths_deg[:-1].tolist()
@@ -69,11 +69,13 @@ SAMPLED = [name for name, method in METHODS.items() if isinstance(method, Sample
 
 
 def test_every_sampled_method_gives_another_matrix(pair):
-    conditions = known(disc_truth(), "completion")
+    conditions = task_conditions(disc_truth(), "completion")
     # of its own the preset equals "composed, VRS": here its weight is another
     settings = replace(SETTINGS, sampling=replace(SETTINGS.sampling, multiview_weight=0.3))
     methods = {name: METHODS[name] for name in SAMPLED if name != "composed-vrs"}
-    made = {name: sample(method, pair, conditions, settings).images for name, method in methods.items()}
+    made = {
+        name: sample_method(method, pair, conditions, settings).images for name, method in methods.items()
+    }
     for name, images in made.items():
         assert images.shape == (VIEWS, FRAMES, 3, SIZE, SIZE)
         assert [other for other in made if torch.equal(made[other], images)] == [name]
@@ -87,11 +89,11 @@ def test_a_method_of_one_prior_does_not_hear_the_other(pair):
         def denoise(self, latents, sigma, condition):
             raise AssertionError
 
-    conditions = known(disc_truth(), "completion")
+    conditions = task_conditions(disc_truth(), "completion")
     for name, silent in (("multiview-vrs", "video"), ("video", "multiview")):
-        expected = sample(METHODS[name], pair, conditions, SETTINGS)
+        expected = sample_method(METHODS[name], pair, conditions, SETTINGS)
         half = replace(pair, **{silent: Silent(getattr(pair, silent))})
-        assert torch.equal(sample(METHODS[name], half, conditions, SETTINGS).images, expected.images)
+        assert torch.equal(sample_method(METHODS[name], half, conditions, SETTINGS).images, expected.images)
 
 
 def test_variations_change_what_their_names_say_and_nothing_else():
@@ -167,5 +169,7 @@ def test_every_reconstruction_is_of_a_sampled_method():
 def test_unknown_methods_are_named_with_the_known_ones():
     with pytest.raises(InputError, match="no method 'sv4d': choose from preset, composed"):
         check_methods(("preset", "sv4d"))
+    with pytest.raises(InputError, match=r"no method 'multivew' \(did you mean multiview\?\)"):
+        check_methods(("preset", "multivew"))
     with pytest.raises(InputError, match="at least one"):
         check_methods(())

@@ -19,7 +19,7 @@ from diffusion2.research.benchmark.figures import (
     noise_table,
     write_figures,
 )
-from diffusion2.research.benchmark.methods import METHODS, known, vary
+from diffusion2.research.benchmark.methods import METHODS, task_conditions, vary
 from diffusion2.research.benchmark.recording import expected_noise_left, record
 from diffusion2.research.benchmark.settings import BenchmarkSettings
 from diffusion2.research.benchmark.strips import spread_cells, write_strips
@@ -77,7 +77,7 @@ def test_the_released_rollbacks_leave_as_little_noise_as_a_prototype_showed():
 @pytest.mark.parametrize("name", ["composed", "composed-vrs", "composed-preserving"])
 def test_measured_noise_is_the_expected_one_where_the_priors_know_the_picture(exact_pair, name):
     still = replace(disc_truth(), images=disc_truth().images[:1, :1].expand(VIEWS, FRAMES, -1, -1, -1))
-    conditions = known(still, "completion")
+    conditions = task_conditions(still, "completion")
     base = replace(SETTINGS.sampling, steps=8, rollback_steps=3, multiview_weight=0.4)
     settings = replace(SETTINGS, sampling=vary(base, METHODS[name], FRAMES))
     evaluations = record(exact_pair, conditions, settings)
@@ -93,7 +93,7 @@ def test_measured_noise_is_the_expected_one_where_the_priors_know_the_picture(ex
 
 
 def test_recording_changes_no_result_and_composes_as_the_sampler(pair):
-    conditions = known(disc_truth(), "completion")
+    conditions = task_conditions(disc_truth(), "completion")
     sampling = replace(
         SETTINGS.sampling,
         batch_size=FRAMES,

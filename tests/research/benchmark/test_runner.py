@@ -15,7 +15,7 @@ from diffusion2.research.benchmark.methods import BASELINES
 from diffusion2.research.benchmark.runner import collect
 from diffusion2.research.benchmark.settings import BenchmarkSettings
 from diffusion2.research.benchmark.summary import rows
-from diffusion2.research.benchmark.tables import task_text, write_report
+from diffusion2.research.benchmark.tables import creatures_text, task_text, write_report
 from diffusion2.runs.matrix_files import read_matrix
 
 from .tiny_bench import SETTINGS, disc_truth, mean_difference, three_numbers
@@ -51,7 +51,7 @@ def no_sampling(monkeypatch):
     def refuse(*arguments, **named):
         raise AssertionError("sampled again")
 
-    for name in ("sample", "rebuild", "references", "encode_and_decode"):
+    for name in ("sample_method", "rebuild", "complete_references", "encode_and_decode"):
         monkeypatch.setattr(bench_module, name, refuse)
 
 
@@ -132,8 +132,8 @@ def test_a_result_that_left_the_finite_numbers_is_a_line_of_its_own(tmp_path, pa
             raise NumericalError("sampling", 2, 0.5)
         return real(method, *rest)
 
-    real = bench_module.sample
-    monkeypatch.setattr(bench_module, "sample", diverge)
+    real = bench_module.sample_method
+    monkeypatch.setattr(bench_module, "sample_method", diverge)
     results = fill(tmp_path, make_settings(seeds=(0,)), pair)
     table = rows(results, "completion")
     broken = next(row for row in table if row.method == "multiview-blend")
@@ -197,6 +197,12 @@ def test_the_table_says_what_was_measured(filled, tmp_path):
         assert said in task_text(replace(results, settings=settings), table)
     assert "at 32 px; measured are 2 views × 9 frames" in text
     assert len({line.count("|") for line in text.splitlines()[:6]}) == 1
+    assert not any(name in line for name in CREATURES for line in text.splitlines() if "|" in line)
+    heads = [line.replace("|", " ").split() for line in creatures_text(results, table).splitlines()]
+    of_creatures = [" ".join(head[:-2]) for head in heads if head[-2:] == [*CREATURES]]
+    assert {"PSNR object ↑", "motion ratio → 1"} <= {*of_creatures}
+    one = replace(results, settings=make_settings(seeds=(0,), creatures=CREATURES[:1]))
+    assert creatures_text(one, table) == ""
     write_report(tmp_path / "benchmark.json", results, {"completion": table})
     content = json.loads((tmp_path / "benchmark.json").read_text())
     assert len(content["cells"]) == len(results.cells)

@@ -176,7 +176,7 @@ def _rows(tensors: Sequence[torch.Tensor]) -> list[np.ndarray]:
 def _project(
     drawing: _Drawing, gaussians: list[np.ndarray], per_camera: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the splats (C, N, SPLAT_SIZE) and how many pairs with tiles each camera's bands may need."""
+    """Return the splats (C, N, SPLAT_SIZE) and how many pairs with tiles each camera's bands may need."""
     cameras, chunks = len(drawing.viewmats), -(-count // projection.CHUNK)
     splats = _empty(cameras, count, SPLAT_SIZE)
     wrong = np.zeros(cameras * chunks, dtype=np.int64)

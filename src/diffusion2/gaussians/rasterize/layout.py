@@ -22,5 +22,5 @@ TILE_WIDTH, TILE_HEIGHT = BLOCK * TILE_COLUMNS, BLOCK * TILE_ROWS
 
 
 def count_tiles(width: int, height: int) -> tuple[int, int]:
-    """Give the tiles across and down a picture."""
+    """Return the tiles across and down a picture."""
     return -(-width // TILE_WIDTH), -(-height // TILE_HEIGHT)

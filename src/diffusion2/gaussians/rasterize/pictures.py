@@ -32,7 +32,7 @@ def _pick(builder, a, b, places):
 
 @intrinsic
 def _load_block(typing_context, array, index, stride):
-    """Give a block of 4 x 4 pixels of a flat contiguous float32 array, lane = 4 y + x (not checked)."""
+    """Return a block of 4 x 4 pixels of a flat contiguous float32 array, lane = 4 y + x (not checked)."""
 
     def generate(context, builder, sig, args):
         rows = [builder.load(r, align=4) for r in _row_addresses(context, builder, sig, args, 4)]
@@ -58,7 +58,7 @@ def _store_block(typing_context, array, index, stride, vector):
 
 @intrinsic
 def _load_rgb_block(typing_context, array, index, stride):
-    """Give red, green and blue of a block of 4 x 4 pixels with three floats each (not checked)."""
+    """Return red, green and blue of a block of 4 x 4 pixels with three floats each (not checked)."""
 
     def generate(context, builder, sig, args):
         rows = [builder.load(r, align=4) for r in _row_addresses(context, builder, sig, args, 12)]
@@ -108,7 +108,7 @@ def _write(picture, first, stride, step, columns, rows, scratch, values):
 
 @inline
 def read_gray(picture, first, stride, columns, rows, scratch):
-    """Give a block of a picture with one value per pixel; 0 in lanes that are not in the picture.
+    """Return a block of a picture with one value per pixel; 0 in lanes that are not in the picture.
 
     Args:
         picture: flat, contiguous, float32.

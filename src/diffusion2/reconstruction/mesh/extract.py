@@ -1,12 +1,9 @@
 """From a moving asset to a moving mesh."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import torch
 
 from diffusion2.cameras import Cameras
-from diffusion2.config import Between, Settings
+from diffusion2.config import MeshSettings
 from diffusion2.events import Report, ignore, stage
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.gaussians.mesh import Mesh4D, carry
@@ -29,24 +26,6 @@ STAGE = "mesh"
 
 _LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 """Distances, in units of the truncation, at which the surface is looked for."""
-
-
-@dataclass(frozen=True)
-class MeshSettings(Settings):
-    """How a mesh is made of an asset."""
-
-    resolution: Annotated[int, Between(8, 1024)] = 144
-    """Cells of the grid in which the surface is found, along the object's longest side."""
-    smoothing: Annotated[int, Between(0, 1000)] = 3
-    """Rounds of smoothing."""
-    triangles: Annotated[int, Between(4, 10_000_000)] = 12_000
-    """About how many triangles it may have."""
-    texture_size: Annotated[int, Between(16, 16384)] = 512
-    """Height and width of the texture in texels."""
-    picture_size: Annotated[int, Between(16, 8192)] = 512
-    """Height and width of the pictures of the asset that depths and colours are taken from."""
-    texture_rounds: Annotated[int, Between(0, 10_000)] = 8
-    """Rounds in which the texture is fitted to the matrix; 0: none."""
 
 
 def extract_mesh(
@@ -112,7 +91,7 @@ def _surface(volume: Volume, cameras: Cameras, pictures: list[Rendering], settin
 
 
 def _silhouette_agreement(surface: Surface, cameras: Cameras, pictures: list[Rendering]) -> float:
-    """Give the area that mesh and Gaussians both cover, as a share of what either covers."""
+    """Return the area that mesh and Gaussians both cover, as a share of what either covers."""
     both, either = 0, 0
     for k in range(0, len(cameras), 3):
         viewmat, K = (torch.as_tensor(x[k], dtype=torch.float32) for x in (cameras.viewmats, cameras.Ks))

@@ -52,7 +52,7 @@ def look_around(radius: float, fov_deg: float, elevation_deg: float, size: int) 
 
 
 def draw_depths(gaussians: Gaussians, camera: Cameras) -> Tensor:
-    """Give the depth (H, W) of the surface, infinite where alpha is under a half.
+    """Return the depth (H, W) of the surface, infinite where alpha is under a half.
 
     Blended depths lie behind a surface that lets some light through, so Gaussians are drawn as if each were
     there several times.
@@ -105,9 +105,9 @@ def _add_view(
     place = rows.clamp(0, camera.height - 1) * camera.width + columns.clamp(0, camera.width - 1)
     signed = (depth.flatten()[place] - seen[:, 2]) / truncation
     # Far behind the surface a picture says nothing.
-    told = inside & (signed > -1)
-    total += torch.where(told, signed.clamp(max=1.0), 0.0)
-    weight += told
+    observed = inside & (signed > -1)
+    total += torch.where(observed, signed.clamp(max=1.0), 0.0)
+    weight += observed
 
 
 def _bounds(gaussians: Gaussians) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ class Hits:
     depths: Tensor
 
     def interpolate(self, values: Tensor, triangles: Tensor) -> Tensor:
-        """Give what vertices have (P, D) at the pixels that show something: (M, D), row by row."""
+        """Return what vertices have (P, D) at the pixels that show something: (M, D), row by row."""
         seen = self.triangles >= 0
         corners = values[triangles[self.triangles[seen]]]
         return (corners * self.shares[seen][..., None]).sum(1)

@@ -80,7 +80,7 @@ def splat_photos(mesh: Painted, photos: list[Photo]) -> Tensor:
 
 
 def _facing(mesh: Painted, photo: Photo, hits: Hits) -> Tensor:
-    """Give the cosine of the angle between surface and line of sight at the pixels that show something."""
+    """Return the cosine of the angle between surface and line of sight at the pixels that show something."""
     normals = smooth_normals(photo.vertices, mesh.triangles, mesh.welded)
     eye = -photo.viewmat[:3, :3].T @ photo.viewmat[:3, 3]
     places = hits.interpolate(photo.vertices, mesh.triangles)

@@ -12,7 +12,7 @@ from diffusion2.research.benchmark.pages import check_page, fill_page, write_tex
 from diffusion2.research.benchmark.runner import run_benchmark
 from diffusion2.research.benchmark.settings import BenchmarkSettings, Truths
 from diffusion2.research.benchmark.summary import rows
-from diffusion2.research.benchmark.tables import task_text, write_report
+from diffusion2.research.benchmark.tables import creatures_text, task_text, write_report
 from diffusion2.sampling.parallel import available_cores
 
 LETTERS = {
@@ -50,11 +50,12 @@ def write_table(
         out: see `run_benchmark`; gets `ablation.json` and `ablation.md`, too.
         settings: with `METHODS_OF_TABLE` as methods, and one task.
         processes: see `run_benchmark`.
-        page: a Markdown file with the markers of a section "table"; None for none.
-        report: hears of the benchmark's stages and of the files.
+        page: a Markdown file with the markers of a section "table", which gets the means over all
+            creatures; None for none.
+        report: takes the events of the benchmark's stages and of the files.
 
     Returns:
-        The Markdown.
+        The Markdown of `ablation.md`, which has the scores creature by creature, too.
     """
     _check_task(settings)
     check_page(page, ["table"])
@@ -64,12 +65,13 @@ def write_table(
     text = task_text(results, table, labels)
     write_report(out / "ablation.json", results, {settings.tasks[0]: table})
     report(ResultWritten("scores", out / "ablation.json"))
-    write_text(out / "ablation.md", text)
+    whole = "\n\n".join(part for part in (text, creatures_text(results, table)) if part)
+    write_text(out / "ablation.md", whole)
     report(ResultWritten("table", out / "ablation.md"))
     if page is not None:
         fill_page(page, {"table": text})
         report(ResultWritten("page", page))
-    return text
+    return whole
 
 
 def write_ablation_figures(
@@ -88,7 +90,7 @@ def write_ablation_figures(
         settings: see `write_table`.
         page: a Markdown file with the markers of a section "noise"; the figures go into the folder `images`
             beside it.
-        report: hears of the sampling and of the files.
+        report: takes the events of the sampling and of the files.
 
     Raises:
         BackendUnavailable: matplotlib is missing.

@@ -29,22 +29,21 @@ from diffusion2.research.benchmark.cells import (
 from diffusion2.research.benchmark.methods import (
     BASELINES,
     METHODS,
-    TASKS,
     Ceiling,
     Held,
     Reconstructed,
     Sampled,
-    Task,
+    complete_references,
     encode_and_decode,
     hold,
-    known,
     rebuild,
-    references,
-    sample,
-    unseen,
+    sample_method,
+    task_conditions,
     vary,
+    without_references,
 )
 from diffusion2.research.benchmark.settings import BenchmarkSettings
+from diffusion2.research.benchmark.tasks import TASKS, BenchmarkTask
 from diffusion2.weights.catalogue import weights_hashes
 
 ITSELF = "itself"
@@ -97,21 +96,23 @@ class Bench:
                 result = self.matrix(unit, truth, name)
             except failures as error:
                 return CellScores({}, [], failed=str(error))
-            evaluation = measure(unseen(result), unseen(truth), self.networks)
+            evaluation = measure(without_references(result), without_references(truth), self.networks)
             return CellScores(evaluation.overall, evaluation.per_view, self._logits(result))
 
         key = digest(self._key(unit, truth, name), self._measures)
         keep_scores(unit.folder(self.out) / name, key, make)
 
     def matrix(self, unit: Unit, truth: ImageMatrix, name: str) -> ImageMatrix:
-        """Give a method's result, from the folder or new."""
+        """Return a method's result, from the folder or new."""
         method, settings = METHODS[name], self._generate(unit)
 
         def make() -> tuple[ImageMatrix, Asset4D | None]:
             match method:
                 case Sampled():
-                    given = known(truth, _task(unit))
-                    return sample(method, self.pair, self.references(unit, truth), settings, given), None
+                    given = task_conditions(truth, _task(unit))
+                    return sample_method(
+                        method, self.pair, self.references(unit, truth), settings, given
+                    ), None
                 case Reconstructed():
                     return rebuild(method, self.matrix(unit, truth, method.of), settings)
                 case Held():
@@ -123,14 +124,14 @@ class Bench:
         return keep_matrix(unit.folder(self.out) / name, self._key(unit, truth, name), make, about)
 
     def references(self, unit: Unit, truth: ImageMatrix) -> Conditions:
-        """Give what the sampled methods of a unit start from: what the task gives, and the rest generated."""
+        """Get what the sampled methods of a unit start from: what the task gives, and the rest generated."""
         settings = self._generate(unit)
-        conditions = known(truth, _task(unit))
+        conditions = task_conditions(truth, _task(unit))
         key = digest(_deciding(settings), self._weights, matrix_digest(truth))
         return keep_references(
             unit.folder(self.out) / "references",
             key,
-            lambda: references(self.pair, conditions, settings),
+            lambda: complete_references(self.pair, conditions, settings),
         )
 
     def _generate(self, unit: Unit) -> GenerateSettings:
@@ -150,8 +151,8 @@ class Bench:
         return digest(*decides, unit.task, unit.seed, self._weights, matrix_digest(truth))
 
     def _logits(self, matrix: ImageMatrix) -> Tensor | None:
-        """Give I3D's logits of every row that is measured, (V - 1, 400)."""
-        images = unseen(matrix).images
+        """Return I3D's logits of every row that is measured, (V - 1, 400)."""
+        images = without_references(matrix).images
         if self.i3d is None or images.shape[1] < MIN_FRAMES:
             return None
         with torch.no_grad():
@@ -169,12 +170,12 @@ def open_bench(
     return Bench(out, settings, truth, pair, load_networks(set(settings.networks)))
 
 
-def _task(unit: Unit) -> Task:
+def _task(unit: Unit) -> BenchmarkTask:
     return next(task for task in TASKS if task == unit.task)
 
 
 def _deciding(settings: GenerateSettings) -> dict[str, object]:
-    """Give the settings of stage 1 that change its result."""
+    """Return the settings of stage 1 that change its result."""
     values = asdict(settings)
     for name in ("preset", "reconstruction"):
         del values[name]

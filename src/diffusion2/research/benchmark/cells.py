@@ -54,7 +54,7 @@ class Unit:
     seed: int = 0
 
     def folder(self, out: Path) -> Path:
-        """Give where its results are."""
+        """Return where its results are."""
         folder = out / "cells" / self.task / self.creature
         return folder if self.task == TRUTH else folder / f"seed_{self.seed}"
 
@@ -100,7 +100,7 @@ def matrix_digest(matrix: ImageMatrix) -> str:
 def keep_matrix(
     folder: Path, key: str, make: Callable[[], tuple[ImageMatrix, Asset4D | None]], about: dict[str, Any]
 ) -> ImageMatrix:
-    """Give the result that a folder keeps; make it where it is missing or was decided by something else.
+    """Return the result that a folder keeps; make it where it is missing or was decided by something else.
 
     Either way it is what the files hold: 8 bits. `cell.json` says how long making it took.
 
@@ -124,7 +124,7 @@ def keep_matrix(
 
 
 def keep_references(folder: Path, key: str, make: Callable[[], Conditions]) -> Conditions:
-    """Give the references that a folder keeps, or make them; see `keep_matrix`."""
+    """Return the references that a folder keeps, or make them; see `keep_matrix`."""
     if _key(folder / "cell.json") != key:
         remove(folder)
         made = make()
@@ -184,7 +184,7 @@ def read_scores(folder: Path) -> CellScores:
 
 
 def _key(path: Path) -> str | None:
-    """Give the key in a file, None where there is none."""
+    """Return the key in a file, None where there is none."""
     try:
         return json.loads(path.read_text())["key"]
     except (OSError, ValueError, KeyError, TypeError):

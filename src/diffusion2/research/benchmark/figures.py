@@ -16,7 +16,7 @@ from diffusion2.priors.prior import PriorPair
 from diffusion2.research.benchmark.bench import Bench
 from diffusion2.research.benchmark.cells import Unit
 from diffusion2.research.benchmark.methods import METHODS, Sampled, vary
-from diffusion2.research.benchmark.recording import Evaluation, expected_noise_left, record
+from diffusion2.research.benchmark.recording import MatrixEvaluation, expected_noise_left, record
 from diffusion2.research.benchmark.strips import spread_cells, write_strips
 from diffusion2.sampling.joint import JointSchedule
 
@@ -55,7 +55,7 @@ NAMES = {
 class Recordings:
     """The evaluations of every recorded method, and its schedule; all have the same noise levels."""
 
-    evaluations: dict[str, list[Evaluation]]
+    evaluations: dict[str, list[MatrixEvaluation]]
     schedules: dict[str, JointSchedule]
 
     @property
@@ -76,7 +76,7 @@ def write_figures(
         unit: creature, task and seed.
         recordings: of that unit.
         out: folder of the files.
-        report: hears of what is left out.
+        report: takes the events of what is left out.
     """
     truth = bench.truth(unit.creature)
     written = [
@@ -119,7 +119,7 @@ def make_recordings(bench: Bench, unit: Unit, report: Report = ignore) -> Record
 
 
 def figure_numbers(recordings: Recordings) -> dict[str, object]:
-    """Give what the plots show as plain values."""
+    """Return what the plots show as plain values."""
     return {
         name: [
             {
@@ -138,10 +138,10 @@ def figure_numbers(recordings: Recordings) -> dict[str, object]:
 
 
 def noise_table(recordings: Recordings) -> str:
-    """Give the noise that is left as Markdown: what the last evaluation of each of the first steps finds."""
+    """Get the noise that is left as Markdown: what the last evaluation of each of the first steps finds."""
     rolled_back = max(schedule.rollback_steps for schedule in recordings.schedules.values())
     steps = min(rolled_back + 2, len(recordings.sigmas) - 1)
-    lines = ["| step | σ told | " + " | ".join(f"{RECORDED[name][0]}" for name in RECORDED) + " |"]
+    lines = ["| step | nominal σ | " + " | ".join(f"{RECORDED[name][0]}" for name in RECORDED) + " |"]
     lines.append("|---:|---:|" + "---:|" * len(RECORDED))
     for step in range(steps):
         cells = []
@@ -207,7 +207,7 @@ def _plot_disagreement(recordings: Recordings, path: Path) -> Path:
 
 
 def _figure_10(recordings: Recordings, path: Path) -> Path:
-    """Plot the variance of the latents, and the noise that is left beside what the priors are told."""
+    """Plot the variance of the latents, and the noise that is left beside the nominal one."""
 
     def plot(axes: "Sequence[Axes]") -> None:
         for name, evaluations in recordings.evaluations.items():
@@ -219,14 +219,14 @@ def _figure_10(recordings: Recordings, path: Path) -> Path:
         axes[0].set(xlabel="step", ylabel="variance of the noisy latents")
         axes[0].legend(frameon=False)
         axes[1].axhline(1, color="#888888", linewidth=0.8)
-        axes[1].set(xlabel="step", ylabel="noise that is there / noise that is told", ylim=(0, None))
+        axes[1].set(xlabel="step", ylabel="noise that is there / nominal noise", ylim=(0, None))
         axes[1].set_title("dotted: if the clean estimate never changed", fontsize=9)
 
     return _save_plot(path, 2, plot)
 
 
-def _times(evaluations: Sequence[Evaluation]) -> list[float]:
-    """Give places on the axis of steps; a repeated step stands half a step later."""
+def _times(evaluations: Sequence[MatrixEvaluation]) -> list[float]:
+    """Return places on the axis of steps; a repeated step stands half a step later."""
     return [e.step + 1 + 0.5 * e.attempt for e in evaluations]
 
 

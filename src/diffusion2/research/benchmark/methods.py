@@ -1,11 +1,11 @@
 """What is compared: ways to fill an image matrix from what a task gives."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 
-from diffusion2.config import GenerateSettings, RollbackNoise, SamplingSettings
+from diffusion2.config import GenerateSettings, RollbackNoise, SamplingSettings, check_known
 from diffusion2.errors import InputError
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.render import render
@@ -15,15 +15,8 @@ from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.feature_blending import with_feature_blending
 from diffusion2.priors.prior import PriorPair
 from diffusion2.reconstruction import reconstruct_matrix
+from diffusion2.research.benchmark.tasks import BenchmarkTask
 from diffusion2.sampling import assemble_matrix, decode_matrix, sample_matrix, sample_references
-
-Task = Literal["image", "video", "completion"]
-
-TASKS: dict[Task, str] = {
-    "image": "image-to-4D: given the true picture",
-    "video": "video-to-4D: given the true row, the reference view over time",
-    "completion": "completion: given the true row and the true column",
-}
 
 
 @dataclass(frozen=True)
@@ -116,29 +109,28 @@ def check_methods(names: tuple[str, ...]) -> None:
     Raises:
         InputError: a name is unknown, or there are none.
     """
-    if unknown := [name for name in names if name not in METHODS]:
-        raise InputError(f"there is no method {unknown[0]!r}: choose from {', '.join(METHODS)}")
+    check_known("method", names, METHODS)
     if not names:
         raise InputError(f"name at least one method: {', '.join(METHODS)}")
 
 
-def known(truth: ImageMatrix, task: Task) -> Conditions:
-    """Give what a task lets a method know of the true matrix, rounded as a run's folder holds it."""
+def task_conditions(truth: ImageMatrix, task: BenchmarkTask) -> Conditions:
+    """Return what a task lets a method know of the true matrix, rounded as a run's folder holds it."""
     images = to_8_bit(with_alpha(truth.images, truth.alphas))
     video = images[-1] if task in ("video", "completion") else None
     views = images[:, 0].contiguous() if task == "completion" else None
     return Conditions(images[-1, 0], video, views)
 
 
-def unseen(matrix: ImageMatrix) -> ImageMatrix:
-    """Give what is measured: all but the reference row and the reference column.
+def without_references(matrix: ImageMatrix) -> ImageMatrix:
+    """Return what is measured: all but the reference row and the reference column.
 
     Tasks and baselines are given one or both; pictures that are equal to the truth would rule every mean.
     """
     return matrix[:-1, 1:]
 
 
-def references(pair: PriorPair, conditions: Conditions, settings: GenerateSettings) -> Conditions:
+def complete_references(pair: PriorPair, conditions: Conditions, settings: GenerateSettings) -> Conditions:
     """Generate the references that a task does not give; all sampled methods start from the same ones."""
     conditions = sample_references(pair, conditions, settings)
     assert conditions.video is not None
@@ -147,7 +139,7 @@ def references(pair: PriorPair, conditions: Conditions, settings: GenerateSettin
 
 
 def vary(sampling: SamplingSettings, method: Sampled, frames: int) -> SamplingSettings:
-    """Give the sampling settings with which a method works."""
+    """Return the sampling settings with which a method works."""
     if method.multiview_weight is not None:
         sampling = replace(
             sampling,
@@ -167,7 +159,7 @@ def vary(sampling: SamplingSettings, method: Sampled, frames: int) -> SamplingSe
     return sampling
 
 
-def sample(
+def sample_method(
     method: Sampled,
     pair: PriorPair,
     conditions: Conditions,

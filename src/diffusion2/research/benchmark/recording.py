@@ -15,13 +15,13 @@ from diffusion2.sampling.joint import JointSchedule
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class MatrixEvaluation:
     """One evaluation of the matrix by both priors.
 
     Attributes:
         step: from 0.
         attempt: 0, or 1 where the step is repeated after a rollback.
-        sigma: the noise level that the priors are told.
+        sigma: the noise level that the priors are conditioned on.
         latents: (V, F, C, h, w), what they are given.
         by_rows: the video prior's clean estimate, (V, F, C, h, w).
         by_columns: the multi-view prior's, (V, F, C, h, w).
@@ -49,7 +49,7 @@ class Evaluation:
 
     @property
     def noise_left(self) -> float:
-        """The noise that is there, as a share of what the priors are told.
+        """The noise that is there, as a share of the level that the priors are conditioned on.
 
         It is the standard deviation of the latents around the clean estimate, over sigma. Where much noise
         hides the image, that is the noise and a little of what the estimate does not show yet.
@@ -62,28 +62,28 @@ class Evaluation:
         return float((self.by_rows - self.by_columns).square().mean().sqrt())
 
 
-class _Listener:
-    """Passes calls on to a prior and keeps what it was given and what it said."""
+class _RecordingPrior:
+    """Passes calls on to a prior and keeps what it was given and its estimates."""
 
     def __init__(self, prior: Any) -> None:
         self._prior: Any = prior
         self.prepare = prior.prepare
-        self.heard: list[tuple[float, Tensor, Tensor]] = []
+        self.calls: list[tuple[float, Tensor, Tensor]] = []
 
-    def reusing_features(self, fresh: frozenset[float]) -> "_Listener":
+    def reusing_features(self, fresh: frozenset[float]) -> "_RecordingPrior":
         self._prior = self._prior.reusing_features(fresh)
         self.prepare = self._prior.prepare
         return self
 
     def denoise(self, latents: Tensor, sigma: float, condition: Any) -> Tensor:
         estimate = self._prior.denoise(latents, sigma, condition)
-        self.heard.append((sigma, latents, estimate))
+        self.calls.append((sigma, latents, estimate))
         return estimate
 
 
 def record(
     pair: PriorPair, conditions: Conditions, settings: GenerateSettings, report: Report = ignore
-) -> list[Evaluation]:
+) -> list[MatrixEvaluation]:
     """Sample a matrix and give every evaluation on the way.
 
     All rows are denoised in one call, and all columns in another, which may change the result by rounding.
@@ -92,12 +92,12 @@ def record(
         pair: the priors.
         conditions: with both references.
         settings: where neither prior has the weight 0 in all views of a step.
-        report: hears of the stage "matrix".
+        report: takes the events of the stage "matrix".
     """
-    pair = mirrored(pair, settings)  # so that what is heard are not the mirror images
+    pair = mirrored(pair, settings)  # so that no mirror images are recorded
     batch_size = max(settings.views, settings.frames)
     sampling = replace(settings.sampling, batch_size=batch_size, mirror=False)
-    rows, columns = _Listener(pair.video), _Listener(pair.multiview)
+    rows, columns = _RecordingPrior(pair.video), _RecordingPrior(pair.multiview)
     listening = replace(pair, video=rows, multiview=columns)
     sample_matrix(listening, conditions, replace(settings, sampling=sampling), report)
     weights = JointSchedule.from_settings(sampling, settings.views).weights
@@ -107,9 +107,9 @@ def record(
         for attempt in range(2 if step < sampling.rollback_steps else 1)
     ]
     return [
-        Evaluation(step, attempt, sigma, latents, by_rows, by_columns.transpose(0, 1), weights[step])
+        MatrixEvaluation(step, attempt, sigma, latents, by_rows, by_columns.transpose(0, 1), weights[step])
         for (step, attempt), (sigma, latents, by_rows), (_, _, by_columns) in zip(
-            places, rows.heard, columns.heard, strict=True
+            places, rows.calls, columns.calls, strict=True
         )
     ]
 

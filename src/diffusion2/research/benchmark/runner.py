@@ -56,7 +56,8 @@ def run_benchmark(
         settings: what is compared.
         processes: how many work side by side, each on its share of the cores; 0: one per core, which keeps
             all cores busy in the parts that have one thread, too.
-        report: hears of the stages "ground truth" and "benchmark", whose units are creature, task and seed.
+        report: takes the events of the stages "ground truth" and "benchmark", whose units are creature, task
+            and seed.
 
     Raises:
         InputError: the assets or settings can't be used.

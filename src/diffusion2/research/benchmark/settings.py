@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from diffusion2.config import PRESETS, Between, GenerateSettings, Settings
+from diffusion2.config import PRESETS, Between, GenerateSettings, Settings, check_known
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.meshes.creatures import CREATURES, Creature, creature_truth
-from diffusion2.metrics.networks import Network
+from diffusion2.metrics.networks import NetworkName
 from diffusion2.research.benchmark.cells import TRUTH, Unit
-from diffusion2.research.benchmark.methods import BASELINES, Task, check_methods
+from diffusion2.research.benchmark.methods import BASELINES, check_methods
+from diffusion2.research.benchmark.tasks import BenchmarkTask
 
 
 @dataclass(frozen=True)
@@ -26,19 +27,18 @@ class BenchmarkSettings(Settings):
         generate: settings of all methods before their variations.
     """
 
-    tasks: tuple[Task, ...] = ("completion",)
+    tasks: tuple[BenchmarkTask, ...] = ("completion",)
     methods: tuple[str, ...] = ("preset", "multiview", "video")
     creatures: tuple[str, ...] = ()
     seeds: tuple[Annotated[int, Between(0, 2**63 - 1)], ...] = (0,)
-    networks: tuple[Network, ...] = ("lpips_alex", "i3d")
+    networks: tuple[NetworkName, ...] = ("lpips_alex", "i3d")
     generate: GenerateSettings = PRESETS["mini"]
 
     def check_together(self) -> None:
         """Refuse methods and creatures that are not in their tables, and what is missing or named twice."""
         check_methods(self.methods)
         creatures = [creature.name for creature in CREATURES]
-        if unknown := [name for name in self.creatures if name not in creatures]:
-            raise InputError(f"there is no creature {unknown[0]!r}: choose from {', '.join(creatures)}")
+        check_known("creature", self.creatures, creatures)
         for what, chosen in (
             ("task", self.tasks),
             ("method", self.methods),
@@ -76,7 +76,7 @@ class Truths:
     generate: GenerateSettings
 
     def __call__(self, name: str) -> ImageMatrix:
-        """Give a creature's true matrix."""
+        """Return a creature's true matrix."""
         creature = next(c for c in CREATURES if c.name == name)
         generate = self.generate
         return creature_truth(

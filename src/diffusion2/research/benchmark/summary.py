@@ -111,7 +111,7 @@ def _row(results: Results, task: str, method: str) -> Row:
 
 
 def _pooled_fvd(results: Results, task: str, method: str, seed: int) -> dict[str, float]:
-    """Give FVD between all creatures' clips and all true ones; nothing where some are missing."""
+    """Return FVD between all creatures' clips and all true ones; nothing where some are missing."""
     ours: list[Tensor] = []
     theirs: list[Tensor] = []
     for creature in results.settings.chosen:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ PER_CREATURE = ("lpips_alex", "lpips_vgg", "psnr_foreground", "motion_ratio")
 
 
 def markdown(table: Sequence[Row], labels: Sequence[str] | None = None, clips: int = 0) -> str:
-    """Give the means over creatures as a Markdown table, ± the spread over seeds.
+    """Return the means over creatures as a Markdown table, ± the spread over seeds.
 
     The best of each column is bold, baselines aside.
 
@@ -40,7 +41,7 @@ def markdown(table: Sequence[Row], labels: Sequence[str] | None = None, clips: i
 
 
 def markdown_per_creature(table: Sequence[Row], score: str) -> str:
-    """Give one score, creature by creature."""
+    """Return one score, creature by creature."""
     creatures = list(table[0].creatures) if table else []
     lines = [
         [row.title, *(_cell(row.creatures[creature].get(score), score) for creature in creatures)]
@@ -73,7 +74,14 @@ def footnotes(results: Results, table: Sequence[Row]) -> str:
         )
     notes += [f"{name} is missing: {why}." for name, why in results.missing.items()]
     notes += [f"{row.title}, {unit}: {why}." for row in table for unit, why in row.failed.items()]
-    return "\n".join(f"- {note}" for note in notes)
+    return "\n".join(_item(note) for note in notes)
+
+
+def _item(note: str) -> str:
+    """Lay out a note as an item of a list, in lines as wide as those of the pages it goes into."""
+    return textwrap.fill(
+        note, 110, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _weight(sampling: SamplingSettings) -> str:
@@ -83,17 +91,21 @@ def _weight(sampling: SamplingSettings) -> str:
 
 
 def _clips(results: Results) -> int:
-    """Give how many true clips there are, of all creatures together."""
+    """Return how many true clips there are, of all creatures together."""
     return sum(len(logits) for logits in results.truth_logits.values())
 
 
 def task_text(results: Results, table: Sequence[Row], labels: Sequence[str] | None = None) -> str:
-    """Give a task's tables and notes as Markdown."""
-    parts = [markdown(table, labels, _clips(results)), footnotes(results, table)]
-    if len(results.settings.chosen) > 1:
-        scores = [name for name in PER_CREATURE if any(name in row.overall for row in table)]
-        parts += [markdown_per_creature(table, name) for name in scores]
-    return "\n\n".join(parts)
+    """Write a task's means over all creatures, with notes, as Markdown."""
+    return f"{markdown(table, labels, _clips(results))}\n\n{footnotes(results, table)}"
+
+
+def creatures_text(results: Results, table: Sequence[Row]) -> str:
+    """Write a task's scores creature by creature as Markdown; nothing where there is one creature only."""
+    if len(results.settings.chosen) == 1:
+        return ""
+    scores = [name for name in PER_CREATURE if any(name in row.overall for row in table)]
+    return "\n\n".join(markdown_per_creature(table, name) for name in scores)
 
 
 def write_report(path: Path, results: Results, tables: dict[str, list[Row]]) -> None:
@@ -118,7 +130,7 @@ def write_report(path: Path, results: Results, tables: dict[str, list[Row]]) -> 
 
 
 def _best(table: Sequence[Row], name: str) -> Row | None:
-    """Give the row with the best mean of a score; None where there is no choice."""
+    """Return the row with the best mean of a score; None where there is no choice."""
     found = [row for row in table if name in row.overall and row.method not in BASELINES]
     better = HIGHER_IS_BETTER[name]
 

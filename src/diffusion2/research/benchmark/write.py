@@ -7,13 +7,14 @@ from torch import Tensor
 
 from diffusion2.events import Report, ResultWritten, ignore
 from diffusion2.research.benchmark.cells import TRUTH, Unit
-from diffusion2.research.benchmark.methods import BASELINES, METHODS, TASKS
+from diffusion2.research.benchmark.methods import BASELINES, METHODS
 from diffusion2.research.benchmark.pages import check_page, fill_page, write_text
 from diffusion2.research.benchmark.runner import Results, run_benchmark
 from diffusion2.research.benchmark.settings import BenchmarkSettings, Truths
 from diffusion2.research.benchmark.strips import spread_cells, write_strips
 from diffusion2.research.benchmark.summary import rows
-from diffusion2.research.benchmark.tables import task_text, write_report
+from diffusion2.research.benchmark.tables import creatures_text, task_text, write_report
+from diffusion2.research.benchmark.tasks import TASKS
 from diffusion2.runs.matrix_files import read_matrix
 
 FRAMES_SHOWN = 3
@@ -35,17 +36,23 @@ def write_benchmark(
         out: see `run_benchmark`.
         settings: what is compared.
         processes: see `run_benchmark`.
-        page: a Markdown file with the markers of a section for each task; None for none.
-        report: hears of the benchmark's stages and of the files.
+        page: a Markdown file with the markers of a section for each task, which get the means over all
+            creatures; None for none.
+        report: takes the events of the benchmark's stages and of the files.
 
     Returns:
-        The Markdown.
+        The Markdown of `benchmark.md`, which has the scores creature by creature, too.
     """
     check_page(page, settings.tasks)
     results = run_benchmark(assets, out, settings, processes=processes, report=report)
     tables = {task: rows(results, task) for task in settings.tasks}
     texts: dict[str, str] = {task: task_text(results, table) for task, table in tables.items()}
-    whole = "\n\n".join(f"## {TASKS[task]}\n\n{texts[task]}" for task in settings.tasks)
+    whole = "\n\n".join(
+        part
+        for task in settings.tasks
+        for part in (f"## {TASKS[task]}", texts[task], creatures_text(results, tables[task]))
+        if part
+    )
     write_report(out / "benchmark.json", results, tables)
     write_text(out / "benchmark.md", whole)
     strips = write_result_strips(assets, out, results)

@@ -103,7 +103,7 @@ def count_answers(paths: Sequence[Path]) -> Preferences:
 
 
 def format_preferences(preferences: Preferences) -> list[str]:
-    """Give the lines of a table as Table 1 of the paper: a row per question, a column per candidate."""
+    """Return the lines of a table as Table 1 of the paper: a row per question, a column per candidate."""
     titles = {q.key: q.text for q in QUESTIONS}
     first = max(len(title) for title in titles.values())
     widths = [max(len(name), 6) for name in preferences.candidates]

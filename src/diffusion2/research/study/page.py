@@ -36,7 +36,7 @@ Show = Literal["orbit", "matrix"]
 
 
 @dataclass(frozen=True)
-class Clip:
+class Media:
     """A video or picture as the page holds it."""
 
     data: bytes
@@ -48,8 +48,8 @@ class Case:
     """One object: what it was made from, and what each method made of it, by name."""
 
     name: str
-    reference: Clip
-    candidates: dict[str, Clip]
+    reference: Media
+    candidates: dict[str, Media]
 
 
 def read_cases(runs: Sequence[str], *, reference: str | None = None, show: Show = "orbit") -> list[Case]:
@@ -102,7 +102,7 @@ def write_study(
     """
     clips: list[str] = []
 
-    def add(clip: Clip) -> dict[str, object]:
+    def add(clip: Media) -> dict[str, object]:
         clips.append(base64.b64encode(clip.data).decode())
         return {"clip": len(clips) - 1, "type": clip.type}
 
@@ -129,7 +129,7 @@ def write_study(
 
 
 def shuffled(case: Case, seed: int) -> list[str]:
-    """Give the candidates' names in the order in which the page shows them."""
+    """Return the candidates' names in the order in which the page shows them."""
     names = sorted(case.candidates)
     random.Random(f"{seed}/{case.name}").shuffle(names)
     return names
@@ -139,7 +139,7 @@ def shuffled(case: Case, seed: int) -> list[str]:
 
 
 def _parse(argument: str) -> tuple[str, str, RunFolder]:
-    """Give case, name and run of one argument."""
+    """Return case, name and run of one argument."""
     named = None
     if not Path(argument).exists():  # a folder may have such a name, too
         named = re.fullmatch(r"([^/=]+)/([^/=]+)=(.+)", argument, re.DOTALL)
@@ -186,7 +186,7 @@ def _read_case(case: str, named: dict[str, RunFolder], reference: str | None, sh
     return Case(case, shown, {name: read(run) for name, run in candidates.items()})
 
 
-def _read_orbit(run: RunFolder) -> Clip:
+def _read_orbit(run: RunFolder) -> Media:
     if not run.orbit_path.is_file():
         raise AssetFormatError(
             f"{run.path} has no orbit.mp4: make it by `diffusion2 export {run.path} {run.orbit_path}`, "
@@ -197,15 +197,15 @@ def _read_orbit(run: RunFolder) -> Clip:
     data = run.orbit_path.read_bytes()
     if data[4:8] != b"ftyp":
         raise AssetFormatError(f"{run.orbit_path} is no MP4 file: export it again")
-    return Clip(data)
+    return Media(data)
 
 
-def _read_tiles(run: RunFolder) -> Clip:
+def _read_tiles(run: RunFolder) -> Media:
     return _as_video(tiles(matrix := read_matrix(run.path)), matrix.fps)
 
 
 def tiles(matrix: ImageMatrix) -> Tensor:
-    """Give four views of a matrix side by side and below each other, (F, H', W', 3).
+    """Return four views of a matrix side by side and below each other, (F, H', W', 3).
 
     The reference view is at the top left; the others are those nearest to a quarter, half and three quarters
     of a turn from it. A matrix of few views shows those it has.
@@ -220,22 +220,22 @@ def tiles(matrix: ImageMatrix) -> Tensor:
     return torch.cat([torch.cat(rows[:2], dim=2), torch.cat(rows[2:], dim=2)], dim=1)
 
 
-def _common_reference(case: str, runs: list[RunFolder]) -> Clip:
-    """Give the reference video if it is the same in all runs that have one, else the input picture."""
+def _common_reference(case: str, runs: list[RunFolder]) -> Media:
+    """Return the reference video if it is the same in all runs that have one, else the input picture."""
     with_video = [run for run in runs if run.video_path.is_dir()]
     if with_video and len({_digest(run.video_path) for run in with_video}) == 1:
         return _reference_of(with_video[0])
     for run in runs:
         if run.picture_path.is_file():
-            return Clip(run.picture_path.read_bytes(), "image/png")
+            return Media(run.picture_path.read_bytes(), "image/png")
     raise InputError(
         f"no run of case {case} has conditions/ that say what it was made from: add a run that shows the "
         "reference and name it by --reference"
     )
 
 
-def _reference_of(run: RunFolder) -> Clip:
-    """Give the reference view of one run over time, or its picture where there is no more."""
+def _reference_of(run: RunFolder) -> Media:
+    """Return the reference view of one run over time, or its picture where there is no more."""
     if run.video_path.is_dir():
         images, _ = read_pictures(run.video_path, "frame")
         return _as_video(images.permute(0, 2, 3, 1), _fps(run))
@@ -243,7 +243,7 @@ def _reference_of(run: RunFolder) -> Clip:
         matrix = read_matrix(run.path)
         return _as_video(matrix.images[matrix.reference_view].permute(0, 2, 3, 1), matrix.fps)
     if run.picture_path.is_file():
-        return Clip(run.picture_path.read_bytes(), "image/png")
+        return Media(run.picture_path.read_bytes(), "image/png")
     raise AssetFormatError(
         f"{run.path} has neither conditions/ nor matrix/: it can't be shown as the reference"
     )
@@ -261,11 +261,11 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _as_video(frames: Tensor, fps: float) -> Clip:
+def _as_video(frames: Tensor, fps: float) -> Media:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         write_video(frames, path, fps)
-        return Clip(path.read_bytes())
+        return Media(path.read_bytes())
 
 
 def _hidden(name: str) -> str:

@@ -76,7 +76,7 @@ def propagate(
     return Moments(mean, covariance)
 
 
-def sample(
+def draw_samples(
     matrix: GaussianMatrix,
     schedule: JointSchedule,
     known: Tensor,

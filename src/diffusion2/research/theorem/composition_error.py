@@ -142,7 +142,7 @@ def _without(cells: Tensor, others: Tensor) -> Tensor:
 
 
 def _conditional_information(moments: Tensor, first: Tensor, second: Tensor, given: Tensor) -> float:
-    """Give the mutual information of two sets of Gaussian numbers given a third, in nats."""
+    """Return the mutual information of two sets of Gaussian numbers given a third, in nats."""
 
     def log_volume(*sets: Tensor) -> Tensor:
         chosen = torch.cat(sets)
@@ -153,12 +153,12 @@ def _conditional_information(moments: Tensor, first: Tensor, second: Tensor, giv
 
 
 def _mean_product(first: Tensor, second: Tensor, moments: Tensor) -> Tensor:
-    """Give the expected inner product of two linear functions of what is seen."""
+    """Return the expected inner product of two linear functions of what is seen."""
     return ((first @ moments) * second).sum()
 
 
 def _best_share(scores: Scores) -> float:
-    """Give the s in [0, 1] with which eq. 5 is closest to the true score; a half where it does not matter."""
+    """Get the s in [0, 1] with which eq. 5 is closest to the true score; a half where it does not matter."""
     difference = scores.columns - scores.rows
     length = _mean_product(difference, difference, scores.moments)
     if length <= 1e-24:
@@ -168,7 +168,7 @@ def _best_share(scores: Scores) -> float:
 
 
 def _best_three(scores: Scores) -> Tensor:
-    """Give row's, column's and cell's score with the weights that bring their sum closest to the true one."""
+    """Get row's, column's and cell's score with the weights that bring their sum closest to the true one."""
     parts = (scores.rows, scores.columns, scores.cells)
     products = torch.stack([torch.stack([_mean_product(a, b, scores.moments) for b in parts]) for a in parts])
     wanted = torch.stack([_mean_product(a, scores.joint, scores.moments) for a in parts])

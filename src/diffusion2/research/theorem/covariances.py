@@ -8,19 +8,19 @@ DETAIL = 0.1
 
 
 def correlation(count: int, length: float) -> Tensor:
-    """Give correlations that fall as exp(-distance / length), (count, count); length 0: none."""
+    """Return correlations that fall as exp(-distance / length), (count, count); length 0: none."""
     index = torch.arange(count, dtype=torch.float64)
     distance = (index[:, None] - index).abs()
     return (distance == 0).double() if length == 0 else torch.exp(-distance / length)
 
 
 def separable(view: Tensor, time: Tensor) -> Tensor:
-    """Give the covariance view ⊗ time, (V, F, V, F); it meets assumption 3.1 at every cell."""
+    """Return the covariance view ⊗ time, (V, F, V, F); it meets assumption 3.1 at every cell."""
     return torch.einsum("vw,fg->vfwg", view, time)
 
 
 def additive(view: Tensor, time: Tensor) -> Tensor:
-    """Give that of a part per view, the same at all times, plus a part per time, plus detail of each cell.
+    """Return that of a part per view, the same at all times, plus a part per time, plus detail of each cell.
 
     Look and motion that are independent of each other, as in figure 3 of the paper.
     """
@@ -30,12 +30,12 @@ def additive(view: Tensor, time: Tensor) -> Tensor:
 
 
 def crossed(view: Tensor, time: Tensor) -> Tensor:
-    """Give that of two fields, one related within columns only, the other within rows only."""
+    """Return that of two fields, one related within columns only, the other within rows only."""
     return (separable(view, correlation(len(time), 0)) + separable(correlation(len(view), 0), time)) / 2
 
 
 def patchwork(view: Tensor, time: Tensor) -> Tensor:
-    """Give that of rows whose first half is related along the rows, the rest along the columns."""
+    """Return that of rows whose first half is related along the rows, the rest along the columns."""
     upper = (torch.arange(len(view)) < len(view) // 2).double()
     both_lower = (1 - upper)[:, None] * (1 - upper)
     rows = separable(upper.diag(), time)
@@ -43,7 +43,7 @@ def patchwork(view: Tensor, time: Tensor) -> Tensor:
 
 
 def one_cross(view: Tensor, time: Tensor) -> Tensor:
-    """Give that of one row and one column that meet assumption 3.1 at their crossing; other cells are alone.
+    """Get that of one row and one column that meet assumption 3.1 at their crossing; other cells are alone.
 
     Every step of the proof holds for it, as long as there is no noise.
     """

@@ -127,7 +127,7 @@ def plot_samples(settings: TheoremSettings) -> "Figure":
 
 
 def plot_variance(curves: list[VarianceCurve]) -> "Figure":
-    """Plot the variance that is there, as a share of what the priors are told, over the steps."""
+    """Plot the variance that is there, as a share of what the noise level stands for, over the steps."""
     presets = list(dict.fromkeys(curve.preset for curve in curves))
     figure, axes = _axes(1, len(presets), (11, 3.8), sharey=True)
     for axis, preset in zip(axes[0], presets, strict=True):

@@ -11,9 +11,9 @@ from diffusion2.priors.gaussian import GaussianMatrix
 from diffusion2.research.theorem.analytic_sampling import (
     Composition,
     Moments,
+    draw_samples,
     largest_deviation,
     propagate,
-    sample,
 )
 from diffusion2.sampling.joint import JointSchedule
 
@@ -54,7 +54,7 @@ def statistics(covariance: Tensor, views: int, frames: int) -> Statistics:
 
 
 @dataclass(frozen=True)
-class Sampled:
+class SamplerResult:
     """What Algorithm 1 gives for one matrix, in closed form and as samples.
 
     Attributes:
@@ -85,19 +85,19 @@ class Sampled:
     largest_deviation: float | None = None
 
 
-def sampled(
+def measure_sampler(
     structure: str,
     matrix: GaussianMatrix,
     composition: Composition,
     rollback: Rollback,
     sampling: SamplingSettings,
     seed: int,
-) -> Sampled:
+) -> SamplerResult:
     """Measure what the sampler gives; eq. 3 in closed form only, as the sampler has no prior of one cell."""
     schedule = make_schedule(sampling, matrix.views, rollback)
     truth, got = Moments(*matrix.posterior()), propagate(matrix, schedule, composition)
     size = matrix.views, matrix.frames
-    closed = Sampled(
+    closed = SamplerResult(
         structure,
         matrix.references,
         composition,
@@ -110,10 +110,10 @@ def sampled(
     if composition == "eq3":
         return closed
     known = draw_known(matrix, seed)
-    samples = sample(matrix, schedule, known, composition, seed)
+    samples = draw_samples(matrix, schedule, known, composition, seed)
     drawn = statistics(torch.cov(samples), *size)
     deviation = largest_deviation(samples, got, known)
-    return Sampled(
+    return SamplerResult(
         **{**vars(closed), "samples": samples.shape[1], "drawn": drawn, "largest_deviation": deviation}
     )
 
@@ -147,7 +147,7 @@ def _mean_error(matrix: GaussianMatrix, mean: Tensor, truth: Tensor) -> float:
 
 @dataclass(frozen=True)
 class VarianceCurve:
-    """Variance of a cell over the steps, beside what the noise level that the priors are told stands for.
+    """Variance of a cell over the steps, beside what the nominal noise level stands for.
 
     Attributes:
         preset: whose steps, weights and rollbacks.

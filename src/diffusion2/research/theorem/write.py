@@ -22,9 +22,9 @@ from diffusion2.research.theorem.plots import (
 from diffusion2.research.theorem.sampling_tables import (
     COMPOSITIONS,
     ROLLBACKS,
-    Sampled,
+    SamplerResult,
     VarianceCurve,
-    sampled,
+    measure_sampler,
     variance_curve,
 )
 from diffusion2.research.theorem.tables import (
@@ -50,7 +50,7 @@ class TheoremNumbers:
     exactness: list[Exactness] = field(default_factory=list)
     errors: list[ErrorCurve] = field(default_factory=list)
     lengths: list[LengthTable] = field(default_factory=list)
-    sampling: list[Sampled] = field(default_factory=list)
+    sampling: list[SamplerResult] = field(default_factory=list)
     variance: list[VarianceCurve] = field(default_factory=list)
 
 
@@ -59,7 +59,7 @@ def write_theorem(out: Path, report: Report = ignore, settings: TheoremSettings 
 
     Args:
         out: a folder; it is made where it is missing, and files of the same names are replaced.
-        report: hears of the stage "theorem" and of each file.
+        report: takes the events of the stage "theorem" and of each file.
         settings: what is measured; None for what docs/theorem.md shows.
 
     Returns:
@@ -96,7 +96,7 @@ def write_theorem(out: Path, report: Report = ignore, settings: TheoremSettings 
 
 
 def measure_theorem(settings: TheoremSettings, report: Report = ignore) -> TheoremNumbers:
-    """Compute all numbers; `report` hears of the stage "theorem", whose units are tables."""
+    """Compute all numbers; `report` takes the events of the stage "theorem", whose units are tables."""
     numbers = TheoremNumbers(settings)
     kinds = [(name, make(known)) for name, make in structures(settings).items() for known in (False, True)]
     separable = structures(settings)["separable"](True)
@@ -108,7 +108,7 @@ def measure_theorem(settings: TheoremSettings, report: Report = ignore) -> Theor
         jobs.append((numbers.lengths, partial(length_table, settings, sigma, references=True)))
     for composition, rollback in product(COMPOSITIONS, ROLLBACKS):
         for name, matrix in kinds:
-            job = partial(sampled, name, matrix, composition, rollback, sampling, seed)
+            job = partial(measure_sampler, name, matrix, composition, rollback, sampling, seed)
             jobs.append((numbers.sampling, job))
         for preset in ("mini", "paper", "released"):  # one panel each
             jobs.append((numbers.variance, partial(variance_curve, preset, separable, composition, rollback)))

@@ -2,10 +2,10 @@
 
 from diffusion2.training.procedural.creatures import (
     FAMILIES,
-    Creature,
+    ProceduralCreature,
     family_of,
     make_creature,
     procedural_creature,
 )
 
-__all__ = ["FAMILIES", "Creature", "family_of", "make_creature", "procedural_creature"]
+__all__ = ["FAMILIES", "ProceduralCreature", "family_of", "make_creature", "procedural_creature"]

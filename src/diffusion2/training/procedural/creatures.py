@@ -37,7 +37,7 @@ FAMILIES: dict[str, tuple[Callable[[Rig], None], float]] = {
 
 
 @dataclass(frozen=True)
-class Creature:
+class ProceduralCreature:
     """A model, and what is known about it.
 
     Attributes:
@@ -60,7 +60,7 @@ def family_of(seed: int) -> str:
     return names[int(rng.choice(len(names), p=[share for _, share in FAMILIES.values()]))]
 
 
-def make_creature(seed: int, family: str | None = None) -> Creature:
+def make_creature(seed: int, family: str | None = None) -> ProceduralCreature:
     """Make a creature; the same seed gives the same one, up to rounding, on every machine.
 
     Args:
@@ -79,7 +79,7 @@ def make_creature(seed: int, family: str | None = None) -> Creature:
     )
     clips = make_clips(rig)
     model, colors = rig.model(f"{family}_{seed:06d}", clips, style)
-    return Creature(family, model, colors, rig.holds)
+    return ProceduralCreature(family, model, colors, rig.holds)
 
 
 def procedural_creature(seed: int) -> AnimatedModel:

@@ -32,8 +32,8 @@ NATURAL = (
     (0.36, 0.4, 0.46),
 )
 SKINS = ((0.95, 0.78, 0.65), (0.87, 0.65, 0.48), (0.66, 0.45, 0.31), (0.4, 0.26, 0.18), (0.55, 0.68, 0.42))
-Kind = Literal["plain", "belly", "back", "stripes", "spots", "patches", "halves"]
-KINDS: tuple[Kind, ...] = ("plain", "belly", "back", "stripes", "spots", "patches", "halves")
+CoatPattern = Literal["plain", "belly", "back", "stripes", "spots", "patches", "halves"]
+KINDS: tuple[CoatPattern, ...] = ("plain", "belly", "back", "stripes", "spots", "patches", "halves")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Coat:
         table: (16, 8) random numbers, of spots.
     """
 
-    kind: Kind
+    kind: CoatPattern
     colors: tuple[int, int, int]
     count: float
     share: float
@@ -165,7 +165,7 @@ def draw_coat(
     rng: np.random.Generator, palette: Palette, names: tuple[str, str, str] = ("main", "second", "third")
 ) -> Coat:
     """Choose a pattern for three colours of a palette."""
-    kind: Kind = KINDS[rng.choice(len(KINDS), p=(0.36, 0.24, 0.09, 0.11, 0.08, 0.06, 0.06))]
+    kind: CoatPattern = KINDS[rng.choice(len(KINDS), p=(0.36, 0.24, 0.09, 0.11, 0.08, 0.06, 0.06))]
     ground, pattern, feet = (palette.index(name) for name in names)
     return Coat(
         kind,

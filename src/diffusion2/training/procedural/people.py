@@ -98,7 +98,7 @@ def _add_face(rig: Rig, head: Head, beast: bool) -> None:
 
 
 def _dress_head(rig: Rig, head: Head, beast: bool) -> None:
-    """Give a head ears, hair, a hat or a helmet."""
+    """Add to a head ears, hair, a hat or a helmet."""
     if beast:
         add_ears(rig, head, rig.pick("pointed round long floppy"), "main", head.size * rig.between(0.6, 1.0))
         if rig.chance(0.25):

@@ -220,7 +220,7 @@ def _add_mane(rig: Rig, neck: Shape, bones: list[int], skull: float) -> None:
 
 
 def add_features(rig: Rig, head: Head, ears: str, horns: str) -> None:
-    """Give a head with a snout its eyes, ears, and horns or a trunk."""
+    """Add to a head with a snout its eyes, ears, and horns or a trunk."""
     size, cute = head.size, rig.chance(0.5)
     eye = size * (rig.between(0.22, 0.36) if cute else rig.between(0.13, 0.2))
     add_eyes(rig, head, eye, rig.between(38, 55) if cute else rig.between(50, 72), rig.between(12, 32))

@@ -200,7 +200,7 @@ class Rig:
         colors = np.concatenate([piece.colors for piece in self._pieces])
         joints = np.concatenate([piece.joints for piece in self._pieces])
         weights = np.concatenate([piece.weights for piece in self._pieces])
-        normals, areas = corner_normals(vertices, triangles, style.crease_deg)
+        normals, areas = creased_normals(vertices, triangles, style.crease_deg)
         whole = areas > 1e-9 * areas.max()
         low, high = vertices[:, 1].min(), vertices[:, 1].max()
         shade = 1 + style.gradient * ((vertices[:, 1] - low) / max(high - low, 1e-9) - 0.5)
@@ -249,7 +249,7 @@ class Rig:
 def _weights(
     along: np.ndarray, bones: np.ndarray, starts: np.ndarray, soft: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give each vertex two joints (P, 2) and weights (P, 2): its bone's, and a share of the neighbour's."""
+    """Assign each vertex two joints (P, 2) and weights (P, 2): its bone's, and a share of the neighbour's."""
     if len(bones) == 1:
         joints, weights = np.full((len(along), 2), bones[0]), np.zeros((len(along), 2))
         weights[:, 0] = 1.0
@@ -264,7 +264,7 @@ def _weights(
     return np.stack([bones[low], bones[low + 1]], -1), np.stack([1 - share, share], -1)
 
 
-def corner_normals(
+def creased_normals(
     vertices: np.ndarray, triangles: np.ndarray, crease_deg: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute unit normals (T, 3, 3) of all corners and areas (T,) of all faces.

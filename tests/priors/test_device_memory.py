@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from diffusion2.errors import OutOfMemory
-from diffusion2.priors import place as place_module
-from diffusion2.priors.place import USED, Place, free_memory, is_out_of_memory
+from diffusion2.priors import device_memory
+from diffusion2.priors.device_memory import USED, DeviceMemory, free_memory, is_out_of_memory
 
 GB = 1e9
 
@@ -19,12 +19,12 @@ class Network(nn.Module):
 
     def __init__(self, room: Callable[["Network"], bool] = lambda network: True) -> None:
         super().__init__()
-        self.place, self.room = "cpu", room
+        self.device, self.room = "cpu", room
 
     def to(self, device: object) -> "Network":
         if str(device) != "cpu" and not self.room(self):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        self.place = str(device)
+        self.device = str(device)
         return self
 
 
@@ -52,15 +52,15 @@ def squares(count: int) -> Tensor:
 )
 def test_as_many_are_worked_on_at_once_as_fit_the_free_memory(free: float | None, size: int) -> None:
     items = Items()
-    place = Place("cuda", free=lambda device: None if free is None else int(free))
-    got = place.work(Network(), items, 21, USED * 1.1 * GB)
+    memory = DeviceMemory("cuda", free=lambda device: None if free is None else int(free))
+    got = memory.work(Network(), items, 21, USED * 1.1 * GB)
     assert max(items.sizes) == size == items.sizes[0]
     assert torch.equal(got, squares(21))
 
 
 def test_no_more_than_asked_for_are_worked_on_at_once() -> None:
     items = Items()
-    Place("cuda", free=lambda device: int(1e15)).work(Network(), items, 7, GB, at_most=3)
+    DeviceMemory("cuda", free=lambda device: int(1e15)).work(Network(), items, 7, GB, at_most=3)
     assert items.sizes == [3, 3, 1]
 
 
@@ -75,36 +75,36 @@ def test_no_more_than_asked_for_are_worked_on_at_once() -> None:
 )
 def test_what_does_not_fit_is_halved_until_it_does_and_not_tried_again(device: str, error) -> None:
     items, network = Items(fits=3, error=error), Network()
-    place = Place(device, free=lambda device: None)
-    assert torch.equal(place.work(network, items, 21, GB), squares(21))
+    memory = DeviceMemory(device, free=lambda device: None)
+    assert torch.equal(memory.work(network, items, 21, GB), squares(21))
     assert items.sizes == [2] * 10 + [1]  # 21, 10, 5 did not fit
     smaller = Items()
-    place.work(network, smaller, 8, GB / 2)  # what fitted is remembered in bytes
+    memory.work(network, smaller, 8, GB / 2)  # what fitted is remembered in bytes
     assert smaller.sizes == [4, 4]
 
 
 def test_too_little_for_one_is_an_error_that_says_so() -> None:
-    place = Place("cuda", free=lambda device: 2 * 10**9)
+    memory = DeviceMemory("cuda", free=lambda device: 2 * 10**9)
     with pytest.raises(
         OutOfMemory, match=r"cuda is too small for one row: .* 5.0 GB, 2.0 GB are free; use"
     ) as caught:
-        place.work(Network(), Items(fits=0), 21, 5 * GB, what="row")
+        memory.work(Network(), Items(fits=0), 21, 5 * GB, what="row")
     assert caught.value.exit_code == 1
     assert "\n" not in str(caught.value)
 
 
 def test_items_that_only_work_together_are_not_cut() -> None:
     items = Items()
-    place = Place("cuda", free=lambda device: 10**9)
-    place.work(Network(), items, 5, GB, at_least=5)
+    memory = DeviceMemory("cuda", free=lambda device: 10**9)
+    memory.work(Network(), items, 5, GB, at_least=5)
     assert items.sizes == [5]
     with pytest.raises(OutOfMemory):
-        place.work(Network(), Items(fits=4), 5, GB, at_least=5)
+        memory.work(Network(), Items(fits=4), 5, GB, at_least=5)
 
 
 def test_other_errors_pass() -> None:
     with pytest.raises(RuntimeError, match="shapes differ"):
-        Place("cuda", free=lambda device: None).work(
+        DeviceMemory("cuda", free=lambda device: None).work(
             Network(), Items(fits=0, error=RuntimeError("shapes differ")), 4, GB
         )
 
@@ -116,74 +116,74 @@ def test_the_allocators_own_words_are_understood() -> None:
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
-def use(place: Place, network: Network, *, stays: bool, need: float = 1.0) -> None:
-    place.work(network, Items(), 2, need, stays=stays)
+def use(memory: DeviceMemory, network: Network, *, stays: bool, need: float = 1.0) -> None:
+    memory.work(network, Items(), 2, need, stays=stays)
 
 
 def test_networks_that_denoise_stay_and_others_leave() -> None:
-    place = Place("cuda", free=lambda device: 10**9)
+    memory = DeviceMemory("cuda", free=lambda device: 10**9)
     vae, encoder, rows, columns = (Network() for _ in range(4))
-    use(place, vae, stays=False)
-    use(place, encoder, stays=False)
-    assert (vae.place, encoder.place) == ("cpu", "cuda")
-    use(place, rows, stays=True)
-    use(place, columns, stays=True)
-    assert (encoder.place, rows.place, columns.place) == ("cpu", "cuda", "cuda")
-    use(place, vae, stays=False)
-    use(place, rows, stays=True)
-    assert (vae.place, rows.place, columns.place) == ("cpu", "cuda", "cuda")
+    use(memory, vae, stays=False)
+    use(memory, encoder, stays=False)
+    assert (vae.device, encoder.device) == ("cpu", "cuda")
+    use(memory, rows, stays=True)
+    use(memory, columns, stays=True)
+    assert (encoder.device, rows.device, columns.device) == ("cpu", "cuda", "cuda")
+    use(memory, vae, stays=False)
+    use(memory, rows, stays=True)
+    assert (vae.device, rows.device, columns.device) == ("cpu", "cuda", "cuda")
 
 
 def test_offloading_keeps_only_the_network_that_works() -> None:
-    place = Place("cuda", offload=True, free=lambda device: 10**9)
+    memory = DeviceMemory("cuda", offload=True, free=lambda device: 10**9)
     rows, columns = Network(), Network()
     for network, other in ((rows, columns), (columns, rows), (rows, columns)):
-        use(place, network, stays=True)
-        assert (network.place, other.place) == ("cuda", "cpu")
+        use(memory, network, stays=True)
+        assert (network.device, other.device) == ("cuda", "cpu")
 
 
 def test_a_network_that_comes_for_a_while_gets_the_room_it_needs() -> None:
-    place = Place("cuda", free=lambda device: 10**9)
+    memory = DeviceMemory("cuda", free=lambda device: 10**9)
     rows, vae = Network(), Network()
-    use(place, rows, stays=True)
-    use(place, vae, stays=False, need=GB)
-    assert (rows.place, vae.place) == ("cpu", "cuda")
-    assert not place.offload
+    use(memory, rows, stays=True)
+    use(memory, vae, stays=False, need=GB)
+    assert (rows.device, vae.device) == ("cpu", "cuda")
+    assert not memory.offload
 
 
 def test_two_networks_that_do_not_fit_take_turns() -> None:
     rows, columns = Network(), Network()
-    columns.room = lambda network: rows.place == "cpu"
-    place = Place("cuda", free=lambda device: 10**9)
-    use(place, rows, stays=True)
-    use(place, columns, stays=True)
-    assert (rows.place, columns.place, place.offload) == ("cpu", "cuda", True)
+    columns.room = lambda network: rows.device == "cpu"
+    memory = DeviceMemory("cuda", free=lambda device: 10**9)
+    use(memory, rows, stays=True)
+    use(memory, columns, stays=True)
+    assert (rows.device, columns.device, memory.offload) == ("cpu", "cuda", True)
 
 
 def test_the_other_network_makes_room_before_a_single_row_is_given_up() -> None:
     rows, columns = Network(), Network()
-    place = Place("cuda", free=lambda device: 10**9)
-    use(place, rows, stays=True)
+    memory = DeviceMemory("cuda", free=lambda device: 10**9)
+    use(memory, rows, stays=True)
 
     def call(part: slice) -> Tensor:
-        if rows.place == "cuda":
+        if rows.device == "cuda":
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return torch.zeros(1)
 
-    place.work(columns, call, 1, GB, stays=True)
-    assert (rows.place, columns.place, place.offload) == ("cpu", "cuda", True)
+    memory.work(columns, call, 1, GB, stays=True)
+    assert (rows.device, columns.device, memory.offload) == ("cpu", "cuda", True)
 
 
 def test_a_network_without_any_room_is_an_error() -> None:
     network = Network(room=lambda network: False)
     with pytest.raises(OutOfMemory, match="one network"):
-        use(Place("cuda", free=lambda device: 10**9), network, stays=True)
-    assert network.place == "cpu"
+        use(DeviceMemory("cuda", free=lambda device: 10**9), network, stays=True)
+    assert network.device == "cpu"
 
 
 def test_a_cpus_free_memory_is_the_systems_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     meminfo = tmp_path / "meminfo"
-    monkeypatch.setattr(place_module, "MEMINFO", meminfo)
+    monkeypatch.setattr(device_memory, "MEMINFO", meminfo)
     assert free_memory(torch.device("cpu")) is None
     meminfo.write_text("MemTotal:       24 kB\nMemFree:        1 kB\nMemAvailable:   20 kB\n")
     assert free_memory(torch.device("cpu")) == 20 * 1024

@@ -17,7 +17,7 @@ MEMINFO = Path("/proc/meminfo")
 Result = TypeVar("Result")
 
 
-class Place:
+class DeviceMemory:
     """A device on which networks work, one after the other.
 
     A GPU holds the networks that stay on it (the two that denoise) from their first work on; others leave
@@ -100,7 +100,7 @@ class Place:
             return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _fitting(self, bytes_each: float) -> int:
-        """Give how many items fit at once, by plan and experience; at least one is tried."""
+        """Return how many items fit at once, by plan and experience; at least one is tried."""
         free = self._free(self.device)
         planned = self._most if free is None else min(self._most, USED * free)
         return max(1, int(planned // bytes_each))
@@ -153,7 +153,7 @@ class Place:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Give the bytes that are free on a device, with what torch keeps for itself; None: nobody knows."""
+    """Return the bytes that are free on a device, with what torch keeps for itself; None: nobody knows."""
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept

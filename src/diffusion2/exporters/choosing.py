@@ -1,0 +1,129 @@
+"""What a format is, and which of them a path and a name ask for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from pathlib import Path
+
+from diffusion2.config import ExportSettings, closest
+from diffusion2.errors import BackendUnavailable, ExportError, InputError
+from diffusion2.events import Report
+from diffusion2.gaussians import Asset4D
+from diffusion2.image_matrix import ImageMatrix
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a writer is asked for.
+
+    Attributes:
+        asset: what to write; it has Gaussians.
+        path: the file; of numbered files their pattern, such as `fox_*.ply`.
+        settings: how.
+        report: takes the events of the work.
+        matrix: the pictures that the asset was made from, where they are known.
+    """
+
+    asset: Asset4D
+    path: Path
+    settings: ExportSettings
+    report: Report
+    matrix: ImageMatrix | None = None
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An extra of this package, and the modules of the libraries that it brings."""
+
+    name: str
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One row of the table.
+
+    Attributes:
+        name: what `--as` calls it. Two formats may share it where one is a file and the other many.
+        suffix: of its files, lower-case.
+        what: what the files hold, in a few words.
+        write: the writer.
+        many: it is a numbered file for each frame, in a folder or by a pattern.
+        heeds: the fields of `ExportSettings` that change what is written.
+        extra: what has to be installed for it.
+    """
+
+    name: str
+    suffix: str
+    what: str
+    write: Callable[[Job], None]
+    many: bool = False
+    heeds: frozenset[str] = frozenset()
+    extra: Extra | None = None
+
+    def __str__(self) -> str:
+        """Say how it is asked for, what it is and what it needs."""
+        asked = f"NAME_*{self.suffix} or a folder with --as {self.name}" if self.many else self.suffix
+        needs = f"; needs the extra {self.extra.name}" if self.extra else ""
+        return f"{asked} ({self.what}{needs})"
+
+    def check_extra(self) -> None:
+        """Find out whether its libraries are installed, before anything is computed.
+
+        Raises:
+            BackendUnavailable: one is missing.
+        """
+        if self.extra is not None and not all(find_spec(module) for module in self.extra.modules):
+            raise BackendUnavailable(
+                f"writing {self.suffix} needs more libraries: pip install 'diffusion2[{self.extra.name}]'"
+            )
+
+
+def choose_format(formats: Sequence[Format], path: Path, name: str | None = None) -> Format:
+    """Choose the format that a path, and a name where one is given, ask for.
+
+    Args:
+        formats: the table; of several that fit, the first counts.
+        path: a file, a pattern such as `fox_*.ply`, or a folder.
+        name: what `--as` says.
+
+    Raises:
+        InputError: no format has that name, or it is not written to such a path.
+        ExportError: the suffix is unknown, or says too little; the known ones are listed.
+    """
+    known = "; ".join(map(str, formats))
+    named = [row for row in formats if name in (None, row.name)]
+    if not named:
+        names = list(dict.fromkeys(row.name for row in formats))
+        raise InputError(f"--as {name} is unknown{closest(str(name), names)}: use {', '.join(names)}")
+    suffixes = {row.suffix for row in formats}
+    fitting = [suffix for suffix in suffixes if path.name.lower().endswith(suffix)]
+    suffix = max(fitting, key=len, default=path.suffix.lower())  # .compressed.ply ends in .ply, too
+    is_pattern = "*" in path.name
+    is_folder = not is_pattern and (path.is_dir() or not fitting)
+    if name is None and is_folder:
+        if path.is_dir():
+            raise ExportError(f"{path} is a folder, where the suffix of a file says the format: {known}")
+        raise ExportError(f"{path}: an asset can't be written as {suffix or 'that'}: use {known}")
+    wants_many = is_pattern or is_folder
+    for row in named:
+        if row.many == wants_many and (is_folder or row.suffix == suffix):
+            return row
+    if name is None:
+        raise ExportError(f"{path}: {suffix} is not written as numbered files: use {known}")
+    raise InputError(f"--as {name} is not written to {path}: it is for {'; '.join(map(str, named))}")
+
+
+def check_heeded(formats: Sequence[Format], chosen: Format, settings: ExportSettings) -> None:
+    """Refuse settings that the chosen format would pass over.
+
+    Raises:
+        InputError: names one, and the formats that it is for.
+    """
+    for field in fields(ExportSettings):
+        changed = getattr(settings, field.name) != getattr(ExportSettings(), field.name)
+        if changed and field.name not in chosen.heeds:
+            meant = [str(row) for row in formats if field.name in row.heeds]
+            raise InputError(
+                f"{field.name} changes nothing in {chosen.suffix} files: it is for {'; '.join(meant)}"
+            )
