@@ -13,7 +13,6 @@ from diffusion2.config import GenerateSettings, InputSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned, ignore
 from diffusion2.image_matrix import Conditions, view_cameras
-from diffusion2.inputs.background import plain_background_mask
 from diffusion2.inputs.cut_out import cut_out
 from diffusion2.inputs.framing import (
     Box,
@@ -80,16 +79,17 @@ class _Part:
         """Return the pictures (N, 4, size, size) in one crop, on white and with alpha."""
         return torch.stack([show(picture, crop, size) for picture in self.pictures])
 
-    def show_as_it_is(self, crop: Crop, size: int) -> Tensor:
+    def show_as_it_is(self, crop: Crop, size: int, how: InputSettings) -> Tensor:
         """Do so for pictures that were not cut out: alpha of opaque ones leaves out a plain background."""
         shown = self.show(crop, size)
-        for image, picture in zip(shown, self.pictures, strict=True):
-            mask = plain_background_mask(picture.convert("RGB")) if _is_opaque(picture) else None
-            if mask is not None:
-                masked = picture.copy()
-                masked.putalpha(mask)
-                image[3] = show(masked, crop, size)[3]
-        return shown
+        if not all(picture.getchannel("A").getextrema()[0] == 255 for picture in self.pictures):
+            return shown
+        try:
+            copies = [picture.copy() for picture in self.pictures]
+            found = cut_out(copies, replace(how, background="plain"), self.name)
+        except InputError:  # it is not plain: the object is all that is shown
+            return shown
+        return torch.cat([shown[:, :3], replace(self, pictures=found).show(crop, size)[:, 3:]], 1)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,10 @@ def read_conditions(source: Source, settings: GenerateSettings, report: Report =
     boxes = {name: part.reference_box for name, part in _known(parts).items()}
     if source.settings.framing == "keep":
         crops = {name: whole_picture(*part.pictures[0].size) for name, part in _known(parts).items()}
-        shown = {name: part.show_as_it_is(crops[name], settings.size) for name, part in _known(parts).items()}
+        shown = {
+            name: part.show_as_it_is(crops[name], settings.size, source.settings)
+            for name, part in _known(parts).items()
+        }
     else:
         crops = _choose_crops(parts, boxes, settings, report)
         shown = {name: part.show(crops[name], settings.size) for name, part in _known(parts).items()}
@@ -144,10 +147,6 @@ def read_conditions(source: Source, settings: GenerateSettings, report: Report =
         assert views is not None
         picture = views[-1]
     return Conditions(picture, video, views, parts.fps, parts.model_frame)
-
-
-def _is_opaque(picture: Image.Image) -> bool:
-    return picture.getchannel("A").getextrema()[0] == 255
 
 
 def _known(parts: _Parts) -> dict[str, _Part]:
