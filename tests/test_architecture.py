@@ -14,7 +14,7 @@ SOURCE = Path(diffusion2.__file__).parent
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
     {"errors", "events", "atomic_files", "color_profiles"},
-    {"config", "cameras", "pictures", "quaternions", "kernels", "weights"},
+    {"atomic_tensors", "config", "cameras", "pictures", "quaternions", "kernels", "weights"},
     {"image_matrix"},
     {"runs"},
     {"gaussians", "meshes", "metrics"},
@@ -53,6 +53,7 @@ HOMES = {
     "gsply": {"exporters.compact"},
     "moderngl": {"meshes"},
     "DracoPy": {"meshes"},
+    "filelock": {"runs.lock"},
     "tyro": {"cli", "commands"},
     "rich": {"commands.terminal", "exporters.scene"},  # viser prints through rich; the viewer keeps it quiet
 }

@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_LEFT = re.compile(r"\..+\.\d+\.(tmp(\.[^.]+)?|old)|\.write-test-\d+")
+"""The names of what is being written, removed or tried, with the number of the process."""
 
 
 @contextmanager
@@ -54,8 +58,24 @@ def check_writable(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder if it is there; a link is removed, not what it points to."""
+    """Remove a file or folder if it is there; a link is removed, not what it points to.
+
+    A folder goes at once, under another name, so that a killed process leaves no half of one.
+    """
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        going = path.with_name(f".{path.name}.{os.getpid()}.old")
+        os.replace(path, going)
+        shutil.rmtree(going)
     else:
         path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written, or half-removed, in a folder, which need not be there.
+
+    Only for a folder that no other process is writing to.
+    """
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if _LEFT.fullmatch(path.name):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

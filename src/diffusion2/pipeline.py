@@ -39,6 +39,7 @@ from diffusion2.runs.condition_files import (
     write_made_references,
 )
 from diffusion2.runs.event_log import EventLog
+from diffusion2.runs.lock import locked
 from diffusion2.runs.matrix_files import read_matrix, write_matrix
 from diffusion2.runs.plan import plan_resumed, plan_run
 from diffusion2.runs.run_folder import RunFolder
@@ -125,19 +126,21 @@ def reconstruct(
     run = RunFolder(Path(folder))
     if not run.path.is_dir():
         raise InputError(f"there is no folder {run.path}")
-    run.restore()
-    if run.asset_path.exists() and not overwrite:
-        raise InputError(f"{run.asset_path} is there already: add --overwrite to replace it")
-    matrix = read_matrix(run.path)
-    began = run.settings_or_defaults()
-    began = replace(
-        began, seed=began.seed if seed is None else seed, reconstruction=settings or began.reconstruction
-    )
-    run.check_writable()
-    report = both(report, EventLog(run.events_path))
-    with run.completing(report):
-        _make_asset(run, began, report, matrix)
-        _make_results(run, report)
+    with locked(run.path, report):
+        run.restore()
+        if run.asset_path.exists() and not overwrite:
+            raise InputError(f"{run.asset_path} is there already: add --overwrite to replace it")
+        matrix = read_matrix(run.path)
+        began = run.settings_or_defaults()
+        began = replace(
+            began, seed=began.seed if seed is None else seed, reconstruction=settings or began.reconstruction
+        )
+        run.check_writable()
+        with run.writing("start it again with --overwrite"):
+            report = both(report, EventLog(run.events_path))
+            with run.completing(report):
+                _make_asset(run, began, report, matrix)
+                _make_results(run, report)
     return run
 
 
@@ -168,30 +171,32 @@ def _begin(
     """Read the conditions and load the priors, which refuses what can't be used; then begin or go on."""
     began, early = time.perf_counter(), list[Event]()
     run = RunFolder(Path(out))
-    run.check(overwrite=overwrite, resume=resume)
-    source = source if isinstance(source, Source) else Source(source)
-    plan = plan_resumed(run, source, preset) if resume else plan_run(source, preset)
-    settings = plan.settings
-    check_available(settings.priors, settings.weights)
-    conditions = read_recorded_conditions(run, settings) if resume else None
-    if conditions is None:
-        conditions = read_conditions(plan.source, settings, both(report, early.append))
-    priors = None if resume and run.has_matrix else load_priors(settings)
-    if priors is not None:
-        conditions = conditions.with_channels(priors.codec.picture_channels)
-    if not resume:
-        run.start(plan.to_config(choose_device(settings.sampling.device, settings.priors)))
-    log = EventLog(run.events_path)
-    both(report, log)(RunStarted(str(plan.source), run.path, settings.preset, plan.reason))
-    for event in early:
-        log(event)
-    report = both(report, log)
-    if settings.priors == "mini":
-        report(Warned(MINI_DOMAIN))
-    with run.completing(report):
-        write_conditions(run, conditions, settings)
-        yield _Work(run, settings, conditions, priors, report)
-    report(RunFinished(time.perf_counter() - began))
+    with locked(run.path, report):
+        run.check(overwrite=overwrite, resume=resume)
+        source = source if isinstance(source, Source) else Source(source)
+        plan = plan_resumed(run, source, preset) if resume else plan_run(source, preset)
+        settings = plan.settings
+        check_available(settings.priors, settings.weights)
+        recorded = read_recorded_conditions(run, settings) if resume else None
+        conditions = recorded or read_conditions(plan.source, settings, both(report, early.append))
+        priors = None if resume and run.has_matrix else load_priors(settings)
+        if priors is not None:
+            conditions = conditions.with_channels(priors.codec.picture_channels)
+        with run.writing("the same command with --resume goes on from the last checkpoint"):
+            if not resume:
+                run.start(plan.to_config(choose_device(settings.sampling.device, settings.priors)))
+            log = EventLog(run.events_path)
+            both(report, log)(RunStarted(str(plan.source), run.path, settings.preset, plan.reason))
+            for event in early:
+                log(event)
+            report = both(report, log)
+            if settings.priors == "mini":
+                report(Warned(MINI_DOMAIN))
+            with run.completing(report):
+                if recorded is None:
+                    write_conditions(run, conditions, settings)
+                yield _Work(run, settings, conditions, priors, report)
+            report(RunFinished(time.perf_counter() - began))
 
 
 def _make_matrix(work: _Work) -> None:
@@ -201,7 +206,7 @@ def _make_matrix(work: _Work) -> None:
         return
     known = read_made_references(run, given, settings)
     references = write_made_references(run, sample_references(priors, known, settings, work.report), settings)
-    start, keep = run.checkpoints.latest(), run.checkpoints.save
+    start, keep = run.checkpoints.latest(work.report), run.checkpoints.save
     latents = sample_matrix(priors, references, settings, work.report, on_checkpoint=keep, start=start)
     images = decode_matrix(priors, latents, work.report, settings.sampling.threads)
     write_matrix(run.path, assemble_matrix(images, given, settings))

@@ -134,12 +134,12 @@ def test_foreign_safetensors_is_no_asset(tmp_path):
 
 def rewrite(path, change_tensors=None, **changed):
     """Write an asset's file anew, with other contents but a right checksum."""
-    from diffusion2.gaussians.asset import _checksum
+    from diffusion2.atomic_tensors import hash_tensors
 
     header, tensors = header_of(path), load_file(path)
     if change_tensors:
         change_tensors(tensors)
-    header = {**header, "checksum": _checksum(tensors), **changed}
+    header = {**header, "checksum": hash_tensors(tensors), **changed}
     save_file(tensors, path, {key: value for key, value in header.items() if value is not None})
 
 

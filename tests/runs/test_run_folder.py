@@ -129,6 +129,20 @@ def test_the_newest_checkpoint_that_can_be_read_counts(run):
     assert torch.equal(latest[1]["latents"], torch.full((2, 3), 10.0))
 
 
+def test_a_changed_byte_in_a_checkpoint_is_noticed_and_told(run):
+    for step in (5, 10):
+        run.checkpoints.save(step, {"latents": torch.full((2, 3), float(step))})
+    newest = run.path / "latents" / "step_010.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-1] ^= 1
+    newest.write_bytes(content)
+    notes = []
+    latest = run.checkpoints.latest(notes.append)
+    assert latest is not None
+    assert latest[0] == 5
+    assert [note.message.split()[:3] for note in notes] == [[str(newest), "is", "damaged:"]]
+
+
 def test_the_log_has_one_json_line_an_event_and_thins_progress(run):
     log = EventLog(run.events_path)
     log(Warned("two\nlines"))

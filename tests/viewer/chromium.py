@@ -33,6 +33,8 @@ FLAGS = (
     "--remote-debugging-port=0",
 )
 
+BOX = ("left", "top", "width", "height")
+
 
 def find_chromium() -> str | None:
     """Return the path of an installed Chromium, or None."""
@@ -42,7 +44,8 @@ def find_chromium() -> str | None:
 class Chromium:
     """One browser with one page; use it as a context manager.
 
-    `requests` collects the URLs that the page asked for, `errors` its uncaught exceptions.
+    `requests` collects the URLs that the page asked for, `errors` its uncaught exceptions and what it
+    wrote to the console as errors.
     """
 
     def __init__(self, executable: str, width: int = 480, height: int = 400) -> None:
@@ -65,6 +68,10 @@ class Chromium:
         self._socket = connect(self._page_socket(), max_size=None, open_timeout=30, compression=None)
         for domain in ("Page", "Runtime", "Network"):
             self.call(f"{domain}.enable")
+        self.resize(width, height)
+
+    def resize(self, width: int, height: int) -> None:
+        """Make the window another size, in pixels."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size)
 
@@ -118,6 +125,8 @@ class Chromium:
         if message.get("method") == "Runtime.exceptionThrown":
             details = message["params"]["exceptionDetails"]
             self.errors.append(details.get("exception", {}).get("description", details["text"]))
+        if message.get("method") == "Runtime.consoleAPICalled" and message["params"]["type"] == "error":
+            self.errors.append(" ".join(str(said.get("value")) for said in message["params"]["args"]))
 
     def open(self, url: str) -> None:
         """Go to a page; it may still be loading when this returns."""
@@ -145,6 +154,13 @@ class Chromium:
         """Return the page as (H, W, 3) uint8."""
         data = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+    def click(self, selector: str) -> None:
+        """Press the left button in the middle of the first element of a CSS selector."""
+        box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        left, top, width, height = (self.evaluate(f"{box}.{side}") for side in BOX)
+        place = (left + width / 2, top + height / 2)
+        self.drag(place, place, steps=1)
 
     def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 8) -> None:
         """Press the left button at `start`, move to `end`, release; page coordinates in pixels."""

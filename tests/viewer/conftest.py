@@ -12,8 +12,7 @@ from diffusion2.gaussians.gaussians import rgb_to_sh0
 sys.path.insert(0, str(Path(__file__).parent))  # for what these tests share: chromium.py, pages.py
 
 from chromium import Chromium, find_chromium
-
-WIDTH, HEIGHT = 320, 280
+from pages import HEIGHT, WIDTH
 
 
 class Sliding(nn.Module):

@@ -5,6 +5,9 @@ import time
 import numpy as np
 from chromium import Chromium
 
+WIDTH, HEIGHT = 320, 280
+"""Of the window."""
+
 
 def red(picture: np.ndarray) -> np.ndarray:
     """Where an (H, W, 3) picture is red."""

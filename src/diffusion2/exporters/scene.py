@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 NODE = "/object"
-_MEAN_STEP = 2.0**-13
-"""World units; 1/10 of a pixel where the object fills a screen 1,000 pixels high. Repeated trailing zeros
-in the means make a recording about a tenth smaller."""
 
 
 @contextmanager
@@ -66,9 +63,8 @@ def move_splats(handle: viser.GaussianSplatHandle, splats: Splats) -> None:
 
 
 def _arrays(splats: Splats) -> dict:
-    means = (splats.means / _MEAN_STEP).round() * _MEAN_STEP
     return {
-        "centers": means.numpy(),
+        "centers": splats.means.numpy(),
         "covariances": splats.covariances.numpy(),
         "rgbs": splats.colors.numpy(),
         "opacities": splats.opacities.numpy(),

@@ -1,6 +1,5 @@
 """The moving asset: canonical Gaussians, how they move, and its file."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from diffusion2.atomic_files import atomic_path
+from diffusion2.atomic_tensors import hash_tensors, save_tensors
 from diffusion2.errors import AssetFormatError, ExportError, InputError, in_one_line
 from diffusion2.gaussians.deformation import DeformationField, DeformationSettings
 from diffusion2.gaussians.gaussians import Gaussians, shapes_of
@@ -69,21 +68,18 @@ class Asset4D:
         Raises:
             ExportError: when the file can't be written.
         """
-        from safetensors.torch import save
-
         path = Path(path)
         tensors = _flatten(self)
         header = {
             "format": FORMAT,
             "format_version": str(FORMAT_VERSION),
-            "checksum": _checksum(tensors),
+            "checksum": hash_tensors(tensors),
             "metadata": json.dumps(self.metadata.to_dict()),
         }
         if self.deformation is not None:
             header["deformation"] = json.dumps(asdict(self.deformation.settings))
         try:
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(save(tensors, header))
+            save_tensors(path, tensors, header)
         except OSError as error:
             raise ExportError(f"{path}: the asset could not be written: {in_one_line(error)}") from error
 
@@ -121,15 +117,6 @@ def _flatten(asset: Asset4D) -> dict[str, Tensor]:
     return {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def _checksum(tensors: dict[str, Tensor]) -> str:
-    """Hash names and contents: safetensors itself doesn't notice a changed byte in a tensor."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
@@ -144,7 +131,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise AssetFormatError(f"{path}: not a safetensors file, or damaged: {in_one_line(error)}") from error
     if not all(tensor.dtype == torch.float32 for tensor in tensors.values()):
         raise AssetFormatError(f"{path}: an asset holds float32 tensors only")
-    if header.get("checksum") != _checksum(tensors):
+    if header.get("checksum") != hash_tensors(tensors):
         raise AssetFormatError(f"{path}: the contents differ from what was written (checksum); copy it again")
     return header, tensors
 

@@ -3,16 +3,17 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from diffusion2.atomic_files import check_writable, remove, write_json
 from diffusion2.config import PRESETS, GenerateSettings, name_preset, settings_from_dict
-from diffusion2.errors import AssetFormatError, InputError, in_one_line
+from diffusion2.errors import AssetFormatError, ExportError, InputError, in_one_line
 from diffusion2.events import Report, Warned
 from diffusion2.runs.checkpoints import Checkpoints
+from diffusion2.runs.lock import LOCK
 from diffusion2.runs.source import Source, recorded_source
 
 ENTRIES = (
@@ -129,6 +130,20 @@ class RunFolder:
 
     # -- beginning and ending -------------------------------------------------------------------
 
+    @contextmanager
+    def writing(self, next_step: str) -> Iterator[None]:
+        """Say in one line, with what to do then, that the folder can't be written any more.
+
+        Raises:
+            ExportError: a write failed, as on a full disk; what was complete before is there.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise ExportError(
+                f"the run in {self.path} stopped: {in_one_line(error)}; when that is mended, {next_step}"
+            ) from error
+
     def check(self, *, overwrite: bool = False, resume: bool = False) -> None:
         """Refuse a folder that a run must not be written into. Changes nothing that was there.
 
@@ -140,8 +155,6 @@ class RunFolder:
         """
         if overwrite and resume:
             raise InputError("choose one of --overwrite (start again) and --resume (continue)")
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"the output {self.path} is a file: give a folder, new or empty")
         self.restore()
         if resume and not self.config_path.is_file():
             raise InputError(f"there is no run to resume in {self.path}: leave out --resume to start one")
@@ -151,7 +164,7 @@ class RunFolder:
                     f"{self.path} already holds a run: choose another folder, or add --resume to continue it "
                     "or --overwrite to replace it"
                 )
-            ours = (PREVIOUS, DISCARDED)
+            ours = (PREVIOUS, DISCARDED, LOCK)
             others = sorted(p.name for p in self.path.iterdir() if p.name not in ours)
             if others and not self.holds_run():
                 raise InputError(f"{self.path} holds other files ({others[0]} …): give a new or empty folder")
@@ -188,7 +201,8 @@ class RunFolder:
             yield
         except BaseException:
             if self.previous_path.is_dir():
-                report(Warned(f"the run that was there before is kept in {self.previous_path}"))
+                with suppress(OSError):  # of a log on a full disk: the first error is the one to tell
+                    report(Warned(f"the run that was there before is kept in {self.previous_path}"))
             raise
         self.complete()
 

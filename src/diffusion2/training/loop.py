@@ -17,10 +17,9 @@ from typing import Annotated, Any, Protocol
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from diffusion2.atomic_files import atomic_path
+from diffusion2.atomic_tensors import save_tensors
 from diffusion2.config import Between, Settings
 from diffusion2.errors import NumericalError, WeightsError, in_one_line
 from diffusion2.events import Report, stage
@@ -194,8 +193,7 @@ class Trainer:
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], task: str, step: int) -> None:
     """Write a checkpoint: `weights.NAME` and `average.NAME` of each parameter, and its optimiser's state."""
     copies = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(copies, temporary, {"task": task, "step": str(step)})
+    save_tensors(path, copies, {"task": task, "step": str(step)})
 
 
 def read_checkpoint(path: Path, task: str) -> tuple[dict[str, Tensor], dict[str, str]]:

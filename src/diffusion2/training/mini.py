@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from diffusion2.atomic_files import atomic_path
+from diffusion2.atomic_tensors import save_tensors
 from diffusion2.config import Between, Settings, Share
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report, ignore
@@ -231,8 +231,7 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
         with atomic_path(folder / "config.json") as temporary:
             temporary.write_text(json.dumps(config, indent=2) + "\n")
         tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}
-        with atomic_path(folder / WEIGHTS_FILE) as temporary:
-            temporary.write_bytes(save(tensors, {"format": "pt", "steps": str(steps[part])}))
+        save_tensors(folder / WEIGHTS_FILE, tensors, {"format": "pt", "steps": str(steps[part])})
     return steps
 
 
