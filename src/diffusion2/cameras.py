@@ -194,7 +194,7 @@ def azimuths_apart(azimuths_deg: np.ndarray | float, others_deg: np.ndarray | fl
 
 @dataclass(frozen=True, eq=False)
 class ModelFrame:
-    """Where a given 3D model stands in the world, so that results can go back to the model's place.
+    """Where a given 3D model, or a capture's world, stands in ours, so that results can go back to its place.
 
     World from model: `(axes @ point - center) * scale`.
 

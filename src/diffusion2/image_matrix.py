@@ -74,6 +74,8 @@ class ImageMatrix:
         alphas: (V, F, 1, H, W) float32 in [0, 1], where known.
         reference_frame: index of the frame that was seen from all sides first.
         reference_view: index of the view that was seen over time first; from the end where negative.
+        seen: (V, 1, H, W) bool, where each view's camera saw anything, in all frames; None where it is
+            everywhere. What a camera didn't see is white, and says nothing.
     """
 
     images: Tensor
@@ -83,6 +85,7 @@ class ImageMatrix:
     alphas: Tensor | None = None
     reference_frame: int = 0
     reference_view: int = -1
+    seen: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""
@@ -129,6 +132,7 @@ class ImageMatrix:
             None if self.alphas is None else self.alphas[cells],
             int(apart.argmin()),
             int(turned.argmin()),
+            None if self.seen is None else self.seen[views],
         )
 
     @property

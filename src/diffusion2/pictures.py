@@ -185,13 +185,14 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
     return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
 
 
-def decode(picture: Image.Image, path: Path, side: int | None = None) -> Image.Image:
+def decode(picture: Image.Image, path: Path, side: int | None = None, *, upright: bool = True) -> Image.Image:
     """Decode an opened picture, or the frame of an animation that it stands at; see `read_picture`.
 
     Args:
         picture: from `open_picture`.
         path: the file, for messages.
         side: pixels a side that suffice; a larger picture is shrunk by a whole number, to no more.
+        upright: apply the orientation in its metadata; False: as it is stored.
 
     Raises:
         InputError: its data are damaged.
@@ -202,8 +203,10 @@ def decode(picture: Image.Image, path: Path, side: int | None = None) -> Image.I
             if side is not None:
                 picture.draft("RGB", (side, side))
             plain = picture if picture.mode in PROFILED else as_rgb(picture)
-            upright = ImageOps.exif_transpose(as_rgb(to_srgb(plain)))
-            return upright if side is None else shrink(upright, side)
+            decoded = as_rgb(to_srgb(plain))
+            if upright:
+                decoded = ImageOps.exif_transpose(decoded)
+            return decoded if side is None else shrink(decoded, side)
     except Exception as error:  # decoders raise anything on broken data
         raise _damaged(path, error) from error
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings, ReconstructionSettings
 from diffusion2.errors import InputError
 from diffusion2.events import (
@@ -27,6 +28,7 @@ from diffusion2.exporters import write_orbit_video, write_viewer
 from diffusion2.gaussians import load_asset
 from diffusion2.image_matrix import Conditions, ImageMatrix
 from diffusion2.inputs import read_conditions
+from diffusion2.inputs.captures import is_capture, read_capture
 from diffusion2.priors.devices import choose_device
 from diffusion2.priors.loading import load_priors
 from diffusion2.priors.prior import PriorPair
@@ -109,7 +111,10 @@ def reconstruct(
     overwrite: bool = False,
     report: Report = ignore,
 ) -> RunFolder:
-    """Run stage 2 alone on a folder with `matrix/` and `cameras.json`, whoever wrote them.
+    """Run stage 2 alone on a folder with `matrix/` and `cameras.json`, whoever wrote them, or on a capture.
+
+    A capture is pictures with the cameras of nerfstudio, D-NeRF or COLMAP; docs/inputs.md. The asset's
+    `model_frame` leads back into its world.
 
     Args:
         folder: the folder; the asset and all results are written into it.
@@ -120,9 +125,11 @@ def reconstruct(
 
     Raises:
         AssetFormatError: a part of the matrix is missing or can't be read.
-        InputError: the folder has an asset already, and `overwrite` is not given; or a setting can't be used.
+        InputError: the folder has an asset already, and `overwrite` is not given; a capture or a setting
+            can't be used.
         NumericalError: the optimisation left the finite numbers.
     """
+    early = list[Event]()
     run = RunFolder(Path(folder))
     if not run.path.is_dir():
         raise InputError(f"there is no folder {run.path}")
@@ -130,16 +137,19 @@ def reconstruct(
         run.restore()
         if run.asset_path.exists() and not overwrite:
             raise InputError(f"{run.asset_path} is there already: add --overwrite to replace it")
-        matrix = read_matrix(run.path)
+        matrix, frame = _read_given_matrix(run, both(report, early.append))
         began = run.settings_or_defaults()
         began = replace(
             began, seed=began.seed if seed is None else seed, reconstruction=settings or began.reconstruction
         )
         run.check_writable()
         with run.writing("start it again with --overwrite"):
-            report = both(report, EventLog(run.events_path))
+            log = EventLog(run.events_path)
+            for event in early:
+                log(event)
+            report = both(report, log)
             with run.completing(report):
-                _make_asset(run, began, report, matrix)
+                _make_asset(run, began, report, matrix, frame)
                 _make_results(run, report)
     return run
 
@@ -213,14 +223,31 @@ def _make_matrix(work: _Work) -> None:
     work.report(ResultWritten("matrix", run.path / "matrix"))
 
 
+def _read_given_matrix(run: RunFolder, report: Report) -> tuple[ImageMatrix, ModelFrame | None]:
+    """Read the matrix that is in a folder: our own, else a capture, with where its world stands."""
+    has_ours = (run.path / "cameras.json").is_file()
+    if not has_ours and is_capture(run.path):
+        capture = read_capture(run.path, report)
+        return capture.matrix, capture.frame
+    if has_ours and is_capture(run.path):
+        report(
+            Warned(f"{run.path}: cameras.json and matrix/ are taken, the cameras of other programs are not")
+        )
+    return read_matrix(run.path), recorded_model_frame(run)
+
+
 def _make_asset(
-    run: RunFolder, settings: GenerateSettings, report: Report, matrix: ImageMatrix | None = None
+    run: RunFolder,
+    settings: GenerateSettings,
+    report: Report,
+    matrix: ImageMatrix | None = None,
+    model_frame: ModelFrame | None = None,
 ) -> None:
     """Reconstruct the matrix in the folder; what shows or measures a former asset goes with it."""
     asset = reconstruct_matrix(
         matrix or read_matrix(run.path), settings.reconstruction, report, seed=settings.seed
     )
-    model_frame = recorded_model_frame(run)
+    model_frame = model_frame or recorded_model_frame(run)
     if model_frame is not None:
         asset = replace(asset, metadata=replace(asset.metadata, model_frame=model_frame))
     run.forget_shown()

@@ -134,7 +134,7 @@ def test_foreign_safetensors_is_no_asset(tmp_path):
 
 def rewrite(path, change_tensors=None, **changed):
     """Write an asset's file anew, with other contents but a right checksum."""
-    from diffusion2.atomic_tensors import hash_tensors
+    from diffusion2.runs.atomic_tensors import hash_tensors
 
     header, tensors = header_of(path), load_file(path)
     if change_tensors:

@@ -97,3 +97,14 @@ def test_points_project_as_the_camera_says():
     pixels, depths = project_points(torch.zeros(1, 3), cameras, 0)
     torch.testing.assert_close(pixels, torch.tensor([[40.0, 32.0]]), atol=1e-4, rtol=0)
     torch.testing.assert_close(depths, torch.tensor([2.0]), atol=1e-5, rtol=0)
+
+
+def test_what_a_camera_did_not_see_contradicts_nothing():
+    """Half of one picture is missing; without that being known, half of the ball would be carved away."""
+    cameras = orbit(8, height=64)
+    masks, seen = ball_masks(cameras), torch.ones(8, 1, 64, 64, dtype=torch.bool)
+    whole = carve(masks, cameras)
+    masks[2, :, :, 32:], seen[2, :, :, 32:] = 0, False
+    hull = carve(masks, cameras, seen)
+    assert hull.ignored_views == 0
+    assert len(hull.centres) >= len(whole.centres)

@@ -20,7 +20,8 @@ class Evaluate:
     result: Positional[Path]
     """A run's folder, its asset.safetensors, or a folder of views."""
     reference: Path
-    """What is right: matrix/ and cameras.json, or a folder of views."""
+    """What is right: matrix/ and cameras.json, a capture with its cameras (docs/inputs.md), or a folder of
+    views."""
     protocol: Literal["matrix", "paper"] = "matrix"
     """matrix: all pictures. paper: azimuths 0, -75, 15, 105, 195, the first 25 frames, at 512 x 512."""
     source: Annotated[Literal["auto", "matrix", "asset"], arg(name="from")] = "auto"

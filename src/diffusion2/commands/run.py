@@ -130,13 +130,15 @@ class Sample(Generate):
 
 @dataclass(frozen=True)
 class Reconstruct:
-    """Stage 2 alone: matrix/ and cameras.json of a folder, whoever wrote them, become the asset.
+    """Stage 2 alone: matrix/ and cameras.json of a folder, or a capture, become the asset.
+
+    A capture is pictures with the cameras of nerfstudio, D-NeRF or COLMAP; docs/inputs.md.
 
     A run's own settings are the defaults of the options below.
     """
 
     folder: Positional[Path]
-    """A run's folder."""
+    """A run's folder, or a capture's."""
     overwrite: bool = False
     """Replace the asset that is in the folder."""
     seed: int = 0

@@ -83,7 +83,11 @@ def _same_views(
     difference = views_difference(drawn, truth)
     if difference and not resample:
         raise InputError(f"{difference}: add --resample to compare the views that both have")
-    pairs = match_azimuths(theirs.cameras.azimuths_deg, ours.cameras.azimuths_deg, SAME_AZIMUTH_DEG)
+    known = drawn.cameras_known and truth.cameras_known
+    elevations = (theirs.cameras.elevations_deg, ours.cameras.elevations_deg) if known else None
+    pairs = match_azimuths(
+        theirs.cameras.azimuths_deg, ours.cameras.azimuths_deg, SAME_AZIMUTH_DEG, elevations
+    )
     if not pairs:
         raise InputError(f"{difference}: they have no view in common")
     if difference:

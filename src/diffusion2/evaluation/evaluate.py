@@ -30,7 +30,7 @@ def evaluate(
 
     Args:
         result: a run's folder, an `asset.safetensors`, or a folder of views.
-        reference: a folder in the layout of a run, or a folder of views.
+        reference: a folder in the layout of a run, a capture (docs/inputs.md), or a folder of views.
         settings: how they are brought together; None for the defaults.
         out: the folder of the two files, made if need be; None for the result's.
         networks: which networks are used, of `NETWORKS`; None for all.

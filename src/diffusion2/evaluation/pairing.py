@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import Between, Settings
 from diffusion2.errors import InputError
 from diffusion2.evaluation.alignment import (
@@ -87,7 +88,8 @@ def read_pair(
 
     Args:
         result: a run's folder, an `asset.safetensors`, or a folder of views.
-        reference: a folder in the layout of a run, or a folder of views.
+        reference: a folder in the layout of a run, a capture, or a folder of views. A capture stands where
+            the result's own model frame says, if it has one.
         settings: how; None for the defaults.
         report: takes the events of rendering.
 
@@ -97,12 +99,13 @@ def read_pair(
     """
     settings = settings or PairingSettings()
     notes: list[str] = []
-    truth = _read(reference, settings)
+    path, drawn, source = _asset_of(result), None, settings.source
+    asset = None if path is None else Asset4D.load(path)
+    truth = _read(reference, settings, asset and asset.metadata.model_frame, report)
     if settings.protocol == "paper":
         truth = _paper_reference(truth, reference, notes)
-    asset, drawn, source = _asset_of(result), None, settings.source
     if source == "matrix" or (source == "auto" and (asset is None or RunFolder(result).has_matrix)):
-        drawn = _read(result, settings)
+        drawn = _read(result, settings, asset and asset.metadata.model_frame, report)
         if settings.protocol == "paper":
             drawn = _paper_result(drawn, truth, result)
         difference = views_difference(drawn, truth) or cameras_difference(drawn, truth)
@@ -112,21 +115,39 @@ def read_pair(
     if drawn is not None:
         ours, theirs = align(drawn, truth, notes, resample=settings.resample, any_cameras=source == "matrix")
     elif asset is not None:
-        ours, theirs = _render(Asset4D.load(asset), truth, settings, notes, report), truth.matrix
+        ours, theirs = _render(asset, truth, settings, notes, report), truth.matrix
     else:
         raise InputError(f"there is no asset.safetensors in {result}: diffusion2 reconstruct makes it")
+    ours, theirs = _both_seen(ours, theirs)
     if (gain := mirror_gain(ours, theirs)) > MIRRORED_DB:
         notes.append(f"{SUSPICIOUS}: the result fits {gain:.1f} dB better with its views mirrored (-azimuth)")
     return MatrixPair(ours, theirs, "matrix" if drawn else "asset", truth.cameras_known, tuple(notes))
 
 
-def _read(folder: Path, settings: PairingSettings) -> ViewPictures:
+def _both_seen(ours: ImageMatrix, theirs: ImageMatrix) -> tuple[ImageMatrix, ImageMatrix]:
+    """Make white on both sides what the cameras of one of them didn't see."""
+    parts = [seen for seen in (ours.seen, theirs.seen) if seen is not None]
+    if not parts:
+        return ours, theirs
+    seen = torch.stack(parts).all(dim=0)[:, None]
+    first, second = (
+        replace(
+            side,
+            images=torch.where(seen, side.images, 1.0),
+            alphas=None if side.alphas is None else side.alphas * seen,
+        )
+        for side in (ours, theirs)
+    )
+    return first, second
+
+
+def _read(folder: Path, settings: PairingSettings, frame: ModelFrame | None, report: Report) -> ViewPictures:
     """Read one side; the paper's protocol knows the azimuths of four or five folders."""
     azimuths = settings.azimuths_deg
     if settings.protocol == "paper" and not azimuths:
         known = {4: PAPER_AZIMUTHS_DEG[1:], 5: PAPER_AZIMUTHS_DEG}
         azimuths = known.get(count_view_folders(folder), ())
-    return read_view_folders(folder, azimuths)
+    return read_view_folders(folder, azimuths, frame, report)
 
 
 def _asset_of(result: Path) -> Path | None:

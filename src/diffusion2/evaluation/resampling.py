@@ -20,7 +20,11 @@ def resize(matrix: ImageMatrix, height: int, width: int) -> ImageMatrix:
         return matrix
     cameras = replace(matrix.cameras, height=height, width=width)
     alphas = None if matrix.alphas is None else _resize(matrix.alphas, height, width)
-    return replace(matrix, images=_resize(matrix.images, height, width), cameras=cameras, alphas=alphas)
+    seen = matrix.seen
+    if seen is not None:
+        seen = F.interpolate(seen.float(), (height, width), mode="area") > 0.999
+    images = _resize(matrix.images, height, width)
+    return replace(matrix, images=images, cameras=cameras, alphas=alphas, seen=seen)
 
 
 def nearest_times(times: Tensor, others: Tensor) -> tuple[list[int], list[int], float]:
@@ -38,14 +42,28 @@ def nearest_times(times: Tensor, others: Tensor) -> tuple[list[int], list[int], 
 
 
 def match_azimuths(
-    azimuths_deg: np.ndarray, others_deg: np.ndarray, tolerance_deg: float
+    azimuths_deg: np.ndarray,
+    others_deg: np.ndarray,
+    tolerance_deg: float,
+    elevations_deg: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> list[tuple[int, int]]:
-    """Pair views at the same azimuth: (index into the first, index into the second), each used once."""
+    """Pair views at the same azimuth: (index into the first, index into the second), each used once.
+
+    Of several, the one of the nearest elevation is taken where elevations of both are given.
+    """
     pairs, free = [], list(range(len(others_deg)))
     for k, azimuth in enumerate(azimuths_deg):
-        apart = [float(azimuths_apart(azimuth, others_deg[other])) for other in free]
-        if apart and min(apart) <= tolerance_deg:
-            pairs.append((k, free.pop(apart.index(min(apart)))))
+        apart = {other: float(azimuths_apart(azimuth, others_deg[other])) for other in free}
+        near = [other for other in free if apart[other] <= tolerance_deg]
+        if not near:
+            continue
+        if elevations_deg is not None:
+            ours, theirs = elevations_deg
+            lifted = {other: abs(float(ours[k] - theirs[other])) for other in near}
+            near = [other for other in near if lifted[other] <= min(lifted.values()) + tolerance_deg]
+        best = min(near, key=lambda other: apart[other])
+        free.remove(best)
+        pairs.append((k, best))
     return pairs
 
 

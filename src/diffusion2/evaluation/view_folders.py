@@ -4,7 +4,8 @@
 
 is the layout of Consistent4D's test data and of the results that its scripts compare with it. Any name and a
 number will do for the folders, and for the pictures in them. There are no cameras: whoever reads such a
-folder must know the azimuths.
+folder must know the azimuths. Captures, with cameras that other programs found, are read by
+`inputs.captures`.
 """
 
 import re
@@ -15,9 +16,11 @@ from pathlib import Path
 
 import torch
 
-from diffusion2.cameras import make_cameras
+from diffusion2.cameras import ModelFrame, make_cameras
 from diffusion2.errors import AssetFormatError, InputError
+from diffusion2.events import Report, Warned, ignore
 from diffusion2.image_matrix import ImageMatrix, frame_times
+from diffusion2.inputs.captures import is_capture, read_capture
 from diffusion2.runs.matrix_files import read_matrix, read_sequence
 
 UNKNOWN_FPS = 8.0
@@ -30,28 +33,42 @@ class ViewPictures:
 
     Attributes:
         matrix: the pictures; where cameras are not known only their azimuths mean something.
-        cameras_known: whether there was a `cameras.json`.
+        cameras_known: whether there were cameras beside them, ours or another program's.
     """
 
     matrix: ImageMatrix
     cameras_known: bool
 
 
-def read_view_folders(folder: Path, azimuths_deg: Sequence[float] = ()) -> ViewPictures:
-    """Read a run's matrix, or a folder per view.
+def read_view_folders(
+    folder: Path,
+    azimuths_deg: Sequence[float] = (),
+    frame: ModelFrame | None = None,
+    report: Report = ignore,
+) -> ViewPictures:
+    """Read a run's matrix, a capture's part for testing, or a folder per view.
 
     Args:
         folder: holds `matrix/` and `cameras.json`, or folders `eval_0`, `eval_1` … of numbered PNG files.
         azimuths_deg: of the views of folders that come without `cameras.json`.
+        frame: our world from that of a capture, where it is known.
+        report: hears what was chosen and guessed about a capture.
 
     Raises:
-        InputError: there is no such folder, or the azimuths of its views are not known.
+        InputError: there is no such folder, the azimuths of its views are not known, or it is a capture that
+            can't be used.
         AssetFormatError: a picture is missing, can't be read or differs in size, or a view is incomplete.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
     if (folder / "cameras.json").is_file():
         return ViewPictures(read_matrix(folder), cameras_known=True)
+    if is_capture(folder):
+        notes: list[str] = []
+        matrix = read_capture(folder, report, held_out=True, frame=frame).complete(notes)
+        for note in notes:
+            report(Warned(f"{folder}: {note}"))
+        return ViewPictures(matrix, cameras_known=True)
     place = folder / "matrix" if (folder / "matrix").is_dir() else folder
     views = _numbered(place, folders=True)
     if not views:
@@ -83,8 +100,8 @@ def read_view_folders(folder: Path, azimuths_deg: Sequence[float] = ()) -> ViewP
 
 
 def count_view_folders(folder: Path) -> int:
-    """Return the number of views of a folder that has no `cameras.json`; 0 of any other folder."""
-    if not folder.is_dir() or (folder / "cameras.json").is_file():
+    """Return the number of views of a folder that has no cameras; 0 of any other folder."""
+    if not folder.is_dir() or (folder / "cameras.json").is_file() or is_capture(folder):
         return 0
     return len(_numbered(folder / "matrix" if (folder / "matrix").is_dir() else folder, folders=True))
 
@@ -135,7 +152,10 @@ def _what_there_is(folder: Path) -> str:
         with suppress(AssetFormatError):
             if count_view_folders(below):
                 return f"it holds several objects, give one, for example {below}"
-    return "it needs matrix/ and cameras.json, or folders eval_0, eval_1 … of numbered PNG files"
+    return (
+        "it needs matrix/ and cameras.json, another program's cameras (docs/inputs.md), or folders eval_0, "
+        "eval_1 … of numbered PNG files"
+    )
 
 
 def _size(shape: tuple[int, ...]) -> str:

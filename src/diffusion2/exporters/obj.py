@@ -57,7 +57,7 @@ def _write_material(mesh: Mesh4D, folder: Path, prefix: str) -> str:
 
 
 def _constant_parts(mesh: Mesh4D, material: str) -> tuple[str, str]:
-    """Give what stands before and after the places: texture coordinates, v upwards, and triangles from 1."""
+    """Get what stands before and after the places: texture coordinates, v upwards, and triangles from 1."""
     corners = np.unique(mesh.welded.numpy(), return_inverse=True)[1][mesh.triangles.numpy()] + 1
     seen = mesh.triangles.numpy() + 1
     faces = "".join(

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from diffusion2.atomic_tensors import hash_tensors, save_tensors
 from diffusion2.errors import AssetFormatError, ExportError, InputError, in_one_line
 from diffusion2.gaussians.deformation import DeformationField, DeformationSettings
 from diffusion2.gaussians.gaussians import Gaussians, shapes_of
 from diffusion2.gaussians.metadata import AssetMetadata
 from diffusion2.gaussians.posing import Posed
 from diffusion2.quaternions import multiply_quats
+from diffusion2.runs.atomic_tensors import hash_tensors, save_tensors
 
 FORMAT = "diffusion2 asset"
 FORMAT_VERSION = 1

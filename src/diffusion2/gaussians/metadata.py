@@ -1,4 +1,4 @@
-"""What an asset says about itself: its speed, its reference view, where a given 3D model stands."""
+"""What an asset says about itself: its speed, its reference view, where what was given stands."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
@@ -31,7 +31,8 @@ class AssetMetadata:
         fov_deg: of the reference camera, its vertical field of view.
         height: of the pictures it was made from, in pixels; None where that isn't known.
         width: of those pictures.
-        model_frame: where a given 3D model stands in the world; None where none was given.
+        model_frame: where a given 3D model, or the world of a capture, stands in ours; None where none was
+            given.
 
     Raises:
         InputError: a value is no number or makes no sense.

@@ -42,12 +42,15 @@ class PictureLoss:
 
     def __call__(self, rendering: Rendering, target: TargetPictures) -> Tensor:
         """Return the loss of each of B pictures, (B,); no gradients flow to the target."""
-        settings = self._settings
-        losses = photometric_loss(rendering.rgb, target.images, settings.ssim_weight)
+        settings, rgb, alpha = self._settings, rendering.rgb, rendering.alpha
+        if target.seen is not None:  # where nothing was seen, whatever is drawn is right
+            rgb = torch.where(target.seen > 0, rgb, target.images)
+            alpha = torch.where(target.seen > 0, alpha, target.alphas)
+        losses = photometric_loss(rgb, target.images, settings.ssim_weight)
         if self._lpips is not None:
-            losses = losses + settings.lpips_weight * self._perceptual(rendering.rgb, target.images)
+            losses = losses + settings.lpips_weight * self._perceptual(rgb, target.images)
         if settings.alpha_weight:
-            alphas = alpha_loss(rendering.alpha, target.alphas, target.known)
+            alphas = alpha_loss(alpha, target.alphas, target.known)
             losses = losses + settings.alpha_weight * alphas
         return losses
 

@@ -59,14 +59,14 @@ def reconstruct_matrix(
         for message in find_warnings(matrix, targets):
             warn(message)
         images, masks = reference_column(matrix)
-        hull = carve(masks, matrix.cameras)
+        hull = carve(masks, matrix.cameras, matrix.seen)
         if hull.covered < 0.9:
             warn(
                 f"the silhouettes at the reference time agree on only {hull.covered:.0%} of the object: "
                 "the views are not of one shape, or not from these cameras"
             )
         count = max(1, round(settings.first_gaussians * settings.gaussians))
-        gaussians = scatter_gaussians(hull, images, matrix.cameras, count, generator)
+        gaussians = scatter_gaussians(hull, images, matrix.cameras, count, generator, matrix.seen)
         gaussians, targets = gaussians.to(device), targets.to(device)
         gaussians = warm_up(gaussians, targets, loss, settings, generator, progress, warn)
         field = None

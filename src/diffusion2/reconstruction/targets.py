@@ -27,11 +27,13 @@ class TargetPictures:
         images: (B, H, W, 3) in [0, 1] on white.
         alphas: (B, H, W, 1) in [0, 1].
         known: (B, H, W, 1), 1 where the alphas are trusted, else 0.
+        seen: (B, H, W, 1), 1 where the cameras saw anything, else 0; None where they saw everything.
     """
 
     images: Tensor
     alphas: Tensor
     known: Tensor
+    seen: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Targets:
         reference_frame: index of the reference frame.
         reference_view: index of the reference view.
         weights: (V, F) in (0, 1], how much a cell may shape the canonical Gaussians; see `closeness`.
+        seen: (V, H, W, 1), 1 where a view's camera saw anything, else 0; None where they saw everything.
     """
 
     packed: Tensor
@@ -58,6 +61,7 @@ class Targets:
     reference_frame: int
     reference_view: int
     weights: Tensor
+    seen: Tensor | None = None
 
     @property
     def views(self) -> int:
@@ -76,13 +80,15 @@ class Targets:
 
     def to(self, device: torch.device) -> "Targets":
         """Move what is computed with to a device; which cells to look at is decided on the CPU."""
-        names = ("packed", "viewmats", "Ks", "times", "weights")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+        names = ("packed", "viewmats", "Ks", "times", "weights", "seen")
+        parts = {name: part for name in names if (part := getattr(self, name)) is not None}
+        return replace(self, **{name: part.to(device) for name, part in parts.items()})
 
     def pictures(self, views: Tensor, frames: Tensor) -> TargetPictures:
         """Return the pictures of B cells."""
         values = self.packed[views, frames].float().div_(255)
-        return TargetPictures(values[..., :3].contiguous(), values[..., 3:4], values[..., 4:])
+        seen = None if self.seen is None else self.seen[views]
+        return TargetPictures(values[..., :3].contiguous(), values[..., 3:4], values[..., 4:], seen)
 
 
 def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
@@ -104,6 +110,9 @@ def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
         for pictures, channels in parts:
             cut = to_bytes(pictures[view, ..., top:bottom, left:right])
             packed[view, ..., channels] = cut.permute(0, 2, 3, 1)
+    seen = None
+    if matrix.seen is not None:
+        seen = matrix.seen[..., top:bottom, left:right].permute(0, 2, 3, 1).float().contiguous()
     Ks = torch.as_tensor(matrix.cameras.Ks, dtype=torch.float32)
     Ks[:, 0, 2] -= left
     Ks[:, 1, 2] -= top
@@ -116,6 +125,7 @@ def prepare_targets(matrix: ImageMatrix, weight_floor: float) -> Targets:
         reference_frame=matrix.reference_frame,
         reference_view=matrix.reference_view,
         weights=closeness(matrix, weight_floor),
+        seen=seen,
     )
 
 

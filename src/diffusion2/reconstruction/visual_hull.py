@@ -38,7 +38,7 @@ class VisualHull:
     covered: float
 
 
-def carve(masks: Tensor, cameras: Cameras) -> VisualHull:
+def carve(masks: Tensor, cameras: Cameras, seen: Tensor | None = None) -> VisualHull:
     """Intersect the silhouettes of V views.
 
     Generated views don't agree perfectly, and one wrong silhouette removes what it misses from all. So
@@ -48,28 +48,30 @@ def carve(masks: Tensor, cameras: Cameras) -> VisualHull:
     Args:
         masks: (V, 1, H, W) in [0, 1]. Empty ones are left out.
         cameras: V cameras.
+        seen: (V, 1, H, W) bool, where each camera saw anything; elsewhere it contradicts nothing.
 
     Raises:
         InputError: when all masks are empty, or nothing is left of their intersection.
     """
-    seen = [view for view in range(len(cameras)) if bool((masks[view] > 0.5).any())]
-    if not seen:
+    shown = [view for view in range(len(cameras)) if bool((masks[view] > 0.5).any())]
+    if not shown:
         raise InputError("the views at the reference time are all white: there is no object to build")
     side = 2 * float(cameras.radii.min()) * math.tan(math.radians(cameras.fov_deg) / 2) * 1.2
     steps = (torch.arange(GRID) + 0.5) / GRID - 0.5
     centres = side * torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), dim=-1).reshape(-1, 3)
     masks = F.max_pool2d(masks, 3, stride=1, padding=1)
+    possible = masks if seen is None else masks.maximum((~seen).float())
     inside = torch.zeros(len(centres), dtype=torch.int32)
-    for view in seen:
+    for view in shown:
         pixels, depths = project_points(centres, cameras, view)
-        visible = (sample_pixels(masks[view], pixels)[:, 0] > 0.5) & (depths > 0)
-        if len(seen) < _FEW:
+        visible = (sample_pixels(possible[view], pixels)[:, 0] > 0.5) & (depths > 0)
+        if len(shown) < _FEW:
             visible &= (depths - float(cameras.radii[view])).abs() <= _half_size(masks[view], cameras, view)
         inside += visible.int()
     best: VisualHull | None = None
-    for ignored in range(1 + len(seen) // 4):
-        chosen = centres[inside >= len(seen) - ignored]
-        covered = _coverage(chosen, masks, cameras, seen, ignored)
+    for ignored in range(1 + len(shown) // 4):
+        chosen = centres[inside >= len(shown) - ignored]
+        covered = _coverage(chosen, masks, cameras, shown, ignored)
         if best is None or covered > best.covered + 0.01:
             best = VisualHull(chosen, side / GRID, ignored, covered)
         if best.covered >= _COVERED:
@@ -82,7 +84,12 @@ def carve(masks: Tensor, cameras: Cameras) -> VisualHull:
 
 
 def scatter_gaussians(
-    hull: VisualHull, images: Tensor, cameras: Cameras, count: int, generator: torch.Generator
+    hull: VisualHull,
+    images: Tensor,
+    cameras: Cameras,
+    count: int,
+    generator: torch.Generator,
+    seen: Tensor | None = None,
 ) -> Gaussians:
     """Place Gaussians at random in a hull, as large as the gaps between them, with colours from the views.
 
@@ -94,6 +101,7 @@ def scatter_gaussians(
         cameras: V cameras.
         count: how many Gaussians.
         generator: decides the places.
+        seen: (V, 1, H, W) bool, where each camera saw anything.
     """
     near_surface = _is_near_surface(hull)
     weights = torch.where(near_surface, 0.75 / near_surface.sum(), 0.25 / max(1, int((~near_surface).sum())))
@@ -105,7 +113,7 @@ def scatter_gaussians(
         quats=torch.tensor([1.0, 0, 0, 0]).repeat(count, 1),
         log_scales=(0.7 * gaps).log()[:, None].repeat(1, 3),
         opacity_logits=torch.full((count,), math.log(0.3 / 0.7)),
-        sh0=rgb_to_sh0(_colors(means, hull, images, cameras)),
+        sh0=rgb_to_sh0(_colors(means, hull, images, cameras, seen)),
     )
 
 
@@ -134,12 +142,12 @@ def _half_size(mask: Tensor, cameras: Cameras, view: int) -> float:
     return 0.5 * pixels * float(cameras.radii[view] / cameras.Ks[view, 0, 0])
 
 
-def _coverage(points: Tensor, masks: Tensor, cameras: Cameras, seen: list[int], ignored: int) -> float:
+def _coverage(points: Tensor, masks: Tensor, cameras: Cameras, shown: list[int], ignored: int) -> float:
     """Return the share of the masks, but of the worst ones, onto which the points project."""
     if not len(points):
         return 0.0
     shares = []
-    for view in seen:
+    for view in shown:
         mask = F.adaptive_avg_pool2d(masks[view], (GRID // 2, GRID // 2))[0] > 0.5
         pixels, _ = project_points(points, cameras, view)
         cells = (pixels / torch.tensor([cameras.width, cameras.height]) * (GRID // 2)).long()
@@ -167,12 +175,16 @@ def _mean_gaps(points: Tensor, chunk: int = 2048) -> Tensor:
     return torch.cat(parts)[:, 1:].mean(dim=1) if near > 1 else torch.ones(len(points))
 
 
-def _colors(points: Tensor, hull: VisualHull, images: Tensor, cameras: Cameras) -> Tensor:
-    """Average the views' colours (K, 3) where a point isn't hidden by the hull; else over all views."""
+def _colors(
+    points: Tensor, hull: VisualHull, images: Tensor, cameras: Cameras, seen: Tensor | None
+) -> Tensor:
+    """Average the views' colours (K, 3) where a point is seen and not hidden; else over all views."""
     total, weight = torch.zeros(len(points), 3), torch.zeros(len(points), 1)
     for view in range(len(cameras)):
         pixels, depths = project_points(points, cameras, view)
         visible = depths < _nearest_depths(hull, cameras, view, pixels) + 2.5 * hull.cell
+        if seen is not None:
+            visible &= sample_pixels(seen[view].float(), pixels)[:, 0] > 0.5
         share = visible.float()[:, None] + 1e-3
         total += share * sample_pixels(images[view], pixels)
         weight += share

@@ -6,8 +6,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from diffusion2.atomic_tensors import hash_tensors, save_tensors
 from diffusion2.events import Report, Warned, ignore
+from diffusion2.runs.atomic_tensors import hash_tensors, save_tensors
 
 KEPT = 2
 

@@ -19,11 +19,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from diffusion2.atomic_tensors import save_tensors
 from diffusion2.config import Between, Settings
 from diffusion2.errors import NumericalError, WeightsError, in_one_line
 from diffusion2.events import Report, stage
 from diffusion2.exporters import write_contact_sheet
+from diffusion2.runs.atomic_tensors import save_tensors
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage
 from diffusion2.training.processes import Processes
 

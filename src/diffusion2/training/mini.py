@@ -11,7 +11,6 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from diffusion2.atomic_files import atomic_path
-from diffusion2.atomic_tensors import save_tensors
 from diffusion2.config import Between, Settings, Share
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report, ignore
@@ -21,6 +20,7 @@ from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import PIXEL_UNSHUFFLE, WEIGHTS_FILE, load_network
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.unet import SpatioTemporalUNet
+from diffusion2.runs.atomic_tensors import save_tensors
 from diffusion2.training.adaptation import adapt_decoder, adapt_network, copy_fitting, latent_maps
 from diffusion2.training.data import read_split
 from diffusion2.training.diffusion import BATCH, NETWORK_CONFIGS, DiffusionTask

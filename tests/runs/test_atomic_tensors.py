@@ -5,12 +5,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from diffusion2.atomic_tensors import hash_tensors, save_tensors
+from diffusion2.runs.atomic_tensors import hash_tensors, save_tensors
 
 WRITE = """
 import sys, torch
 from pathlib import Path
-from diffusion2.atomic_tensors import save_tensors
+from diffusion2.runs.atomic_tensors import save_tensors
 tensors = {name: torch.arange(3) for name in "cabd"}
 save_tensors(Path(sys.argv[1]), tensors, {name: name for name in "some words that have no order".split()})
 """
