@@ -75,7 +75,8 @@ def straight(images: Tensor) -> Tensor:
     """Turn images (..., 4, H, W), RGB on white and alpha, into straight alpha; black where nothing is."""
     rgb, alpha = images[..., :3, :, :], images[..., 3:, :, :].clamp(0, 1)
     rest = rgb - (1 - alpha)
-    return torch.cat([torch.where(alpha > 0, (rest / alpha.clamp_min(1 / 255)).clamp(0, 1), 0), alpha], -3)
+    colours = (rest / alpha.clamp_min(1 / 255)).clamp(0, 1)
+    return torch.cat([colours * (alpha > 0), alpha], -3)
 
 
 def as_written(images: Tensor) -> Tensor:
