@@ -16,9 +16,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.network import NetworkPrior, SequenceCondition
 from diffusion2.priors.unet import SpatioTemporalUNet
-from diffusion2.training.diffusion import UNET_CONFIG, VECTOR_WIDTHS
+from diffusion2.training.diffusion import NETWORK_CONFIGS
+from diffusion2.training.vae import LATENT_CHANNELS
 
-FRAMES, CHANNELS, SIDE, CONTEXT = 12, 8, 16, 128
+CONFIG = NETWORK_CONFIGS["video"]
+FRAMES, CHANNELS, SIDE, CONTEXT = 12, LATENT_CHANNELS, 16, CONFIG["cross_attention_dim"]
 SEQUENCES = 24
 
 
@@ -45,16 +47,16 @@ def main() -> None:
 def make_network() -> SpatioTemporalUNet:
     """Make a video network of the mini pair's size with random weights."""
     torch.manual_seed(0)
-    return SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
+    return SpatioTemporalUNet(**CONFIG)
 
 
 def denoise(batch: int, scale: float, dtype: torch.dtype) -> Callable[[], object]:
     """Make a call that denoises `batch` sequences."""
     prior = NetworkPrior(make_network(), dtype)
     condition = SequenceCondition(
-        torch.randn(batch, CHANNELS, SIDE, SIDE),
+        torch.randn(batch, 1, CHANNELS, SIDE, SIDE),
         torch.randn(batch, 1, CONTEXT),
-        torch.randn(batch, 1, VECTOR_WIDTHS["video"]),
+        torch.randn(batch, 1, CONFIG["projection_class_embeddings_input_dim"]),
         Guidance(constant_scale(FRAMES, scale)),
     )
     latents = torch.randn(batch, FRAMES, CHANNELS, SIDE, SIDE)
@@ -68,7 +70,7 @@ def train_step(batch: int, dtype: torch.dtype) -> Callable[[], object]:
         torch.randn(batch, FRAMES, 2 * CHANNELS, SIDE, SIDE),
         torch.randn(batch),
         torch.randn(batch, 1, CONTEXT),
-        torch.randn(batch, FRAMES, VECTOR_WIDTHS["video"]),
+        torch.randn(batch, FRAMES, CONFIG["projection_class_embeddings_input_dim"]),
     )
 
     def step() -> None:

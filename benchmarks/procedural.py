@@ -15,8 +15,10 @@ from PIL import Image
 
 from diffusion2.cameras import make_cameras
 from diffusion2.meshes import AnimatedModel, MeshRenderer, frame_points
-from diffusion2.meshes.renderer import on_white
-from diffusion2.training.data import SIZE, load_item_model, plan_orbits, render_item
+from diffusion2.pictures import pixels_on_white
+from diffusion2.training.data import SIZE
+from diffusion2.training.procedural import procedural_creature
+from diffusion2.training.scenes import draw_orbit
 
 PER_ROW, TILE = 4, 72
 CAMERAS = make_cameras([15.0, 75.0, 195.0, 30.0], 12.0, height=2 * TILE)
@@ -27,14 +29,13 @@ def main() -> None:
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 40
     built, drawn, rows = [], [], []
     for seed in range(count):
-        file = f"procedural/{seed:06d}"
         start = time.process_time()
-        model = load_item_model(file, None)
+        model = procedural_creature(seed)
         built.append(time.process_time() - start)
         rows.append(_views(model))
         renderer = MeshRenderer(model, SIZE)
         start = time.process_time()
-        images = render_item(model, renderer, plan_orbits(model, file, "procedural")[0])
+        images = draw_orbit(model, renderer, np.random.default_rng(seed)).pictures
         drawn.append((time.process_time() - start) / len(images))
         renderer.close()
     lines = [np.concatenate(rows[k : k + PER_ROW], axis=1) for k in range(0, count - PER_ROW + 1, PER_ROW)]
@@ -51,7 +52,7 @@ def _views(model: AnimatedModel) -> np.ndarray:
     amid = 0.3 * model.clips[clip].duration
     for name, seconds, cameras in ((None, 0.0, CAMERAS[:3]), (clip, amid, CAMERAS[3])):
         points = np.concatenate([positions for positions, _ in model.pose(name, seconds)])
-        pictures.extend(on_white(renderer.render(cameras, frame_points(points, 0.95), name, seconds)))
+        pictures.extend(pixels_on_white(renderer.render(cameras, frame_points(points, 0.95), name, seconds)))
     renderer.close()
     return np.concatenate(pictures, axis=1)
 

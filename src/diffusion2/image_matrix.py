@@ -1,6 +1,6 @@
 """The image matrix (one row per view, one column per frame) and what conditions it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,18 +17,21 @@ from diffusion2.cameras import (
 )
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import InputError
+from diffusion2.pictures import as_written
 
 
 @dataclass(frozen=True)
 class Conditions:
     """The known row and column of the augmented matrix (eq. 6 of the paper).
 
+    Pictures have P channels: RGB on white and, where it is known, alpha.
+
     Attributes:
-        video: (F, 3, H, W) float32 in [0, 1], the reference view over time, `I_{.,0}`; frame 0 is
+        video: (F, P, H, W) float32 in [0, 1], the reference view over time, `I_{.,0}`; frame 0 is
             the reference frame. None where it has to be generated.
-        views: (V, 3, H, W) float32 in [0, 1], the views at the reference time, `I_{0,.}`; the last
+        views: (V, P, H, W) float32 in [0, 1], the views at the reference time, `I_{0,.}`; the last
             view is the reference view. None where it has to be generated.
-        picture: (3, H, W) float32 in [0, 1], the reference view at the reference time.
+        picture: (P, H, W) float32 in [0, 1], the reference view at the reference time.
         fps: frames per second of the video, where one was given.
         model_frame: where a given 3D model stands in the world.
     """
@@ -38,6 +41,25 @@ class Conditions:
     views: Tensor | None = None
     fps: float | None = None
     model_frame: ModelFrame | None = None
+
+    def with_channels(self, channels: int) -> "Conditions":
+        """Show priors what they know of pictures: leave out alpha (3), or have it as files do (4).
+
+        Raises:
+            InputError: alpha is wanted, and a picture has none.
+        """
+
+        def changed(images: Tensor) -> Tensor:
+            if images.shape[-3] < channels:
+                raise InputError(
+                    "these weights need pictures with alpha, which whoever wrote these left out: start anew"
+                )
+            if channels == 4:
+                return as_written(images)
+            return images if images.shape[-3] == 3 else images[..., :3, :, :].contiguous()
+
+        video, views = (None if images is None else changed(images) for images in (self.video, self.views))
+        return replace(self, picture=changed(self.picture), video=video, views=views)
 
 
 @dataclass(frozen=True)

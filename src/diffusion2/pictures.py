@@ -61,19 +61,43 @@ def on_white(images: Tensor) -> tuple[Tensor, Tensor]:
     return rgb * alpha + (1 - alpha), alpha
 
 
+def with_alpha(images: Tensor, alphas: Tensor | None) -> Tensor:
+    """Join images (..., 3, H, W) on white and, where it is known, alpha (..., 1, H, W)."""
+    return images if alphas is None else torch.cat([images, alphas], dim=-3)
+
+
+def split_alpha(images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Part what `with_alpha` joined."""
+    return images[..., :3, :, :], images[..., 3:, :, :] if images.shape[-3] == 4 else None
+
+
+def straight(images: Tensor) -> Tensor:
+    """Turn images (..., 4, H, W), RGB on white and alpha, into straight alpha; black where nothing is."""
+    rgb, alpha = images[..., :3, :, :], images[..., 3:, :, :].clamp(0, 1)
+    rest = rgb - (1 - alpha)
+    colours = (rest / alpha.clamp_min(1 / 255)).clamp(0, 1)
+    return torch.cat([colours * (alpha > 0), alpha], -3)
+
+
+def as_written(images: Tensor) -> Tensor:
+    """Round images (..., P, H, W) on white, P = 4 with alpha, else 3, to what a file of them is read as."""
+    rgb, alpha = split_alpha(images.detach())
+    if alpha is None:
+        return to_8_bit(rgb)
+    return with_alpha(*on_white(to_8_bit(straight(with_alpha(rgb, to_8_bit(alpha)))))).contiguous()
+
+
 def pixels_on_white(rgba: np.ndarray) -> np.ndarray:
     """Composite bytes (..., 4) with straight alpha on white: bytes (..., 3)."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
-def write_picture(path: Path, image: Tensor, alpha: Tensor | None = None) -> None:
-    """Write a (3, H, W) picture on white in [0, 1] as PNG; with alpha (1, H, W) as straight RGBA."""
-    if alpha is not None:
-        alpha = to_8_bit(alpha.detach())
-        rest = image.detach().float().clamp(0, 1) - (1 - alpha)
-        straight = torch.where(alpha > 0, (rest / alpha.clamp_min(1 / 255)).clamp(0, 1), 0)
-        image = torch.cat([straight, alpha])
+def write_picture(path: Path, image: Tensor) -> None:
+    """Write a picture on white in [0, 1] as PNG: (3, H, W), or (4, H, W) with alpha, as straight RGBA."""
+    if len(image) == 4:
+        image = image.detach().float().clamp(0, 1)
+        image = straight(with_alpha(image[:3], to_8_bit(image[3:])))
     pixels = to_pixels(image)
     with atomic_path(path) as temporary:
         Image.fromarray(pixels).save(temporary, compress_level=4)

@@ -190,6 +190,8 @@ def _begin(
         recorded = read_recorded_conditions(run, settings) if resume else None
         conditions = recorded or read_conditions(plan.source, settings, both(report, early.append))
         priors = None if resume and run.has_matrix else load_priors(settings)
+        if priors is not None:
+            conditions = conditions.with_channels(priors.codec.picture_channels)
         with run.writing("the same command with --resume goes on from the last checkpoint"):
             if not resume:
                 run.start(plan.to_config(choose_device(settings.sampling.device, settings.priors)))

@@ -113,10 +113,13 @@ CALLS = {
     "export into a folder": (["export", "{d}/run", "{d}/documents"], "is a folder"),
     "view no asset": (["view", "{d}/documents"], "no asset"),
     "train with models that are not there": (["train", "video", "--assets", "{d}/nothing"], "--assets"),
-    "train on nothing": (["train", "video", "--procedural", "0"], "--procedural"),
     "train on fewer than no creatures": (
-        ["train", "video", "--cache", "{d}/nothing", "--procedural", "-3"],
+        ["train", "video", "--cache", "{d}/nothing", "--procedural-share", "-3"],
         "procedural",
+    ),
+    "train before what has to be trained first": (
+        ["train", "video", "--cache", "{d}/nothing"],
+        "train vae` first",
     ),
     "pack what was never trained": (
         ["train", "pack", "--cache", "{d}/nothing", "--out", "{d}/w"],

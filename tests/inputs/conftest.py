@@ -56,14 +56,14 @@ def write_frames(folder, pictures, name="{:03d}.png"):
     return folder
 
 
-def read(source, how=None, **settings):
-    """Conditions of a path or a source, with notes."""
+def read(source, how=None, channels=3, **settings):
+    """Conditions of a path or a source, with notes; without alpha, if nothing else is said."""
     notes = []
     if not isinstance(source, Source):
         source = Source(source, settings=how or InputSettings(background="plain"))
     defaults = {"size": 32, "views": 4, "frames": 5}
     conditions = read_conditions(source, GenerateSettings(**{**defaults, **settings}), notes.append)
-    return conditions, [getattr(note, "message", "") for note in notes]
+    return conditions.with_channels(channels), [getattr(note, "message", "") for note in notes]
 
 
 def centre(picture):

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from PIL import Image
 
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import InputError
-from diffusion2.image_matrix import turn_time, view_cameras
+from diffusion2.image_matrix import Conditions, turn_time, view_cameras
 from diffusion2.runs.source import InputSettings, Source
 
 from .conftest import disc, moving_disc, read, write_frames
@@ -81,6 +82,41 @@ def test_pictures_that_are_framed_already_pass_unchanged(tmp_path):
     for frame, picture in zip(conditions.video, pictures, strict=True):
         expected = torch.tensor(list(picture.tobytes())).reshape(32, 32, 3).permute(2, 0, 1) / 255
         assert torch.equal(frame, expected)
+
+
+def test_alpha_says_what_is_the_object_even_where_that_is_white(tmp_path):
+    picture = Image.new("RGBA", (64, 64), (10, 200, 30, 0))
+    picture.paste((255, 255, 255, 255), (20, 10, 44, 54))
+    picture.save(tmp_path / "a.png")
+    shown = read(tmp_path / "a.png", channels=4)[0].picture
+    assert shown.shape == (4, 32, 32)
+    assert (shown[:3] == 1).all()
+    covered = float(shown[3].mean())
+    # object_size of the frame high, and 24 / 44 of that wide
+    assert covered == pytest.approx(GenerateSettings().object_size ** 2 * 24 / 44, rel=0.1)
+    assert set(torch.unique(shown[3]).tolist()) >= {0.0, 1.0}
+
+
+def test_a_plain_background_is_no_object_in_pictures_that_are_kept(tmp_path):
+    keep = InputSettings(framing="keep")
+    disc(radius=5, size=(32, 32)).save(tmp_path / "a.png")
+    shown = read(Source(tmp_path / "a.png", settings=keep), channels=4)[0].picture
+    coloured = (shown[:3] < 0.9).any(0)
+    assert 0 < coloured.float().mean() < 0.2
+    assert torch.equal(shown[3] > 0.5, coloured)
+    cut = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
+    cut.paste((0, 0, 255, 128), (8, 8, 24, 24))
+    cut.save(tmp_path / "b.png")
+    shown = read(Source(tmp_path / "b.png", settings=keep), channels=4)[0].picture
+    assert float(shown[3, 16, 16]) == pytest.approx(128 / 255)
+    assert float(shown[3].mean()) == pytest.approx(128 / 255 / 4)
+
+
+def test_pictures_without_alpha_are_refused_where_it_is_needed():
+    conditions = Conditions(torch.rand(3, 8, 8))
+    assert conditions.with_channels(3).picture is conditions.picture
+    with pytest.raises(InputError, match="need pictures with alpha"):
+        conditions.with_channels(4)
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ SHARED = Path(__file__).parents[3] / "shared" / "inputs" / "images"
 
 
 def read(path, size=64, object_size=0.9):
-    """The framed picture of a file."""
+    """The framed picture of a file, on white."""
     plain = InputSettings(background="plain")
     return read_conditions(
         Source(path, settings=plain), GenerateSettings(size=size, object_size=object_size)
-    ).picture
+    ).picture[:3]
 
 
 def blob(mode="RGBA", size=(100, 80), box=(20, 30, 60, 50), colour=(200, 30, 30), ground=(0, 0, 0, 0)):

@@ -5,12 +5,7 @@ import torch
 from diffusers import UNetSpatioTemporalConditionModel
 
 from diffusion2.errors import InputError
-from diffusion2.priors.unet import (
-    RES_BLOCK_EPS,
-    SpatioTemporalUNet,
-    multiview_from_video,
-    set_res_block_eps,
-)
+from diffusion2.priors.unet import RES_BLOCK_EPS, SpatioTemporalUNet, set_res_block_eps
 
 from ..tiny_networks import UNET
 
@@ -129,26 +124,6 @@ def test_trains_under_bfloat16_autocast() -> None:
     with torch.no_grad():
         exact = network(*parts)
     assert (out - exact).abs().max() < 0.05 * exact.abs().max()  # eight bits of mantissa, through all layers
-
-
-def test_multiview_network_starts_from_the_video_network() -> None:
-    video = tiny_unet()
-    network = multiview_from_video(video, 80, 11)
-    assert network.config.projection_class_embeddings_input_dim == 80
-    assert network.config.in_channels == 11
-    assert video.config.projection_class_embeddings_input_dim == 48
-    for name, tensor in network.state_dict().items():
-        if name == "add_embedding.linear_1.weight":
-            assert tensor.shape[1] == 80
-        elif name == "conv_in.weight":
-            assert torch.equal(tensor[:, :8], video.state_dict()[name])
-            assert tensor.shape[1] == 11
-            assert not tensor[:, 8:].any()
-        else:
-            assert torch.equal(tensor, video.state_dict()[name])
-    with torch.no_grad():
-        network.conv_in.weight.zero_()
-    assert video.conv_in.weight.abs().max() > 0
 
 
 @pytest.mark.parametrize("broken", range(4))

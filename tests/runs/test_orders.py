@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -69,7 +70,7 @@ def stages(monkeypatch):
     for name, stand_in in {
         "check_available": lambda *_: None,
         "read_conditions": lambda *_: Conditions(torch.zeros(3, 16, 16)),
-        "load_priors": lambda settings: "priors",
+        "load_priors": lambda settings: SimpleNamespace(codec=SimpleNamespace(picture_channels=3)),
         "sample_references": stages.references,
         "sample_matrix": stages.matrix,
         "decode_matrix": stages.images,

@@ -32,6 +32,7 @@ class PixelCodec:
 
     factor: int = 1
     channels: int = 3
+    picture_channels: int = 3
 
     def decode(self, latents: Tensor) -> Tensor:
         return latents.clamp(0, 1)

@@ -10,9 +10,10 @@ from diffusion2.config import GenerateSettings, SamplingSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Event, StageFinished, StageProgress, StageStarted
 from diffusion2.image_matrix import Conditions
+from diffusion2.pictures import as_written
 from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.prior import PriorPair
-from diffusion2.sampling import decode_matrix, sample_matrix, sample_references
+from diffusion2.sampling import assemble_matrix, decode_matrix, sample_matrix, sample_references
 
 SETTINGS = GenerateSettings(
     seed=3, views=4, frames=5, size=16, sampling=SamplingSettings(steps=6, rollback_steps=2, threads=1)
@@ -126,6 +127,32 @@ def test_decoding_gives_images(gaussian_pair: PriorPair, conditions: Conditions)
     latents = sample_matrix(gaussian_pair, conditions, SETTINGS)
     images = decode_matrix(gaussian_pair, latents, threads=2)
     assert torch.equal(images, latents.clamp(0, 1))
+
+
+def test_alpha_goes_with_the_pictures_where_latents_hold_it(gaussian_pair: PriorPair) -> None:
+    pair = replace(gaussian_pair, codec=replace(gaussian_pair.codec, channels=4, picture_channels=4))
+    picture = as_written(torch.rand(4, 16, 16, generator=torch.Generator().manual_seed(0)))
+    conditions = sample_references(pair, Conditions(picture), SETTINGS)
+    assert conditions.video.shape == (5, 4, 16, 16)
+    assert torch.equal(conditions.views[-1], picture)
+    images = decode_matrix(pair, sample_matrix(pair, conditions, SETTINGS))
+    given = Conditions(picture, video=conditions.video)
+    matrix = assemble_matrix(images, given, SETTINGS)
+    assert matrix.images.shape == (4, 5, 3, 16, 16)
+    assert matrix.alphas.shape == (4, 5, 1, 16, 16)
+    assert torch.equal(matrix.alphas[-1], conditions.video[:, 3:])
+    with pytest.raises(InputError, match="need pictures with alpha"):
+        sample_references(pair, Conditions(picture[:3]), SETTINGS)
+
+
+def test_alpha_is_left_out_where_latents_do_not_hold_it(gaussian_pair: PriorPair, picture: Tensor) -> None:
+    with_it = torch.cat([picture, torch.ones(1, 16, 16)])
+    made = sample_references(gaussian_pair, Conditions(with_it), SETTINGS)
+    expected = sample_references(gaussian_pair, Conditions(picture), SETTINGS)
+    assert torch.equal(made.video, expected.video)
+    assert torch.equal(made.views, expected.views)
+    images = decode_matrix(gaussian_pair, sample_matrix(gaussian_pair, made, SETTINGS))
+    assert assemble_matrix(images, Conditions(picture), SETTINGS).alphas is None
 
 
 @pytest.mark.parametrize("missing", ["video", "views"])

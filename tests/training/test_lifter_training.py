@@ -1,5 +1,7 @@
 """What the lifter learns from, its loss, its training and its packing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,10 +15,21 @@ from diffusion2.meshes import MeshRenderer
 from diffusion2.pictures import on_white
 from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import WEIGHTS_FILE, load_lifter
-from diffusion2.training.data import LARGEST, SIZE, Item, pose_framing, render_item
+from diffusion2.training.data import LARGEST, LENGTH, SIZE, pose_framing
 from diffusion2.training.lifter import LIFTER_CONFIG, SHOWN_SCENES, LifterTask, depth_error
 from diffusion2.training.loop import LoopSettings, Trainer
-from diffusion2.training.scenes import ELEVATIONS_DEG, VIEWS, AssetScenes, MixedScenes, Scene, draw_scene
+from diffusion2.training.scenes import (
+    ELEVATIONS_DEG,
+    OBJECT_SIZES,
+    VIEWS,
+    FromAssets,
+    FromGenerator,
+    Mixed,
+    Scene,
+    draw_clip,
+    draw_orbit,
+    draw_scene,
+)
 
 from ..meshes.opengl import need_opengl
 from ..meshes.shapes import box, sphere
@@ -124,27 +137,45 @@ def test_every_pose_is_framed_by_itself():
     assert LARGEST < 1
 
 
-def test_an_orbit_is_framed_by_its_pose_and_a_clip_keeps_one_frame():
+def test_an_orbit_goes_around_one_pose_and_ends_at_the_reference():
     need_opengl()
     model = box()
-    renderer = MeshRenderer(model, SIZE)
-    item = Item("box", "slide", 0.0, 0.0, 30.0, 10.0, 0.9, 0.0, 3)
-    areas = []
-    for start in (0.0, 0.9):
-        images = render_item(model, renderer, Item(**{**vars(item), "start": start}))
-        areas.append((images[-1] < 250).any(-1).mean())
-    # the same pose in another place: the same picture
-    assert areas[0] == pytest.approx(areas[1], rel=0.02)
-    clip = render_item(model, renderer, Item(**{**vars(item), "duration": 0.9, "fps": 12.0}))
-    middles = [np.nonzero((image < 250).any(-1))[1].mean() for image in clip]
-    assert abs(middles[-1] - middles[0]) > 10
-    assert areas[0] > 2 * (clip[0] < 250).any(-1).mean()
+    drawn = draw_orbit(model, MeshRenderer(model, SIZE), np.random.default_rng(3))
+    assert drawn.pictures.shape == (LENGTH, 4, SIZE, SIZE)
+    assert drawn.cameras.azimuths_deg[-1] % 360 == 0
+    assert len(set(drawn.cameras.elevations_deg.tolist())) == 1
+    # framed by its own pose, wherever in the clip that is
+    rows = drawn.pictures[-1, 3].amax(1).nonzero()
+    columns = drawn.pictures[-1, 3].amax(0).nonzero()
+    longer = max(float(x.max() - x.min()) + 1 for x in (rows, columns)) / SIZE
+    assert 0.4 < longer < OBJECT_SIZES[1] + 0.05
+    again = draw_orbit(model, MeshRenderer(model, SIZE), np.random.default_rng(3))
+    assert torch.equal(again.pictures, drawn.pictures)
+
+
+def test_a_clip_keeps_one_frame_and_its_rate_is_told():
+    need_opengl()
+    model = box()
+    clips = [draw_clip(model, MeshRenderer(model, SIZE), np.random.default_rng(k)) for k in range(3)]
+    moved = []
+    for clip in clips:
+        assert clip.pictures.shape == (LENGTH, 4, SIZE, SIZE)
+        # it is short, and shown whole
+        assert clip.fps == pytest.approx(LENGTH / model.clips["slide"].duration)
+        alphas = clip.pictures[:, 3]
+        assert (alphas.amax((1, 2)) == 1).all()
+        places = (alphas.sum(1) * torch.arange(SIZE)).sum(1) / alphas.sum((1, 2))
+        moved.append(float(places.max() - places.min()))
+    assert max(moved) > 10
+    still = replace(model, clips={})
+    with pytest.raises(InputError, match="no animation"):
+        draw_clip(still, MeshRenderer(still, SIZE), np.random.default_rng(0))
 
 
 def test_procedural_scenes_come_in_their_share_and_again_with_the_same_draw():
     need_opengl()
     from_files = a_ball(np.random.default_rng(0))
-    draw = MixedScenes(lambda rng: from_files, 0.25)
+    draw = Mixed(lambda rng: from_files, FromGenerator(draw_scene), 0.25)
     scenes = [draw(np.random.default_rng(k)) for k in range(40)]
     procedural = [scene for scene in scenes if scene is not from_files]
     # expected are 10; three deviations are 8
@@ -158,7 +189,7 @@ def test_procedural_scenes_come_in_their_share_and_again_with_the_same_draw():
 def test_scenes_of_a_folder_without_such_models_are_refused(tmp_path):
     (tmp_path / "PROVENANCE.tsv").write_text("split\tkind\tfile\ntrain\tstatic\ta.glb\n")
     with pytest.raises(InputError, match="lists no animated"):
-        AssetScenes(tmp_path, "train")
+        FromAssets(draw_scene, tmp_path, "train")
 
 
 def test_the_depth_error_of_true_depths_is_nothing_and_grows_with_distance():
@@ -249,9 +280,3 @@ def test_a_trained_lifter_is_packed_loaded_and_unpacked(tmp_path, monkeypatch):
     assert mini.unpack(tmp_path / "packed", tmp_path / "again") == {"lifter": 9}
     kept = load_file(tmp_path / "again" / "lifter.safetensors")
     assert torch.allclose(kept["weights.position"], average["average.position"], atol=1e-3)
-
-
-def test_a_pair_without_a_lifter_is_packed_and_unpacked_without_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(mini, "_networks", lambda: {"lifter": Lifter(**LIFTER_CONFIG)})
-    assert mini.pack(tmp_path, tmp_path / "packed") == {}
-    assert mini.unpack(tmp_path / "packed", tmp_path / "cache") == {}

@@ -7,17 +7,7 @@ import numpy as np
 import pytest
 
 from diffusion2.cameras import make_cameras
-from diffusion2.errors import InputError
 from diffusion2.meshes import MeshRenderer, frame_points
-from diffusion2.training.data import (
-    LENGTH,
-    SIZE,
-    build_set,
-    load_item_model,
-    plan_orbits,
-    plan_videos,
-    read_items,
-)
 from diffusion2.training.procedural import FAMILIES, family_of, make_creature, procedural_creature
 from diffusion2.training.procedural.palette import KINDS, draw_coat, draw_palette
 from diffusion2.training.procedural.rays import surface
@@ -275,31 +265,3 @@ def _render(model):
     pictures = renderer.render(SIDES, frame_points(_points(model)))
     renderer.close()
     return pictures
-
-
-def test_a_procedural_item_is_made_and_any_other_is_read_from_the_assets(tmp_path):
-    assert _same(load_item_model("procedural/000012", None), procedural_creature(12))
-    with pytest.raises(InputError, match="--assets"):
-        load_item_model("animated/Fox.glb", None)
-    with pytest.raises(InputError, match="does not exist"):
-        load_item_model("procedural/Fox.glb", tmp_path)
-
-
-def test_a_set_of_procedural_creatures_is_rendered_and_kept(tmp_path):
-    need_opengl()
-    target = build_set(2, "procedural", "orbit", tmp_path, processes=1)
-    images, items = np.load(target), read_items(target.with_suffix(".json"))
-    assert images.shape == (len(items), LENGTH, SIZE, SIZE, 3)
-    assert {item.file for item in items} == {"procedural/000000", "procedural/000001"}
-    assert (images < 250).any((1, 2, 3, 4)).all()
-    before = target.stat().st_mtime_ns
-    assert build_set(2, "procedural", "orbit", tmp_path, processes=1) == target
-    assert target.stat().st_mtime_ns == before
-
-
-def test_a_procedural_creature_has_clips_and_orbits_of_different_moments():
-    model, file = procedural_creature(3), "procedural/000003"
-    videos, orbits = plan_videos(model, file, "procedural"), plan_orbits(model, file, "procedural")
-    assert {item.clip for item in videos} == set(model.clips)
-    assert len(orbits) > 1
-    assert len({(item.clip, item.start) for item in orbits}) == len(orbits)

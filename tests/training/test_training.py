@@ -1,7 +1,7 @@
 """The training's data, optimiser, loop and packing."""
 
 import math
-import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,35 +13,41 @@ from torch import nn
 
 from diffusion2.cameras import orbit
 from diffusion2.errors import InputError, NumericalError, WeightsError
-from diffusion2.events import ignore
-from diffusion2.pictures import from_pixels
+from diffusion2.pictures import as_written
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.image_encoder import PooledLatentEncoder
+from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import PIXEL_UNSHUFFLE, WEIGHTS_FILE, load_pair
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
-from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
-from diffusion2.training.data import LENGTH, SIZE, Item, plan_orbits, plan_videos, random_recolor, read_split
+from diffusion2.priors.unet import SpatioTemporalUNet
+from diffusion2.training.data import LENGTH, SIZE, choose_window, random_recolor, read_split
 from diffusion2.training.diffusion import (
     LOG_SIGMA_MEAN,
     LOG_SIGMA_STD,
-    MULTIVIEW_CHANNELS,
-    UNET_CONFIG,
-    VECTOR_WIDTHS,
+    NETWORK_CONFIGS,
     DiffusionTask,
-    MixedSet,
-    SequenceSet,
     draw_sigmas,
 )
-from diffusion2.training.latents import encode_set
+from diffusion2.training.examples import ClipExamples, Example, OrbitExamples, motion_bucket
+from diffusion2.training.lifter import LIFTER_CONFIG
 from diffusion2.training.loop import LoopSettings, Trainer, averaged
-from diffusion2.training.mini import TrainSettings, pack, train, trained_vae, unpack
+from diffusion2.training.mini import pack, trained_vae, unpack
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage, _iterate, _iterate_gram, orthogonalize
-from diffusion2.training.vae import VAE_CONFIG, fit_components
+from diffusion2.training.scenes import Clip, Orbit, Scene
+from diffusion2.training.vae import (
+    ALPHA_WEIGHT,
+    LATENT_CHANNELS,
+    PATCH,
+    VAE_CONFIG,
+    VaeTask,
+    fit_components,
+    second_moment,
+    with_alpha,
+)
 from diffusion2.weights.catalogue import mini_folder
 
-IDENTITY = torch.eye(VAE_CONFIG["latent_channels"])
 ASSETS = Path(__file__).parents[3] / "shared" / "assets"
 
 
@@ -169,57 +175,6 @@ def test_measuring_uses_the_averaged_weights_and_puts_the_others_back():
     assert torch.equal(network.weight, before)
 
 
-def _item(**changes):
-    values = {
-        "file": "a.glb",
-        "clip": "walk",
-        "start": 0.0,
-        "duration": 1.0,
-        "azimuth_deg": 0.0,
-        "elevation_deg": 20.0,
-        "object_size": 0.9,
-        "fps": 12.0,
-        "seed": 0,
-    }
-    return Item(**{**values, **changes})
-
-
-def test_a_rolled_orbit_keeps_its_angles_and_takes_another_reference():
-    latents = np.arange(LENGTH, dtype=np.float16).reshape(1, LENGTH, 1, 1, 1).repeat(24, 2)
-    views = SequenceSet("multiview", latents, [_item(fps=0.0)], np.zeros(1), IDENTITY)
-    clean, condition, vector = views.sequence(0, roll=5)
-    assert clean[:, 0, 0, 0].tolist() == [(k - 5) % LENGTH for k in range(LENGTH)]
-    assert condition.shape == (LENGTH, MULTIVIEW_CHANNELS - 24, 1, 1)
-    assert (condition[:, :24] == clean[-1]).all()
-    assert torch.equal(vector, views.sequence(0, roll=0)[2])
-
-
-def test_a_mirrored_orbit_turns_the_other_way_around_the_same_reference():
-    vae = PatchAutoencoder(**VAE_CONFIG)
-    vae.set_components(torch.randn(24, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
-    codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
-    pictures = torch.rand(LENGTH, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-    latents = codec.encode_mode(pictures)[None].half().numpy()
-    views = SequenceSet("multiview", latents, [_item(fps=0.0)], np.zeros(1), vae.mirror)
-    mirrored, condition, _ = views.sequence(0, roll=0, mirrored=True)
-    expected = codec.mirror(torch.from_numpy(latents[0]).float())[[*reversed(range(LENGTH - 1)), LENGTH - 1]]
-    assert torch.equal(mirrored, expected)
-    assert torch.equal(condition[0, :24], expected[-1])
-    turned, _, _ = views.sequence(0, roll=4, mirrored=True)
-    assert torch.equal(turned, mirrored.roll(4, dims=0))
-
-
-def test_most_sequences_drawn_are_of_animated_models():
-    latents = np.arange(10, dtype=np.float16).reshape(10, 1, 1, 1, 1).repeat(LENGTH, 1).repeat(24, 2)
-    items = [_item(clip="walk" if k == 3 else None, fps=0.0) for k in range(10)]
-    views = SequenceSet("multiview", latents, items, np.zeros(10), IDENTITY)
-    rng = np.random.default_rng(0)
-    drawn = [float(views.draw(rng)[0][0, 0]) for _ in range(400)]
-    # expected are 0.7 + 0.3 / 10; three deviations of 400 draws are 0.07
-    assert drawn.count(3.0) / len(drawn) == pytest.approx(0.73, abs=0.07)
-    assert set(drawn) == set(range(10))
-
-
 def test_the_noise_levels_of_a_batch_lie_in_equally_likely_ranges():
     rng = np.random.default_rng(0)
     levels = torch.stack([draw_sigmas(rng, 8) for _ in range(500)]).double().log()
@@ -230,44 +185,70 @@ def test_the_noise_levels_of_a_batch_lie_in_equally_likely_ranges():
     assert float(levels.std()) == pytest.approx(LOG_SIGMA_STD, abs=0.05)
 
 
-def new_video() -> SpatioTemporalUNet:
-    return SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
-
-
-def test_training_and_sampling_show_the_network_the_same():
-    pictures = torch.rand(2, LENGTH, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+@pytest.fixture
+def vae() -> PatchAutoencoder:
+    torch.manual_seed(0)
     vae = PatchAutoencoder(**VAE_CONFIG)
+    vae.set_components(torch.randn(LATENT_CHANNELS, 4, PATCH, PATCH) / 16)
+    return vae
+
+
+def a_disc(radius: float, size: int = SIZE) -> torch.Tensor:
+    """Straight colours that vary, and alpha: (4, size, size)."""
+    line = torch.linspace(-1, 1, size)
+    alpha = (line[:, None].square() + line.square() < radius**2).float()
+    colours = torch.stack([(line.expand(size, size) + 1) / 2, (line[:, None].expand(size, size) + 1) / 2])
+    return torch.cat([colours, torch.ones(1, size, size), alpha[None]])
+
+
+def test_training_and_sampling_show_the_multi_view_network_the_same(vae: PatchAutoencoder):
+    torch.manual_seed(0)
+    network, lifter = SpatioTemporalUNet(**NETWORK_CONFIGS["multiview"]), Lifter(**LIFTER_CONFIG).eval()
     codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
-    video = new_video()
-    multiview = multiview_from_video(video, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
-    latents = np.stack([codec.encode_mode(sequence).half().numpy() for sequence in pictures])
-    items = [_item(elevation_deg=20.0), _item(elevation_deg=-5.0)]
     guidance = Guidance(constant_scale(LENGTH, 1.0))
-
-    orbits = SequenceSet("multiview", latents, items, np.zeros(2), IDENTITY)
-    prior = NetworkMultiviewPrior(multiview, codec, PooledLatentEncoder())
-    for k, item in enumerate(items):
-        cameras = orbit(LENGTH, item.elevation_deg, height=SIZE)
-        prepared = prior.prepare(pictures[k, -1:], cameras, guidance, cond_aug=0.0)
-        _, condition, vector = orbits.sequence(k, roll=0)
+    prior = NetworkMultiviewPrior(network, codec, PooledLatentEncoder(), lifter=lifter)
+    discs = torch.stack([a_disc(0.3 + 0.03 * k) for k in range(LENGTH)])
+    for elevation in (20.0, -5.0):
+        cameras = orbit(LENGTH, elevation, height=SIZE)
+        examples = OrbitExamples(lambda _, cameras=cameras: Orbit(discs, cameras), codec, lifter)
+        clean, condition, vector = examples(np.random.default_rng(0))
+        # as a user's picture comes: on white, in a file
+        picture = as_written(with_alpha(discs[-1:]))
+        prepared = prior.prepare(picture, cameras, guidance, cond_aug=0.0)
+        taken = NETWORK_CONFIGS["multiview"]["in_channels"]
+        assert condition.shape == (LENGTH, taken - LATENT_CHANNELS, 16, 16)
+        # colours are rounded to 8 bits
         assert torch.allclose(prepared.latents[0], condition, atol=2e-2)
+        assert condition[:, LATENT_CHANNELS:].abs().max() > 0.5
         assert torch.allclose(prepared.vector[0], vector, atol=1e-5)
-
-    clips = SequenceSet("video", latents, items, np.full(2, 100.0), IDENTITY)
-    prior = NetworkVideoPrior(video, codec, PooledLatentEncoder())
-    prepared = prior.prepare(pictures[:, 0], guidance, fps_id=12, motion_bucket_id=100, cond_aug=0.0)
-    _, condition, vector = clips.sequence(1, roll=0)
-    assert torch.allclose(prepared.latents[1], condition, atol=2e-2)
-    assert torch.allclose(prepared.vector[1].expand(LENGTH, -1), vector, atol=1e-5)
+        assert torch.allclose(clean[-1], codec.encode_scaled(picture)[0], atol=2e-2)
 
 
-def test_a_clip_is_conditioned_on_its_first_image_and_never_rolled():
-    latents = np.arange(LENGTH, dtype=np.float16).reshape(1, LENGTH, 1, 1, 1).repeat(8, 2)
-    clip = SequenceSet("video", latents, [_item()], np.array([100.0]), IDENTITY)
-    clean, condition, _ = clip.sequence(0, roll=5)
-    assert clean[:, 0, 0, 0].tolist() == list(range(LENGTH))
-    assert condition.shape == (1, 8, 1, 1)
-    assert not condition.any()
+def test_training_and_sampling_show_the_video_network_the_same(vae: PatchAutoencoder):
+    codec, network = LatentCodec(vae, PIXEL_UNSHUFFLE), SpatioTemporalUNet(**NETWORK_CONFIGS["video"])
+    drawn = Clip(torch.stack([a_disc(0.3 + 0.03 * k) for k in range(LENGTH)]), fps=12.0)
+    clean, condition, vector = ClipExamples(lambda _: drawn, codec)(np.random.default_rng(0))
+    pictures = as_written(with_alpha(drawn.pictures))
+    prior, told = NetworkVideoPrior(network, codec, PooledLatentEncoder()), motion_bucket(pictures)
+    guidance = Guidance(constant_scale(LENGTH, 1.0))
+    prepared = prior.prepare(pictures[:1], guidance, fps_id=12, motion_bucket_id=told, cond_aug=0.0)
+    assert torch.allclose(prepared.latents[0], condition, atol=2e-2)
+    assert torch.allclose(clean, codec.encode_scaled(pictures), atol=2e-2)
+    # rounded colours move a little more or less: sinusoids of what is told differ by as much
+    assert torch.allclose(prepared.vector[0].expand(LENGTH, -1), vector, atol=2e-2)
+
+
+def test_a_clip_that_stands_still_has_no_motion_and_a_white_one_moves():
+    still = with_alpha(a_disc(0.5).expand(LENGTH, -1, -1, -1))
+    assert motion_bucket(still) == 0
+    white = torch.stack([a_disc(0.3 + 0.05 * k) for k in range(LENGTH)])
+    white[:, :3] = 1
+    assert 50 < motion_bucket(with_alpha(white)) < 255
+
+
+def an_example(rng: np.random.Generator) -> Example:
+    clean = torch.from_numpy(rng.standard_normal((LENGTH, 8, 16, 16), dtype=np.float32))
+    return Example(clean, clean[:1], torch.zeros(LENGTH, 192))
 
 
 class _Zero(nn.Module):
@@ -277,9 +258,7 @@ class _Zero(nn.Module):
 
 def test_the_loss_of_a_network_that_gives_nothing_is_the_variance_of_its_target():
     rng = np.random.default_rng(0)
-    latents = rng.standard_normal((4, LENGTH, 8, 16, 16)).astype(np.float16)
-    sequences = SequenceSet("video", latents, [_item()] * 4, np.full(4, 100.0), torch.eye(8))
-    task = DiffusionTask(_Zero(), sequences, sequences, lambda latents: latents[:, :3])
+    task = DiffusionTask("video", _Zero(), an_example, an_example, lambda latents: latents[:, :3])
     losses = [float(task.loss(rng)) for _ in range(20)]
     # unit data and unit noise: the v-target has variance 1 at every noise level
     assert np.mean(losses) == pytest.approx(1.0, abs=0.02)
@@ -295,56 +274,23 @@ def test_training_computes_in_bfloat16_only_where_the_processor_has_it(is_fast, 
             seen.append(torch.is_autocast_enabled("cpu"))
             return super().forward(*inputs)
 
-    latents = np.zeros((1, LENGTH, 8, 16, 16), np.float16)
-    sequences = SequenceSet("video", latents, [_item()], np.full(1, 100.0), torch.eye(8))
-    DiffusionTask(Watched(), sequences, sequences, lambda row: row).loss(np.random.default_rng(0))
+    DiffusionTask("video", Watched(), an_example, None, lambda row: row).loss(np.random.default_rng(0))
     assert seen == [is_fast]
 
 
 def test_the_sheet_shows_each_sample_under_its_truth():
-    latents = np.random.default_rng(0).uniform(size=(9, LENGTH, 8, 16, 16)).astype(np.float16)
-    sequences = SequenceSet("video", latents, [_item()] * 9, np.full(9, 100.0), torch.eye(8))
-    task = DiffusionTask(_Zero(), sequences, sequences, lambda row: row[:, :3])
+    task = DiffusionTask("video", _Zero(), an_example, an_example, lambda row: row)
     shown = task.show()
     assert shown.shape == (8, LENGTH, 3, 16, 16)
-    assert torch.equal(shown[0], torch.from_numpy(latents[1, :, :3]).float())
+    assert torch.equal(shown[2], an_example(np.random.default_rng(1)).clean[:, :3])
     # a network that gives nothing makes noise of a unit Gaussian's size, as c_skip shrinks it
     assert 0.05 < float(shown[1].std()) < 1.5
 
 
 def test_without_held_out_sequences_nothing_is_measured_and_training_ones_are_shown():
-    latents = np.random.default_rng(0).uniform(size=(2, LENGTH, 8, 16, 16)).astype(np.float16)
-    sequences = SequenceSet("video", latents, [_item()] * 2, np.full(2, 100.0), torch.eye(8))
-    task = DiffusionTask(_Zero(), sequences, None, lambda row: row[:, :3])
+    task = DiffusionTask("video", _Zero(), an_example, None, lambda row: row)
     assert task.evaluate() == {}
-    truths = [torch.from_numpy(sequence[:, :3]).float() for sequence in latents]
-    for row in task.show()[::2]:
-        assert any(torch.equal(row, truth) or torch.equal(row, truth.flip(-1)) for truth in truths)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_a_share_of_the_sequences_is_of_procedural_creatures(share):
-    files, procedural = (
-        SequenceSet(
-            "video",
-            np.full((1, LENGTH, 8, 2, 2), value, np.float16),
-            [_item()],
-            np.full(1, 100.0),
-            torch.eye(8),
-        )
-        for value in (0.0, 1.0)
-    )
-    rng = np.random.default_rng(0)
-    drawn = [float(MixedSet(files, procedural, share).draw(rng)[0].mean()) for _ in range(400)]
-    # four standard deviations of a mean of 400 draws
-    assert abs(np.mean(drawn) - share) <= 4 * np.sqrt(share * (1 - share) / 400)
-
-
-def test_training_on_nothing_is_refused(tmp_path):
-    settings = TrainSettings("video", None, tmp_path / "cache", LoopSettings(1.0), procedural=0)
-    with pytest.raises(InputError, match=r"--assets, or --procedural"):
-        train(settings, ignore)
-    assert not (tmp_path / "cache").exists()
+    assert torch.equal(task.show()[0], an_example(np.random.default_rng(0)).clean[:, :3])
 
 
 def test_training_leaves_a_log_and_a_sheet(tmp_path):
@@ -352,33 +298,6 @@ def test_training_leaves_a_log_and_a_sheet(tmp_path):
     trainer.run(LoopSettings(0.002), lambda event: None)
     assert (tmp_path / "line.png").is_file()
     assert len((tmp_path / "line.log.jsonl").read_text().splitlines()) == 1
-
-
-def test_latents_are_encoded_anew_when_the_pictures_or_the_encoder_change(tmp_path):
-    class Encoder:
-        calls, factor = 0, 1.0
-
-        def encode(self, images, return_dict):
-            self.calls += 1
-            return (SimpleNamespace(mode=lambda: self.factor * images[:, :2]),)
-
-    encoder, images, target = Encoder(), tmp_path / "set.npy", tmp_path / "set.latents.npy"
-    np.save(images, np.full((3, LENGTH, 16, 16, 3), 200, np.uint8))
-
-    def calls() -> int:
-        encoder.calls = 0
-        encode_set(encoder, images, target, lambda event: None)
-        return encoder.calls
-
-    assert calls() == 3
-    os.utime(images, (0, 0))
-    assert calls() == 1  # the first sequence, to compare
-    encoder.factor = 2.0
-    assert calls() == 4
-    assert float(np.load(target)[2, 0, 0, 0, 0]) == pytest.approx(2 * (400 / 255 - 1), abs=1e-3)
-    later = target.stat().st_mtime + 1
-    os.utime(images, (later, later))
-    assert calls() == 3
 
 
 def test_checkpoints_of_another_autoencoder_are_refused_by_name(tmp_path):
@@ -391,18 +310,24 @@ def test_checkpoints_of_another_autoencoder_are_refused_by_name(tmp_path):
         trained_vae(tmp_path)
 
 
-def test_a_packed_pair_loads(tmp_path):
-    cache, video = tmp_path / "cache", new_video()
-    multiview = multiview_from_video(video, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
-    vae = PatchAutoencoder(**VAE_CONFIG)
-    vae.set_components(torch.randn(VAE_CONFIG["latent_channels"], 3, 8, 8))
-    cache.mkdir()
-    for part, network in (("vae", vae), ("video", video), ("multiview", multiview)):
+@pytest.fixture
+def cache(tmp_path: Path, vae: PatchAutoencoder) -> Path:
+    """Checkpoints of a whole pair, of random weights."""
+    torch.manual_seed(0)
+    networks = {part: SpatioTemporalUNet(**config) for part, config in NETWORK_CONFIGS.items()}
+    (tmp_path / "cache").mkdir()
+    for part, network in ({"vae": vae, "lifter": Lifter(**LIFTER_CONFIG)} | networks).items():
         average = {f"average.{name}": p.detach().contiguous() for name, p in network.named_parameters()}
-        save_file(average, cache / f"{part}.safetensors", {"task": part, "step": "7"})
-    assert pack(cache, tmp_path / "packed") == {"vae": 7, "video": 7, "multiview": 7}
+        save_file(average, tmp_path / "cache" / f"{part}.safetensors", {"task": part, "step": "7"})
+    return tmp_path / "cache"
+
+
+def test_a_packed_pair_loads_and_knows_alpha(tmp_path, cache, vae):
+    assert pack(cache, tmp_path / "packed") == dict.fromkeys(("vae", "lifter", "video", "multiview"), 7)
     pair = load_pair(folder=tmp_path / "packed")
-    picture = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    assert isinstance(pair.codec, LatentCodec)
+    assert pair.codec.picture_channels == 4
+    picture = with_alpha(a_disc(0.5))[None]
     expected = LatentCodec(vae, PIXEL_UNSHUFFLE).encode_mode(picture)
     assert torch.allclose(
         pair.codec.encode_scaled(picture), expected, atol=2e-2 * float(expected.abs().max())
@@ -412,31 +337,38 @@ def test_a_packed_pair_loads(tmp_path):
     )
     clean = pair.multiview.denoise(torch.randn(1, LENGTH, *expected.shape[1:]), 1.0, condition)
     assert torch.isfinite(clean).all()
+    assert pair.codec.decode(clean[0]).shape == (LENGTH, 4, SIZE, SIZE)
+    shutil.rmtree(tmp_path / "packed" / "lifter")
+    with pytest.raises(WeightsError, match=r"multiview is shown what a lifter makes.*lacks a lifter"):
+        load_pair(folder=tmp_path / "packed")
 
 
-def test_an_unpacked_pair_is_the_one_that_was_packed(tmp_path):
-    cache = tmp_path / "cache"
-    steps = unpack(mini_folder(), cache)
-    assert min(steps.values()) > 1000
-    assert pack(cache, tmp_path / "packed") == steps
+def test_a_pair_is_not_packed_before_all_of_it_is_trained(tmp_path, cache):
+    (cache / "lifter.safetensors").unlink()
+    with pytest.raises(InputError, match="train lifter"):
+        pack(cache, tmp_path / "packed")
+
+
+def test_an_unpacked_pair_is_the_one_that_was_packed(tmp_path, cache):
+    steps = pack(cache, tmp_path / "packed")
+    assert unpack(tmp_path / "packed", tmp_path / "again") == steps
+    assert pack(tmp_path / "again", tmp_path / "twice") == steps
     for part in steps:
-        packed, shipped = (load_file(f / part / WEIGHTS_FILE) for f in (tmp_path / "packed", mini_folder()))
-        assert packed.keys() == shipped.keys()
+        once, twice = (load_file(tmp_path / f / part / WEIGHTS_FILE) for f in ("packed", "twice"))
+        assert once.keys() == twice.keys()
         # float16 to float32 and back loses nothing
-        assert all(torch.equal(packed[name], tensor) for name, tensor in shipped.items())
+        assert all(torch.equal(twice[name], tensor) for name, tensor in once.items())
 
 
 def test_unpacking_never_replaces_a_checkpoint(tmp_path):
-    (tmp_path / "video.safetensors").write_bytes(b"hours of work")
-    with pytest.raises(InputError, match=r"video\.safetensors exists"):
+    (tmp_path / "vae.safetensors").write_bytes(b"hours of work")
+    with pytest.raises(InputError, match=r"vae\.safetensors exists"):
         unpack(mini_folder(), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["video.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["vae.safetensors"]
 
 
-def test_weights_of_another_network_are_not_unpacked(tmp_path, monkeypatch):
-    config = {**UNET_CONFIG, "block_out_channels": (32, 32, 64)}
-    monkeypatch.setattr("diffusion2.training.mini.UNET_CONFIG", config)
-    with pytest.raises(WeightsError, match="video holds another network"):
+def test_weights_of_an_older_version_are_not_unpacked(tmp_path):
+    with pytest.raises(WeightsError, match="vae holds another network"):
         unpack(mini_folder(), tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
@@ -452,39 +384,84 @@ def test_a_folder_without_a_table_is_refused(tmp_path):
         read_split(tmp_path, "train")
 
 
-def test_held_out_models_are_never_trained_on_and_no_item_is_a_synchronised_multi_view_video():
+def test_held_out_models_are_never_trained_on():
     if not ASSETS.is_dir():
         pytest.skip("needs the optional folder ../shared/assets")
-    from diffusion2.meshes import load_model
-
     train = {file for file, _ in read_split(ASSETS, "train")}
     val = {file for file, _ in read_split(ASSETS, "val")}
     assert val
     assert not train & val
-    file = "animated/cute_fish_pack/Koi.glb"
-    model = load_model(ASSETS / file)
-    videos, orbits = plan_videos(model, file, "train"), plan_orbits(model, file, "train")
-    # a clip has one camera; two clips of one animation differ in time and angle
-    assert len({(v.clip, v.start, v.azimuth_deg) for v in videos}) == len(videos)
-    # an orbit has one moment, and no two orbits share one
-    assert all(o.duration == 0 for o in orbits)
-    assert len({(o.clip, o.start) for o in orbits}) == len(orbits)
-    assert videos == plan_videos(model, file, "train")
 
 
-def test_the_encoder_gives_the_largest_components_of_patches_and_nothing_for_white(tmp_path: Path):
+def test_a_clip_is_shown_past_its_end_only_where_it_loops():
     rng = np.random.default_rng(0)
-    # every patch is one colour: three components hold all
-    colours = rng.integers(0, 256, (40, 1, 4, 4, 3)).repeat(8, 2).repeat(8, 3).astype(np.uint8)
-    np.save(tmp_path / "colours.npy", colours)
-    components = fit_components([tmp_path / "colours.npy"])
+
+    def windows(duration: float, last: float) -> list[tuple[float, float]]:
+        pose = {0.0: 0.0, duration: last}
+        model = SimpleNamespace(
+            clips={"walk": SimpleNamespace(duration=duration)},
+            pose=lambda _, seconds: [(np.full((4, 3), pose[seconds]), None)],
+        )
+        return [choose_window(model, "walk", rng) for _ in range(50)]
+
+    for start, window in windows(5.0, last=1.0):
+        assert 0.8 <= window <= 2.0
+        assert start + window <= 5.0
+    assert max(start + window for start, window in windows(5.0, last=0.0)) > 5.0
+    assert {window for _, window in windows(1.0, last=0.0)} == {1.0}
+
+
+def _flat_colours(rng: np.random.Generator) -> Scene:
+    """Every patch is one colour and one alpha: four components hold all."""
+    patches = torch.from_numpy(rng.random((5, 4, 4, 4))).float()
+    return Scene(patches.repeat_interleave(8, 2).repeat_interleave(8, 3), orbit(5, height=32), torch.zeros(0))
+
+
+def test_the_encoder_gives_the_largest_components_of_patches_and_nothing_where_nothing_is():
     vae = PatchAutoencoder(**VAE_CONFIG)
-    vae.set_components(components)
+    vae.set_components(fit_components(second_moment(_flat_colours)))
+    assert vae.picture_channels == 4
     codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
-    pictures = from_pixels(colours.reshape(-1, 32, 32, 3))
+    pictures = torch.cat([with_alpha(_flat_colours(np.random.default_rng(k)).pictures) for k in range(40)])
     latents = codec.encode_mode(pictures)
-    assert latents[:, 3:].abs().max() < 1e-3 * latents[:, :3].abs().max()
-    assert float(latents.square().mean()) == pytest.approx(1, rel=1e-3)
-    assert codec.encode_mode(torch.ones(1, 3, 32, 32)).abs().max() < 1e-4
-    # linear: half way to white is half of the latent
-    assert torch.allclose(codec.encode_mode((pictures + 1) / 2), latents / 2, atol=1e-3)
+    assert latents[:, 4:].abs().max() < 1e-3 * latents[:, :4].abs().max()
+    # of the first 40 of 200 scenes: five deviations of the mean
+    assert float(latents.square().mean()) == pytest.approx(1, rel=0.05)
+    nothing = torch.ones(1, 4, 32, 32)
+    nothing[:, 3] = 0
+    assert codec.encode_mode(nothing).abs().max() < 1e-4
+    # linear: half way to nothing is half of the latent
+    assert torch.allclose(codec.encode_mode((pictures + nothing) / 2), latents / 2, atol=1e-3)
+
+
+def test_a_white_object_on_white_is_an_object():
+    vae = PatchAutoencoder(**VAE_CONFIG)
+    vae.set_components(fit_components(second_moment(_flat_colours)))
+    codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
+    white, black = torch.ones(1, 4, 32, 32), torch.zeros(1, 4, 32, 32)
+    black[:, 3] = 1
+    share = float(codec.encode_mode(white).square().mean() / codec.encode_mode(black).square().mean())
+    # alpha alone, beside three colours and alpha; flatness evens out what is left
+    assert share > 0.3 * ALPHA_WEIGHT**2 / (3 + ALPHA_WEIGHT**2)
+
+
+def test_the_decoder_learns_and_its_encoder_stays(vae):
+    frozen = vae.encoder.weight.clone()
+
+    def draw(rng: np.random.Generator) -> Scene:
+        discs = torch.stack([a_disc(rng.uniform(0.3, 0.8)) for _ in range(5)])
+        return Scene(discs, orbit(5, height=SIZE), torch.zeros(0))
+
+    task = VaeTask(vae, draw, draw)
+    before = task.evaluate()
+    assert set(before) == {"psnr", "foreground_psnr", "lpips", "alpha_psnr"}
+    optimizer = MuonAdamW(vae, task.matrix_rate)
+    for step in range(4):
+        optimizer.zero_grad()
+        task.loss(np.random.default_rng(step)).backward()
+        optimizer.step()
+    after = task.evaluate()
+    assert after["psnr"] > before["psnr"]
+    assert after["alpha_psnr"] > before["alpha_psnr"]
+    assert torch.equal(vae.encoder.weight, frozen)
+    assert task.show().shape[2:] == (3, SIZE, SIZE)

@@ -9,15 +9,19 @@ from PIL import Image
 from diffusion2.errors import InputError
 from diffusion2.pictures import (
     NoPicture,
+    as_written,
     from_pixels,
     on_white,
     open_picture,
     pixels_on_white,
     read_on_white,
     read_picture,
+    split_alpha,
+    straight,
     to_8_bit,
     to_bytes,
     to_pixels,
+    with_alpha,
     write_picture,
 )
 
@@ -49,14 +53,36 @@ def test_both_ways_onto_white_agree(rgba):
     assert np.abs(floats - pixels_on_white(rgba)).max() <= 1
 
 
-@pytest.mark.parametrize("with_alpha", [False, True])
-def test_a_written_picture_is_read_as_it_was(tmp_path, with_alpha):
-    image = to_8_bit(torch.rand(3, 6, 5, generator=torch.Generator().manual_seed(0)))
-    alpha = torch.ones(1, 6, 5) if with_alpha else None
-    write_picture(tmp_path / "a.png", image, alpha)
-    read, read_alpha = read_on_white(tmp_path / "a.png")
-    assert torch.equal(read, image)
-    assert (read_alpha is None) if alpha is None else torch.equal(read_alpha, alpha)
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_written_picture_is_read_as_it_was(tmp_path, channels):
+    pictures = torch.rand(2, 4, 6, 5, generator=torch.Generator().manual_seed(0))
+    pictures = with_alpha(*on_white(pictures))[:, :channels]
+    rounded = as_written(pictures)
+    assert (rounded - pictures).abs().max() <= 1 / 255  # half a step of a colour, and of alpha
+    write_picture(tmp_path / "a.png", rounded[1])
+    read, alpha = read_on_white(tmp_path / "a.png")
+    assert (alpha is None) == (channels == 3)
+    assert torch.equal(with_alpha(read, alpha), rounded[1])
+    assert torch.equal(as_written(rounded), rounded)
+
+
+def test_joined_pictures_are_parted_again():
+    rgb, alpha = torch.rand(2, 5, 3, 4, 4), torch.rand(2, 5, 1, 4, 4)
+    parted = split_alpha(with_alpha(rgb, alpha))
+    assert torch.equal(parted[0], rgb)
+    assert parted[1] is not None
+    assert torch.equal(parted[1], alpha)
+    assert split_alpha(with_alpha(rgb, None))[1] is None
+
+
+def test_straight_colours_go_onto_white_and_back():
+    rgba = torch.rand(4, 8, 8, generator=torch.Generator().manual_seed(0))
+    rgba[3, :2], rgba[3, 2:4] = 0, 1
+    back = straight(with_alpha(*on_white(rgba)))
+    assert not back[:3, :2].any()
+    # float32 rounding, enlarged by the division by alpha
+    seen = rgba[3] > 0.05
+    assert torch.allclose(back[:, seen], rgba[:, seen], atol=1e-5)
 
 
 def test_a_picture_survives_a_write_that_fails(tmp_path):

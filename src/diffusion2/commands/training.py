@@ -13,20 +13,18 @@ from diffusion2.errors import InputError
 
 @dataclass(frozen=True)
 class Train:
-    """Train a part of the mini pair on rendered 3D objects, or go on with it; Ctrl-C saves and stops."""
+    """Train a part of the mini pair on drawings of 3D objects, or go on with it; Ctrl-C saves and stops."""
 
     part: Positional[Literal["vae", "video", "multiview", "lifter", "pack", "unpack"]]
-    """What to train: first vae, then video, then multiview; lifter needs none of them. pack writes the
-    weights that runs load; unpack makes checkpoints of the package's, to go on from them."""
+    """What to train: vae and lifter need no other part, video needs vae, multiview needs both. pack writes
+    the weights that runs load; unpack makes checkpoints of the package's, to go on from them."""
     assets: Path | None = None
     """Folder of glTF models with a table PROVENANCE.tsv (columns split, kind, file); without it, the pair
     learns from procedural creatures alone, and nothing is measured."""
-    procedural: int = 500
-    """How many procedural creatures are rendered to learn from; 0 for none."""
     procedural_share: float = 0.5
-    """Share of sequences that are of them, where there are models, too."""
+    """Share of what is drawn that is of procedural creatures, where there are models, too."""
     cache: Path = Path("~/.cache/diffusion2/mini")
-    """Where rendered sets, latents and checkpoints are kept."""
+    """Where checkpoints are kept, and the held-out creatures."""
     out: Path = Path("mini_weights")
     """Folder that pack writes to."""
     minutes: float = 60.0
@@ -71,7 +69,6 @@ class Train:
             threads=self.threads,
             device=self.device,
             batch=self.batch,
-            procedural=self.procedural,
             procedural_share=self.procedural_share,
         )
         with Terminal() as terminal:

@@ -76,8 +76,20 @@ class _Part:
         return union(box for box in boxes if box is not None)
 
     def show(self, crop: Crop, size: int) -> Tensor:
-        """Return the pictures (N, 3, size, size) in one crop."""
+        """Return the pictures (N, 4, size, size) in one crop, on white and with alpha."""
         return torch.stack([show(picture, crop, size) for picture in self.pictures])
+
+    def show_as_it_is(self, crop: Crop, size: int, how: InputSettings) -> Tensor:
+        """Do so for pictures that were not cut out: alpha of opaque ones leaves out a plain background."""
+        shown = self.show(crop, size)
+        if not all(picture.getchannel("A").getextrema()[0] == 255 for picture in self.pictures):
+            return shown
+        try:
+            copies = [picture.copy() for picture in self.pictures]
+            found = cut_out(copies, replace(how, background="plain"), self.name)
+        except InputError:  # it is not plain: the object is all that is shown
+            return shown
+        return torch.cat([shown[:, :3], replace(self, pictures=found).show(crop, size)[:, 3:]], 1)
 
 
 @dataclass(frozen=True)
@@ -105,7 +117,8 @@ def read_conditions(source: Source, settings: GenerateSettings, report: Report =
         report: takes notes of what the user should know about the input.
 
     Returns:
-        Conditions whose pictures are on white and in steps of 1/255; the reference frame comes first.
+        Conditions whose pictures are on white, with alpha, all in steps of 1/255; the reference frame comes
+        first.
 
     Raises:
         InputError: a part can't be read, shows no object, or does not fit the others.
@@ -116,9 +129,13 @@ def read_conditions(source: Source, settings: GenerateSettings, report: Report =
     boxes = {name: part.reference_box for name, part in _known(parts).items()}
     if source.settings.framing == "keep":
         crops = {name: whole_picture(*part.pictures[0].size) for name, part in _known(parts).items()}
+        shown = {
+            name: part.show_as_it_is(crops[name], settings.size, source.settings)
+            for name, part in _known(parts).items()
+        }
     else:
         crops = _choose_crops(parts, boxes, settings, report)
-    shown = {name: part.show(crops[name], settings.size) for name, part in _known(parts).items()}
+        shown = {name: part.show(crops[name], settings.size) for name, part in _known(parts).items()}
     video, views = shown.get("video"), shown.get("views", shown.get("model"))
     if video is not None and settings.reference_frame == "last":
         video = video.flip(0)

@@ -111,7 +111,7 @@ def show(cut_out: Image.Image, crop: Crop, size: int) -> Tensor:
     """Put a crop of an RGBA picture on white and scale it.
 
     Returns:
-        (3, size, size) float32 in [0, 1], in steps of 1/255.
+        (4, size, size) float32 in [0, 1], in steps of 1/255: RGB on white, and alpha.
     """
     if (factor := -(-crop.side // MAX_SIDE_PX)) > 1:  # a small object in a huge frame
         cut_out = average(cut_out, factor)
@@ -123,12 +123,15 @@ def show(cut_out: Image.Image, crop: Crop, size: int) -> Tensor:
         min(crop.top + crop.side, cut_out.height),
     )
     white = Image.new("RGBA", (crop.side, crop.side), (255, 255, 255, 255))
+    alpha = Image.new("L", (crop.side, crop.side), 0)
     if inside[0] < inside[2] and inside[1] < inside[3]:
-        white.alpha_composite(cut_out.crop(inside), (inside[0] - crop.left, inside[1] - crop.top))
-    picture = white.convert("RGB")
-    if picture.size != (size, size):
-        picture = picture.resize((size, size), Image.Resampling.LANCZOS)
-    return from_pixels(np.asarray(picture))
+        shown, place = cut_out.crop(inside), (inside[0] - crop.left, inside[1] - crop.top)
+        white.alpha_composite(shown, place)
+        alpha.paste(shown.getchannel("A"), place)
+    bands = [white.convert("RGB"), alpha]
+    if crop.side != size:
+        bands = [band.resize((size, size), Image.Resampling.LANCZOS) for band in bands]
+    return from_pixels(np.dstack([np.asarray(band) for band in bands]))
 
 
 def _similarity(here: Box, there: Box) -> tuple[float, float, float]:

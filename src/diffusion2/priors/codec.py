@@ -52,16 +52,30 @@ class LatentCodec:
         """Return the number of channels of a latent."""
         return int(self.vae.config["latent_channels"])
 
+    @property
+    def picture_channels(self) -> int:
+        """Count the channels P of a picture: 3, RGB on white, or 4, with alpha."""
+        return int(self.vae.config["in_channels"]) // self.pixel_unshuffle**2
+
     @torch.no_grad()
     def encode_mode(self, images: Tensor) -> Tensor:
         """Encode pictures as the mode of their latents' distribution, unscaled: what conditions a network.
 
         Args:
-            images: (N, 3, H, W) in [0, 1], or slightly outside where noise was added.
+            images: (N, P, H, W) in [0, 1], or slightly outside where noise was added: RGB on white and, where
+                the latents hold it, alpha.
 
         Returns:
             (N, C, h, w) float32, on the CPU
+
+        Raises:
+            InputError: the pictures have another number of channels.
         """
+        if images.shape[1] != self.picture_channels:
+            raise InputError(
+                f"these weights take pictures of {self.picture_channels} channels, not {images.shape[1]}: "
+                "RGB on white and, for latents that hold it, alpha"
+            )
 
         def encode(part: slice) -> Tensor:
             pixels = images[part].to(self.memory.device, self.vae.dtype) * 2 - 1
@@ -71,7 +85,7 @@ class LatentCodec:
         return self._work(encode, len(images), ENCODER_PEAK * images[0, 0].numel())
 
     def encode_scaled(self, images: Tensor) -> Tensor:
-        """Encode pictures (N, 3, H, W) as the latents that are diffused, (N, C, h, w)."""
+        """Encode pictures (N, P, H, W) as the latents that are diffused, (N, C, h, w)."""
         return self.encode_mode(images) * self.scale
 
     @torch.no_grad()
@@ -83,7 +97,7 @@ class LatentCodec:
                 `batch_size` neighbours at a time, or at fewer where memory is short.
 
         Returns:
-            (T, 3, H, W) float32 in [0, 1], on the CPU
+            (T, P, H, W) float32 in [0, 1], on the CPU: RGB on white and, where the latents hold it, alpha
         """
 
         def decode(part: slice) -> Tensor:

@@ -166,6 +166,10 @@ class Lifter(ModelMixin, ConfigMixin):
             raise InputError(f"the lifter takes (B, 4, {size}, {size}), not {tuple(pictures.shape)}")
         return self.assemble(self(pictures, elevations_deg), pictures, elevations_deg)
 
+    def sees_object(self, picture: Tensor) -> bool:
+        """Tell whether there is anything to lift in a picture (4, S, S)."""
+        return any(bool(sample_picture(picture, side)[1].any()) for side in self.samples)
+
     def assemble(self, raw: Tensor, pictures: Tensor, elevations_deg: Tensor) -> list[Lifted]:
         """Make Gaussians of what `forward` predicts for the same pictures."""
         layers = raw.split(self._values, dim=1)

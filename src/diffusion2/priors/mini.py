@@ -10,6 +10,7 @@ from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.device_memory import DeviceMemory
 from diffusion2.priors.devices import Precision, choose_dtype
 from diffusion2.priors.image_encoder import PooledLatentEncoder
+from diffusion2.priors.lifted_views import lifted_channels, sees_lifted
 from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
@@ -21,7 +22,7 @@ from diffusion2.weights.catalogue import mini_folder
 
 WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
 PIXEL_UNSHUFFLE = 2
-Network = TypeVar("Network", SpatioTemporalUNet, AutoencoderKL, Lifter)
+Network = TypeVar("Network", SpatioTemporalUNet, PatchAutoencoder, AutoencoderKL, Lifter)
 AUTOENCODERS = {kind.__name__: kind for kind in (AutoencoderKL, PatchAutoencoder)}
 """By what their configuration calls them; one that says nothing is of the first kind."""
 
@@ -38,7 +39,8 @@ def load_pair(
 
     Args:
         name: which pair; "mini" is the only one of this kind.
-        folder: holds `vae/`, `video/` and `multiview/` in diffusers' layout; None: the environment's
+        folder: holds `vae/`, `video/`, `multiview/` and, where that is shown what it makes, `lifter/`, in
+            diffusers' layout; None: the environment's
             `DIFFUSION2_MINI_WEIGHTS`, else the package's own.
         precision: what the networks compute in; see `choose_dtype`.
         device: where they run.
@@ -56,25 +58,44 @@ def load_pair(
     encoder, dtype = PooledLatentEncoder(), choose_dtype(precision, device)
     video = load_network(SpatioTemporalUNet, folder / "video")
     multiview = load_network(SpatioTemporalUNet, folder / "multiview")
-    for part, network in (("video", video), ("multiview", multiview)):
-        if network.config["out_channels"] != codec.channels:
+    lifter = load_lifter(folder) if sees_lifted(multiview.config) else None
+    _check_channels(folder, codec, video, multiview, lifter)
+    return PriorPair(
+        name,
+        NetworkVideoPrior(video, codec, encoder, dtype, memory),
+        NetworkMultiviewPrior(multiview, codec, encoder, dtype, memory, lifter),
+        codec,
+    )
+
+
+def _check_channels(
+    folder: Path, codec: LatentCodec, video: Any, multiview: Any, lifter: Lifter | None
+) -> None:
+    """Refuse networks that are not of one pair.
+
+    Raises:
+        WeightsError: one is of another latent space, is shown something else, or a part is missing.
+    """
+    lifted = sees_lifted(multiview.config)
+    if lifted and (lifter is None or codec.picture_channels != 4):
+        missing = "a lifter" if lifter is None else "latents that hold alpha"
+        raise WeightsError(
+            f"{folder / 'multiview'} is shown what a lifter makes, but the pair lacks {missing}"
+        )
+    channels = codec.channels
+    rays = sampled_channels(multiview.config) * DEPTHS
+    of_multiview = lifted_channels(channels) if lifted else 2 * channels + rays
+    for part, network, taken in (("video", video, 2 * channels), ("multiview", multiview, of_multiview)):
+        if network.config["out_channels"] != channels:
             raise WeightsError(
                 f"{folder / part} is of another pair: it makes {network.config['out_channels']} channels, "
-                f"the latents of {folder / 'vae'} have {codec.channels}"
+                f"the latents of {folder / 'vae'} have {channels}"
             )
-        sampled = sampled_channels(network.config) if part == "multiview" else 0
-        taken = 2 * codec.channels + sampled * DEPTHS
         if network.config["in_channels"] != taken:
             raise WeightsError(
                 f"{folder / part} is of another pair: it takes {network.config['in_channels']} channels, "
                 f"not {taken}"
             )
-    return PriorPair(
-        name,
-        NetworkVideoPrior(video, codec, encoder, dtype, memory),
-        NetworkMultiviewPrior(multiview, codec, encoder, dtype, memory),
-        codec,
-    )
 
 
 def load_lifter(folder: Path | None = None) -> Lifter | None:

@@ -18,6 +18,8 @@ from diffusion2.priors.embeddings import orbit_vector, video_vector
 from diffusion2.priors.feature_reuse import FeatureReuse
 from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.image_encoder import ImageEncoder
+from diffusion2.priors.lifted_views import lifted_views, sees_lifted, with_lifted
+from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.ray_samples import sampled_channels, with_ray_samples
 from diffusion2.priors.unet import DeepFeatures, SpatioTemporalUNet
 from diffusion2.priors.unet_blocks import FeatureBlend
@@ -245,7 +247,7 @@ class NetworkVideoPrior(_PicturePrior):
         """Prepare what N videos are conditioned on.
 
         Args:
-            pictures: (N, 3, H, W) in [0, 1], the first frame of each video.
+            pictures: (N, P, H, W) in [0, 1], P as the codec has it, the first frame of each video.
             guidance: scales of the F frames.
             fps_id: see `video_vector`.
             motion_bucket_id: see `video_vector`.
@@ -259,9 +261,30 @@ class NetworkVideoPrior(_PicturePrior):
 class NetworkMultiviewPrior(_PicturePrior):
     """SV3D: the views of an orbit that ends at its condition picture.
 
-    A network that takes more channels than noisy latents and the picture's sees samples of it along each
-    view's rays, too, of as many of its first channels; see `ray_samples`.
+    A network that takes more channels than noisy latents and the picture's is shown more of the picture: what
+    the lifter makes of it, see `lifted_views`, or samples along each view's rays, of as many of its first
+    channels as there is room for, see `ray_samples`.
+
+    Args:
+        network: see `NetworkPrior`.
+        codec: pictures to latents.
+        encoder: pictures to context.
+        dtype: see `NetworkPrior`.
+        memory: see `NetworkPrior`.
+        lifter: for a network that is shown what it makes; it works on the CPU.
     """
+
+    def __init__(
+        self,
+        network: SpatioTemporalUNet,
+        codec: LatentCodec,
+        encoder: ImageEncoder,
+        dtype: torch.dtype = torch.float32,
+        memory: DeviceMemory | None = None,
+        lifter: Lifter | None = None,
+    ) -> None:
+        super().__init__(network, codec, encoder, dtype, memory)
+        self.lifter = lifter
 
     def prepare(
         self,
@@ -275,7 +298,7 @@ class NetworkMultiviewPrior(_PicturePrior):
         """Prepare what N orbits are conditioned on.
 
         Args:
-            pictures: (N, 3, H, W) in [0, 1], the last view of each orbit.
+            pictures: (N, P, H, W) in [0, 1], P as the codec has it, the last view of each orbit.
             cameras: the V cameras of the orbit; azimuths count from the condition picture's camera.
             guidance: scales of the V views.
             cond_aug: standard deviation of the noise added to the pictures, in [-1, 1] pixels.
@@ -286,5 +309,9 @@ class NetworkMultiviewPrior(_PicturePrior):
         polars = torch.deg2rad(90 - elevations).expand_as(azimuths)
         vector = orbit_vector(polars, azimuths, cond_aug, self._width)
         condition = self._prepare(pictures, vector, guidance, cond_aug, (seed, 1))
+        if sees_lifted(self.network.config):
+            assert self.lifter is not None
+            lifted = lifted_views(self.lifter, self.codec.encode_mode, pictures, cameras)
+            return replace(condition, latents=with_lifted(condition.latents[:, 0], lifted))
         channels = sampled_channels(self.network.config)
         return replace(condition, latents=with_ray_samples(condition.latents[:, 0], cameras, channels))

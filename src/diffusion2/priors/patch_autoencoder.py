@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
+BACKGROUND = (1.0, 1.0, 1.0, -1.0)
+"""What is empty in pictures in [-1, 1]: white, without alpha. Its latents are zero."""
 NO_VARIANCE = -30.0
 """Logarithm of a latent's variance around its mode: diffusers' smallest."""
 
@@ -19,7 +21,10 @@ class PatchAutoencoder(AutoencoderKL):
     A convolutional encoder that is trained for the best pictures alone makes codes that turn into others
     when the object moves by a few pixels: what moves or turns can hardly be predicted in them, least of all
     by a small network. The first principal components of patches, which hold most, are mean colours: they
-    change smoothly. White is zero.
+    change smoothly. What is empty is zero.
+
+    Pictures are RGB on white (version 2 of the mini pair) or RGB on white with alpha beside it (version 3),
+    for which a white object is an object. `in_channels` says which.
 
     Configuration, `from_config` and `save_pretrained` are those of diffusers; there are no quantisation
     layers.
@@ -39,14 +44,21 @@ class PatchAutoencoder(AutoencoderKL):
         """Make the latents of these components.
 
         Args:
-            components: (C, 3, s, s), what pictures in [-1, 1], less white, are multiplied with; s pixels
-                are a patch.
+            components: (C, P, s, s), what pictures in [-1, 1], less what is empty, are multiplied with; P
+                channels of s × s pixels are a patch.
         """
         channels = len(components)
         weight = F.pixel_unshuffle(components, self._fold)
+        empty = torch.tensor(BACKGROUND[: self.picture_channels]).repeat_interleave(self._fold**2)
         self.encoder.weight.zero_()
         self.encoder.weight[:channels] = weight
-        self.encoder.bias[:channels] = -weight.sum((1, 2, 3))
+        self.encoder.bias[:channels] = -(weight * empty[:, None, None]).sum((1, 2, 3))
+
+    @property
+    def components(self) -> Tensor:
+        """Read what `set_components` took, (C, P, s, s)."""
+        weight = self.encoder.weight[: self.config["latent_channels"]].detach()
+        return F.pixel_shuffle(weight, self._fold)
 
     @functools.cached_property
     def mirror(self) -> Tensor:
@@ -55,14 +67,19 @@ class PatchAutoencoder(AutoencoderKL):
         Most components are even or odd. What the others lose is the share of their mirror images that the C
         components do not hold.
         """
-        weight = self.encoder.weight[: self.config["latent_channels"]].detach().double()
-        components = F.pixel_shuffle(weight, self._fold)
+        components = self.components.double()
         return (components.flip(-1).flatten(1) @ torch.linalg.pinv(components.flatten(1))).float()
+
+    @property
+    def picture_channels(self) -> int:
+        """Count the channels of the pictures, 3 or 4: three squares of pixels are never four squares."""
+        squares, rest = divmod(self.config["in_channels"], 3)
+        return 3 if rest == 0 and math.isqrt(squares) ** 2 == squares else 4
 
     @property
     def _fold(self) -> int:
         """Return the pixels along a side that are folded into channels before the encoder."""
-        return round(math.sqrt(self.config["in_channels"] / 3))
+        return math.isqrt(self.config["in_channels"] // self.picture_channels)
 
 
 def principal_components(second_moment: Tensor, count: int, flatness: float) -> Tensor:

@@ -65,7 +65,7 @@ class VideoPrior(ConditionedPrior, Protocol):
         """Prepare what N videos are conditioned on.
 
         Args:
-            pictures: (N, 3, H, W) float32 in [0, 1], the first frame of each video.
+            pictures: (N, P, H, W) float32 in [0, 1], P as the codec has it, the first frame of each video.
             guidance: scales of the F frames.
             fps_id: frames per second.
             motion_bucket_id: amount of motion, 0 to 255.
@@ -84,7 +84,7 @@ class MultiviewPrior(ConditionedPrior, Protocol):
         """Prepare what N orbits are conditioned on.
 
         Args:
-            pictures: (N, 3, H, W) float32 in [0, 1], the last view of each orbit.
+            pictures: (N, P, H, W) float32 in [0, 1], P as the codec has it, the last view of each orbit.
             cameras: the V cameras of the orbit; azimuths count from the picture's camera.
             guidance: scales of the V views.
             cond_aug: standard deviation of the noise added to the pictures, in pixels from -1 to 1.
@@ -106,8 +106,13 @@ class Codec(Protocol):
         """Return the number of channels of a latent."""
         ...
 
+    @property
+    def picture_channels(self) -> int:
+        """Count the channels P of a picture: 3, RGB on white, or 4, with alpha."""
+        ...
+
     def decode(self, latents: Tensor) -> Tensor:
-        """Decode one sequence of latents, (T, C, h, w), to pictures (T, 3, H, W) in [0, 1]."""
+        """Decode one sequence of latents, (T, C, h, w), to pictures (T, P, H, W) in [0, 1]."""
         ...
 
     def mirror(self, latents: Tensor) -> Tensor:

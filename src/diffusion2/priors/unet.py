@@ -199,35 +199,3 @@ def set_res_block_eps(network: nn.Module, eps: float = RES_BLOCK_EPS) -> int:
     for norm in norms:
         norm.eps = eps
     return len(norms)
-
-
-def multiview_from_video(
-    video: SpatioTemporalUNet, vector_width: int, in_channels: int
-) -> SpatioTemporalUNet:
-    """Build a multi-view network that starts from a video network, as SV3D starts from SVD.
-
-    Every tensor is copied but the weight of the added embedding's first layer, whose input is as wide as the
-    added vector: it starts new. Input channels that the video network does not have start without effect.
-
-    Args:
-        video: the trained video network.
-        vector_width: width A of the multi-view network's added vector.
-        in_channels: of the multi-view network, at least as many as of the video network.
-
-    Returns:
-        A network with the video network's configuration, its own parameters and the new widths.
-    """
-    config = {
-        **video.config,
-        "projection_class_embeddings_input_dim": vector_width,
-        "in_channels": in_channels,
-    }
-    network: Any = SpatioTemporalUNet.from_config(config)
-    state = video.state_dict()
-    del state["add_embedding.linear_1.weight"]
-    kernel = state["conv_in.weight"]
-    state["conv_in.weight"] = F.pad(kernel, (0, 0, 0, 0, 0, in_channels - kernel.shape[1]))
-    missing, unexpected = network.load_state_dict(state, strict=False)
-    assert missing == ["add_embedding.linear_1.weight"]
-    assert not unexpected
-    return network.to(device=video.device, dtype=video.dtype)

@@ -9,7 +9,7 @@ from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import AssetFormatError, in_one_line
 from diffusion2.image_matrix import Conditions, turn_time
-from diffusion2.pictures import to_8_bit, write_picture
+from diffusion2.pictures import as_written, with_alpha, write_picture
 from diffusion2.runs.matrix_files import read_image, read_pictures, write_pictures
 from diffusion2.runs.run_folder import RunFolder
 
@@ -37,10 +37,10 @@ def write_conditions(run: RunFolder, conditions: Conditions, settings: GenerateS
 def read_made_references(run: RunFolder, conditions: Conditions, settings: GenerateSettings) -> Conditions:
     """Add to what was given the references that an interrupted run has made; each is whole or not there."""
     if conditions.video is None and run.video_path.is_dir():
-        video = read_pictures(run.video_path, "frame")[0]
+        video = with_alpha(*read_pictures(run.video_path, "frame"))
         conditions = replace(conditions, video=turn_time(video, settings))
     if conditions.views is None and run.views_path.is_dir():
-        conditions = replace(conditions, views=read_pictures(run.views_path, "view")[0])
+        conditions = replace(conditions, views=with_alpha(*read_pictures(run.views_path, "view")))
     return conditions
 
 
@@ -52,7 +52,7 @@ def write_made_references(run: RunFolder, conditions: Conditions, settings: Gene
     """
     assert conditions.video is not None
     assert conditions.views is not None
-    video, views = to_8_bit(conditions.video), to_8_bit(conditions.views)
+    video, views = as_written(conditions.video), as_written(conditions.views)
     if not run.video_path.is_dir():
         write_pictures(run.video_path, turn_time(video, settings), "frame")
     if not run.views_path.is_dir():
@@ -76,10 +76,12 @@ def read_recorded_conditions(run: RunFolder, settings: GenerateSettings) -> Cond
         return None
     given = _read_given(run)
     model = given.get("model_frame")
+    video = with_alpha(*read_pictures(run.video_path, "frame")) if given.get("video") else None
+    views = with_alpha(*read_pictures(run.views_path, "view")) if given.get("views") else None
     return Conditions(
-        read_image(run.picture_path)[0],
-        turn_time(read_pictures(run.video_path, "frame")[0], settings) if given.get("video") else None,
-        read_pictures(run.views_path, "view")[0] if given.get("views") else None,
+        with_alpha(*read_image(run.picture_path)),
+        None if video is None else turn_time(video, settings),
+        views,
         given.get("fps"),
         None if model is None else ModelFrame.from_dict(model),
     )

@@ -18,7 +18,7 @@ from diffusion2.atomic_files import atomic_path, remove, write_json
 from diffusion2.cameras import Cameras
 from diffusion2.errors import AssetFormatError, InputError, in_one_line
 from diffusion2.image_matrix import ImageMatrix
-from diffusion2.pictures import read_on_white, write_picture
+from diffusion2.pictures import read_on_white, with_alpha, write_picture
 
 
 def read_image(path: Path) -> tuple[Tensor, Tensor | None]:
@@ -33,14 +33,18 @@ def read_image(path: Path) -> tuple[Tensor, Tensor | None]:
         raise AssetFormatError(str(error)) from error
 
 
-def write_pictures(folder: Path, images: Tensor, name: str, alphas: Tensor | None = None) -> None:
-    """Write (N, 3, H, W) pictures as `folder/name_000.png …`; `folder` is replaced as a whole."""
+def write_pictures(folder: Path, images: Tensor, name: str) -> None:
+    """Write pictures on white as `folder/name_000.png …`; `folder` is replaced as a whole.
+
+    Args:
+        folder: gets them.
+        images: (N, 3, H, W), or (N, 4, H, W) with alpha.
+        name: of each, before its number.
+    """
     with atomic_path(folder) as temporary:
         temporary.mkdir(parents=True)
         for index, image in enumerate(images):
-            write_picture(
-                temporary / f"{name}_{index:03d}.png", image, None if alphas is None else alphas[index]
-            )
+            write_picture(temporary / f"{name}_{index:03d}.png", image)
         remove(folder)
 
 
@@ -76,9 +80,9 @@ def write_matrix(folder: Path, matrix: ImageMatrix) -> None:
     """Write a matrix and its cameras into a run folder; `cameras.json` comes last."""
     with atomic_path(folder / "matrix") as temporary:
         for view in range(matrix.views):
-            alphas = None if matrix.alphas is None else matrix.alphas[view]
             temporary.mkdir(exist_ok=True)
-            write_pictures(temporary / f"view_{view:03d}", matrix.images[view], "frame", alphas)
+            alphas = None if matrix.alphas is None else matrix.alphas[view]
+            write_pictures(temporary / f"view_{view:03d}", with_alpha(matrix.images[view], alphas), "frame")
         remove(folder / "matrix")
     write_json(folder / "cameras.json", cameras_to_dict(matrix))
 

@@ -11,6 +11,7 @@ from diffusion2.config import GenerateSettings, SamplingSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Progress, Report, ignore, stage
 from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, turn_time, view_cameras
+from diffusion2.pictures import split_alpha
 from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.joint import JointSchedule, State, sample_joint
@@ -36,13 +37,14 @@ def sample_references(
         report: takes the events of the stage "references", whose units are steps of either.
 
     Returns:
-        The conditions with video (F, 3, H, W) and views (V, 3, H, W), float32 in [0, 1]; the picture itself
-        is the first frame and the last view.
+        The conditions with video (F, P, H, W) and views (V, P, H, W), float32 in [0, 1]; the picture itself
+        is the first frame and the last view. P is what the pair's codec has.
 
     Raises:
-        InputError: the picture's size does not fit the priors.
+        InputError: the picture's size does not fit the priors, or they need alpha and it has none.
         NumericalError: an estimate isn't finite.
     """
+    conditions = conditions.with_channels(pair.codec.picture_channels)
     picture = conditions.picture
     pair = mirrored(pair, settings)
     jobs: dict[str, _Reference] = {}
@@ -100,6 +102,7 @@ def sample_matrix(
         InputError: the conditions are incomplete or do not fit V and F.
         NumericalError: an estimate isn't finite.
     """
+    conditions = conditions.with_channels(pair.codec.picture_channels)
     _check(conditions, settings)
     assert conditions.video is not None
     assert conditions.views is not None
@@ -142,7 +145,7 @@ def decode_matrix(pair: PriorPair, latents: Tensor, report: Report = ignore, thr
         threads: rows at once; 0: one per core on a CPU.
 
     Returns:
-        (V, F, 3, H, W) float32 in [0, 1]
+        (V, F, P, H, W) float32 in [0, 1]: on white and, where latents hold it, alpha
     """
     with stage(report, "decode") as progress, Workers(1, threads) as workers:
         progress(0, len(latents))
@@ -157,7 +160,7 @@ def assemble_matrix(images: Tensor, given: Conditions, settings: GenerateSetting
     """Make the image matrix of its decoded images.
 
     Args:
-        images: (V, F, 3, H, W) in [0, 1], the reference frame first; what was given is written into them.
+        images: (V, F, P, H, W) in [0, 1], the reference frame first; what was given is written into them.
         given: what was known before anything was sampled. A row or column that was given stands in the matrix
             as it was given, to the pixel.
         settings: of the run.
@@ -166,11 +169,13 @@ def assemble_matrix(images: Tensor, given: Conditions, settings: GenerateSetting
         images[:, 0] = given.views
     if given.video is not None:
         images[-1] = given.video
+    rgb, alphas = split_alpha(turn_time(images, settings, dim=1))
     return ImageMatrix(
-        turn_time(images, settings, dim=1),
+        rgb,
         view_cameras(settings),
         frame_times(settings.frames),
         given.fps or settings.fps,
+        alphas,
         reference_frame=0 if settings.reference_frame == "first" else settings.frames - 1,
     )
 
@@ -186,7 +191,7 @@ def mirrored(pair: PriorPair, settings: GenerateSettings) -> PriorPair:
 
 
 def video_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings) -> Sequences:
-    """Condition a video on each of the pictures (N, 3, H, W), its first frame."""
+    """Condition a video on each of the pictures (N, P, H, W), its first frame."""
     sampling = settings.sampling
     scales = linear_scale(settings.frames, sampling.video_guidance, sampling.last_video_guidance)
     condition = pair.video.prepare(
@@ -201,7 +206,7 @@ def video_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSetting
 
 
 def view_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings) -> Sequences:
-    """Condition an orbit on each of the pictures (N, 3, H, W), its last view."""
+    """Condition an orbit on each of the pictures (N, P, H, W), its last view."""
     sampling = settings.sampling
     if sampling.views_guidance_shape == "triangle":
         scales = triangle_scale(settings.views, 1.0, sampling.views_guidance)

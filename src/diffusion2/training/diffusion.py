@@ -4,32 +4,24 @@ Both learn what SVD and SV3D learn, with their preconditioning: from one picture
 network the clip that starts with it, the multi-view network the orbit that ends with it.
 """
 
-import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion2.cameras import orbit
 from diffusion2.priors.devices import choose_dtype
 from diffusion2.priors.edm import scalings
-from diffusion2.priors.embeddings import orbit_vector, video_vector
 from diffusion2.priors.image_encoder import PooledLatentEncoder
-from diffusion2.priors.ray_samples import DEPTHS, with_ray_samples
+from diffusion2.priors.lifted_views import lifted_channels
 from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.sampling.schedule import karras_sigmas
-from diffusion2.training.data import LENGTH, Item, read_items
+from diffusion2.training.data import LENGTH
+from diffusion2.training.examples import VALUE_WIDTH, DrawExample, Example
 from diffusion2.training.vae import LATENT_CHANNELS
 
-VALUE_WIDTH = 64
-"""Numbers that embed one value of the added vector."""
-RAY_CHANNELS = 8
-"""Channels of the reference that the multi-view network sees along rays: most of the spread."""
 UNET_CONFIG = {
     "in_channels": 2 * LATENT_CHANNELS,
     "out_channels": LATENT_CHANNELS,
@@ -47,100 +39,22 @@ UNET_CONFIG = {
     "num_frames": LENGTH,
     "sample_size": 16,
 }
-VECTOR_WIDTHS = {"video": 3 * VALUE_WIDTH, "multiview": 5 * VALUE_WIDTH}
-MULTIVIEW_CHANNELS = 2 * LATENT_CHANNELS + RAY_CHANNELS * DEPTHS
-"""What the multi-view network takes: noisy latents, the reference's, and those along rays."""
+NETWORK_CONFIGS = {
+    "video": {**UNET_CONFIG, "projection_class_embeddings_input_dim": 3 * VALUE_WIDTH},
+    "multiview": {
+        **UNET_CONFIG,
+        "in_channels": lifted_channels(LATENT_CHANNELS),
+        "projection_class_embeddings_input_dim": 5 * VALUE_WIDTH,
+    },
+}
+"""Widths, `block_out_channels`, are free: tensors of another shape than the pair's before start anew."""
 BATCH = 4
 """Sequences that one step learns from, where nothing else is said."""
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.4, 1.6
 CONDITION_DROPOUT = 0.12
-ANIMATED_SHARE = 0.7
-"""Share of sequences that are drawn among those of animated models: creatures are what the pair is for."""
 HELD_OUT_SIGMAS = (0.1, 0.3, 1.0, 3.0, 8.0, 20.0)
 HELD_OUT_SEQUENCES = 32
 SHOWN_SEQUENCES, SHOWN_STEPS = 4, 12
-
-
-@dataclass(frozen=True)
-class SequenceSet:
-    """Encoded sequences of one kind and what the network is conditioned on for each.
-
-    Attributes:
-        kind: "video" (a clip, conditioned on its first image) or "multiview" (an orbit, on its last).
-        latents: (N, T, C, h, w) float16, of a mean square of 1.
-        items: the N items as rendered.
-        motion: (N,) motion buckets; zeros for orbits.
-        mirror: (C, C), turns a latent into that of the mirrored patch; see `PatchAutoencoder.mirror`.
-    """
-
-    kind: Literal["video", "multiview"]
-    latents: np.ndarray
-    items: list[Item]
-    motion: np.ndarray
-    mirror: Tensor
-
-    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return any sequence, but mostly one of an animated model, turned and mirrored at random."""
-        index = int(rng.integers(len(self.items)))
-        if rng.random() < ANIMATED_SHARE and len(self._animated):
-            index = int(rng.choice(self._animated))
-        return self.sequence(index, int(rng.integers(LENGTH)), mirrored=bool(rng.random() < 0.5))
-
-    @functools.cached_property
-    def _animated(self) -> np.ndarray:
-        return np.flatnonzero([item.clip is not None for item in self.items])
-
-    def sequence(self, index: int, roll: int, *, mirrored: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Return clean latents (T, C, h, w), the condition's (T or 1, C', h, w) and the added vectors.
-
-        Args:
-            index: which item.
-            roll: by how many views an orbit is turned, so that any of its views is the reference.
-            mirrored: give the mirror image; of an orbit it is turned the other way.
-        """
-        latents = torch.from_numpy(np.array(self.latents[index])).float()
-        if mirrored:
-            latents = torch.einsum("tchw,dc->tdhw", latents, self.mirror).flip(-1)
-        item = self.items[index]
-        if self.kind == "video":
-            vector = video_vector(item.fps, float(self.motion[index]), 0.0, VALUE_WIDTH)
-            return latents, latents[:1], vector.expand(LENGTH, -1)
-        latents = (latents.flip(0).roll(-1, dims=0) if mirrored else latents).roll(roll, dims=0)
-        polars = torch.full((LENGTH,), float(np.pi / 2 - np.deg2rad(item.elevation_deg)))
-        azimuths = 2 * torch.pi * torch.arange(1, LENGTH + 1) / LENGTH
-        condition = with_ray_samples(latents[-1:], orbit(LENGTH, item.elevation_deg), RAY_CHANNELS)[0]
-        return latents, condition, orbit_vector(polars, azimuths, 0.0, VALUE_WIDTH)
-
-
-@dataclass(frozen=True)
-class MixedSet:
-    """Sequences of models from files and of procedural creatures.
-
-    Attributes:
-        files: the former.
-        procedural: the latter.
-        procedural_share: share of draws that are of the latter.
-    """
-
-    files: SequenceSet
-    procedural: SequenceSet
-    procedural_share: float
-
-    @property
-    def kind(self) -> Literal["video", "multiview"]:
-        """Tell which kind of sequences both are."""
-        return self.files.kind
-
-    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return a sequence of one of the two; see `SequenceSet.draw`."""
-        return (self.procedural if rng.random() < self.procedural_share else self.files).draw(rng)
-
-
-def open_set(kind: Literal["video", "multiview"], latents: Path, index: Path, mirror: Tensor) -> SequenceSet:
-    """Open an encoded set; the motion buckets of clips lie beside the latents as `.motion.npy`."""
-    values = np.load(latents)
-    motion = np.load(latents.with_suffix(".motion.npy")) if kind == "video" else np.zeros(len(values))
-    return SequenceSet(kind, values, read_items(index), motion, mirror)
 
 
 def draw_sigmas(rng: np.random.Generator, count: int) -> Tensor:
@@ -156,10 +70,11 @@ class DiffusionTask:
     """Denoise sequences of one kind.
 
     Args:
+        name: of the network.
         network: what is trained.
-        train: sequences to learn from.
-        held_out: sequences of other objects, to measure on; None where there are none.
-        decode: latents (T, C, h, w) on the CPU to pictures (T, 3, H, W) in [0, 1].
+        draw: draws a sequence to learn from.
+        held_out: draws sequences of other objects, to measure on; None where there are none.
+        decode: latents (T, C, h, w) on the CPU to pictures (T, 3 or more, H, W) in [0, 1].
         batch: sequences that one step learns from.
         device: where the network works.
     """
@@ -168,25 +83,29 @@ class DiffusionTask:
 
     def __init__(
         self,
+        name: Literal["video", "multiview"],
         network: SpatioTemporalUNet,
-        train: SequenceSet | MixedSet,
-        held_out: SequenceSet | None,
+        draw: DrawExample,
+        held_out: DrawExample | None,
         decode: Callable[[Tensor], Tensor],
         *,
         batch: int = BATCH,
         device: str = "cpu",
     ) -> None:
-        self.name = train.kind
+        self.name = name
         self.network = network
         torch.nn.Module.to(network, device)
         self._batch, self._device = batch, device
         self._dtype = torch.bfloat16 if device != "cpu" else choose_dtype("auto", device)
-        self._train, self._held_out = train, held_out
+        self._draw = draw
+        self._measures = held_out is not None
+        count = HELD_OUT_SEQUENCES if held_out else SHOWN_SEQUENCES
+        self._shown = [(held_out or draw)(np.random.default_rng(seed)) for seed in range(count)]
         self._encode, self._decode = PooledLatentEncoder(), decode
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Return the mean squared error of the network's output over one batch of noisy sequences."""
-        clean, condition, vector = self._stack([self._train.draw(rng) for _ in range(self._batch)])
+        clean, condition, vector = self._stack([self._draw(rng) for _ in range(self._batch)])
         sigma = draw_sigmas(rng, self._batch)
         keep = torch.from_numpy(rng.random(self._batch) >= CONDITION_DROPOUT).float()
         sigma, keep = sigma.to(self._device), keep.to(self._device)
@@ -213,15 +132,14 @@ class DiffusionTask:
 
         Nothing where no sequences are held out.
         """
-        if self._held_out is None:
+        if not self._measures:
             return {}
         generator = torch.Generator().manual_seed(0)
-        indices = np.linspace(0, len(self._held_out.items) - 1, HELD_OUT_SEQUENCES).astype(int)
         figures, copied = {}, []
         for sigma in HELD_OUT_SIGMAS:
             errors = []
-            for start in range(0, len(indices), BATCH):
-                clean, condition, vector = self._pick(self._held_out, indices[start : start + BATCH])
+            for start in range(0, len(self._shown), BATCH):
+                clean, condition, vector = self._stack(self._shown[start : start + BATCH])
                 noisy = clean + sigma * torch.randn(clean.shape, generator=generator).to(clean)
                 sigmas, keep = clean.new_full((len(clean),), sigma), clean.new_ones(len(clean))
                 denoised = self._denoise(noisy, sigmas, condition, vector, keep)
@@ -239,12 +157,7 @@ class DiffusionTask:
         They are held out, or drawn from the training set where none are.
         """
         generator = torch.Generator().manual_seed(0)
-        if self._held_out is None:
-            rng = np.random.default_rng(0)
-            clean, condition, vector = self._stack([self._train.draw(rng) for _ in range(SHOWN_SEQUENCES)])
-        else:
-            indices = np.linspace(0, len(self._held_out.items) - 1, SHOWN_SEQUENCES + 2)[1:-1].astype(int)
-            clean, condition, vector = self._pick(self._held_out, indices)
+        clean, condition, vector = self._stack(self._shown[:SHOWN_SEQUENCES])
         sigmas = [float(sigma) for sigma in karras_sigmas(SHOWN_STEPS, 0.02, 80.0)]
         noisy = sigmas[0] * torch.randn(clean.shape, generator=generator).to(clean)
         keep = clean.new_ones(len(clean))
@@ -252,13 +165,9 @@ class DiffusionTask:
             denoised = self._denoise(noisy, clean.new_full((len(clean),), sigma), condition, vector, keep)
             noisy = denoised + (noisy - denoised) * (lower / sigma)
         rows = torch.stack([clean, noisy], 1).flatten(0, 1)
-        return torch.stack([self._decode(row) for row in rows.cpu()])
+        return torch.stack([self._decode(row)[:, :3] for row in rows.cpu()])
 
-    def _pick(self, sequences: SequenceSet, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Return clean latents, conditions and added vectors of some sequences, each turned its own way."""
-        return self._stack([sequences.sequence(int(i), int(i) % LENGTH) for i in indices])
-
-    def _stack(self, picked: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    def _stack(self, picked: list[Example]) -> tuple[Tensor, Tensor, Tensor]:
         clean, condition, vector = (
             torch.stack(parts).to(self._device) for parts in zip(*picked, strict=True)
         )

@@ -12,14 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion2.cameras import Cameras
-from diffusion2.gaussians.gaussians import SH_C0, Gaussians
-from diffusion2.gaussians.rasterize import Rendering, rasterize
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.meshes.creatures import CREATURES, creature_truth
 from diffusion2.metrics.lpips import load_lpips
 from diffusion2.metrics.orbit import ORBIT_FIGURES, compare_orbit
 from diffusion2.pictures import on_white
 from diffusion2.priors.devices import choose_dtype
+from diffusion2.priors.lifted_views import draw_gaussians, straight
 from diffusion2.priors.lifter import Lifted, Lifter
 from diffusion2.reconstruction.masks import estimate_alphas
 from diffusion2.training.scenes import Draw, Scene
@@ -132,9 +131,8 @@ class LifterTask:
 
     def _orbit(self, truth: ImageMatrix) -> Tensor:
         assert truth.alphas is not None
-        rgb, alpha = truth.images[-1, 0].float(), truth.alphas[-1, 0].float()
-        straight = 1 - (1 - rgb) / alpha.clamp(min=1e-3)  # the picture is on white
-        return self._views(torch.cat([straight.clamp(0, 1), alpha]), truth.cameras, given=-1)
+        picture = torch.cat([truth.images[-1:, 0], truth.alphas[-1:, 0]], 1).float()
+        return self._views(straight(picture, picture.shape[-1])[0], truth.cameras, given=-1)
 
     def _views(self, picture: Tensor, cameras: Cameras, given: int = 0) -> Tensor:
         """Draw what is lifted of a picture (4, S, S), on white; which of the cameras took it."""
@@ -148,15 +146,6 @@ class LifterTask:
 def held_out_creatures(assets: Path, cache: Path) -> list[ImageMatrix]:
     """Render the creatures of the benchmark, in its framing, or read them where that was done."""
     return [creature_truth(creature, assets, cache) for creature in CREATURES]
-
-
-def draw_gaussians(gaussians: Gaussians, cameras: Cameras, background: Tensor) -> Rendering:
-    """Draw Gaussians from V cameras on a background (3,), differentiably even where colours leave [0, 1]."""
-    viewmats, Ks = (torch.as_tensor(m, dtype=torch.float32) for m in (cameras.viewmats, cameras.Ks))
-    colors = 0.5 + SH_C0 * gaussians.sh0[:, 0]
-    five = gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, colors
-    backgrounds = background.expand(len(cameras), 3)
-    return rasterize(*five, viewmats, Ks, cameras.width, cameras.height, backgrounds=backgrounds)
 
 
 def depth_error(lifted: Lifted, depths: Tensor) -> Tensor:

@@ -1,13 +1,11 @@
-"""The mini pair from models to weights: render, train the autoencoder, encode, train both networks, pack."""
+"""The mini pair from models to weights: train the autoencoder, the lifter and both networks, pack."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -16,35 +14,37 @@ from diffusion2.atomic_files import atomic_path
 from diffusion2.config import Between, Settings, Share
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report, ignore
+from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.devices import choose_device
 from diffusion2.priors.lifter import Lifter
-from diffusion2.priors.mini import WEIGHTS_FILE, load_network
+from diffusion2.priors.mini import PIXEL_UNSHUFFLE, WEIGHTS_FILE, load_network
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
-from diffusion2.priors.unet import SpatioTemporalUNet, multiview_from_video
+from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.runs.atomic_tensors import save_tensors
-from diffusion2.training.data import build_set
-from diffusion2.training.diffusion import (
-    BATCH,
-    MULTIVIEW_CHANNELS,
-    UNET_CONFIG,
-    VECTOR_WIDTHS,
-    DiffusionTask,
-    MixedSet,
-    SequenceSet,
-    open_set,
-)
-from diffusion2.training.latents import encode_set, motion_buckets
+from diffusion2.training.adaptation import adapt_decoder, adapt_network, copy_fitting, latent_maps
+from diffusion2.training.data import read_split
+from diffusion2.training.diffusion import BATCH, NETWORK_CONFIGS, DiffusionTask
+from diffusion2.training.examples import ClipExamples, DrawExample, OrbitExamples
 from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, held_out_creatures
 from diffusion2.training.loop import LoopSettings, Trainer, TrainingTask, read_checkpoint, write_checkpoint
 from diffusion2.training.processes import join
-from diffusion2.training.scenes import AssetScenes, MixedScenes, procedural_scene
-from diffusion2.training.vae import VAE_CONFIG, VaeTask, decode, fit_components
+from diffusion2.training.scenes import (
+    ANIMATED_SHARE,
+    DrawModel,
+    Drawn,
+    DrawOf,
+    FromAssets,
+    FromGenerator,
+    Mixed,
+    Scene,
+    draw_clip,
+    draw_orbit,
+    draw_scene,
+)
+from diffusion2.training.vae import VAE_CONFIG, VaeTask, fit_components, second_moment
+from diffusion2.weights.catalogue import mini_folder
 
 Part = Literal["vae", "video", "multiview", "lifter"]
-OPTIONAL = {"lifter"}
-"""Parts that a pair may lack."""
-PROCEDURAL = 500
-"""Procedural creatures that are rendered where nothing else is said."""
 DEFAULT_CACHE = Path.home() / ".cache" / "diffusion2" / "mini"
 
 
@@ -56,14 +56,12 @@ class TrainSettings(Settings):
         part: which of the networks.
         assets: folder of models with a `PROVENANCE.tsv` (columns split, kind, file); None to learn from
             procedural creatures alone, where nothing is held out to measure on.
-        cache: rendered sets, latents and checkpoints.
+        cache: checkpoints, and the creatures to measure on.
         loop: how long, and how often to look.
         threads: of this process.
         device: where the video and the multi-view network are trained; the autoencoder is on the CPU.
         batch: sequences, or scenes of the lifter, that one step learns from.
-        procedural: how many procedural creatures are rendered, beside the models or in their place; the
-            lifter draws as many as it needs, or none where this is 0.
-        procedural_share: share of sequences, or scenes, that are of them, where there are models, too.
+        procedural_share: share of sequences, or scenes, of procedural creatures, where there are models, too.
     """
 
     part: Part
@@ -73,22 +71,19 @@ class TrainSettings(Settings):
     threads: Annotated[int, Between(1, 1024)] = 1
     device: Literal["cpu", "cuda"] = "cpu"
     batch: Annotated[int, Between(1, 100_000)] = BATCH
-    procedural: Annotated[int, Between(0, 1_000_000)] = PROCEDURAL
     procedural_share: Share = 0.5
 
 
 def train(settings: TrainSettings, report: Report) -> Path:
-    """Train one part of the pair, or go on with it; what it needs is rendered or encoded first.
+    """Train one part of the pair, or go on with it; it starts from the weights that are packaged.
 
     Returns:
         The checkpoint.
 
     Raises:
-        InputError: the models, or the part that has to be trained before, are not there; there is nothing to
-            learn from; or several processes on a GPU.
+        InputError: the models, or the part that has to be trained before, are not there; or several processes
+            on a GPU.
     """
-    if settings.assets is None and not settings.procedural:
-        raise InputError("there is nothing to learn from: give models with --assets, or --procedural above 0")
     checkpoint = settings.cache / f"{settings.part}.safetensors"
     torch.set_num_threads(settings.threads)
     processes = join()
@@ -96,102 +91,97 @@ def train(settings: TrainSettings, report: Report) -> Path:
         raise InputError("several processes train on the CPU only: leave out torchrun, or --device")
     if not processes.is_first:
         report = ignore
-        processes.wait()  # until the first has rendered and encoded what the others read
-    task = _task(settings, report)
+        processes.wait()  # until the first has rendered what the others read
+    task = _task(settings)
     if processes.is_first:
         processes.wait()
     Trainer(task, checkpoint, processes).run(settings.loop, report)
     return checkpoint
 
 
-def _task(settings: TrainSettings, report: Report) -> TrainingTask:
-    """Make what is trained; render and encode first what it learns from."""
+def _task(settings: TrainSettings) -> TrainingTask:
+    """Make what is trained, and what draws that from which it learns."""
     if settings.part == "lifter":
-        return _lifter_task(settings)
-    sources = _sources(settings)
+        torch.manual_seed(0)
+        draw, _ = _draws(settings, draw_scene)
+        creatures = held_out_creatures(settings.assets, settings.cache / "truth") if settings.assets else []
+        return LifterTask(Lifter(**LIFTER_CONFIG), draw, creatures, settings.batch)
     if settings.part == "vae":
-        sets = {
-            split: [build_set(source, split, kind, settings.cache) for kind in ("orbit", "video")]
-            for split, source in sources.items()
-        }
-        held_out = sets.pop("val", [])
-        train_sets = [path for paths in sets.values() for path in paths]
-        return VaeTask(_starting_autoencoder(settings.cache, train_sets), train_sets, held_out)
-    sequences = {split: _sequences(settings, source, split, report) for split, source in sources.items()}
-    files, procedural = sequences.get("train"), sequences.get("procedural")
-    if files and procedural:
-        train_set = MixedSet(files, procedural, settings.procedural_share)
+        draw, held_out = _draws(settings, draw_scene)
+        return VaeTask(_starting_autoencoder(settings.cache, draw), draw, held_out)
+    return _diffusion_task(settings, settings.part)
+
+
+def _diffusion_task(settings: TrainSettings, part: Literal["video", "multiview"]) -> DiffusionTask:
+    vae = trained_vae(settings.cache)
+    codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
+    draw: DrawExample
+    held_out: DrawExample | None
+    if part == "video":
+        clips, others = _draws(settings, draw_clip, animated_share=1.0)
+        draw, held_out = ClipExamples(clips, codec), others and ClipExamples(others, codec)
     else:
-        train_set = files or procedural
-    assert train_set is not None
+        lifter = trained_lifter(settings.cache)
+        orbits, others = _draws(settings, draw_orbit)
+        draw = OrbitExamples(orbits, codec, lifter)
+        held_out = others and OrbitExamples(others, codec, lifter)
     return DiffusionTask(
-        _starting_network(settings.part, settings.cache),
-        train_set,
-        sequences.get("val"),
-        partial(decode, trained_vae(settings.cache)),
+        part,
+        _starting_network(settings, part, vae),
+        draw,
+        held_out,
+        codec.decode,
         batch=settings.batch,
         device=choose_device(settings.device, "mini"),
     )
 
 
-def _lifter_task(settings: TrainSettings) -> LifterTask:
-    """Make the lifter and what draws its scenes; the creatures to measure on are rendered once."""
-    torch.manual_seed(0)
-    network = Lifter(**LIFTER_CONFIG)
+def _draws(
+    settings: TrainSettings, draw: DrawModel[Drawn], animated_share: float = ANIMATED_SHARE
+) -> tuple[DrawOf[Drawn], DrawOf[Drawn] | None]:
+    """Draw what is learned from, and of held-out creatures, if there are any, what is measured on."""
+    procedural = FromGenerator(draw)
     if settings.assets is None:
-        return LifterTask(network, procedural_scene, [], settings.batch)
-    held_out = held_out_creatures(settings.assets, settings.cache / "truth")
-    draw = AssetScenes(settings.assets, "train")
-    if settings.procedural:
-        draw = MixedScenes(draw, settings.procedural_share)
-    return LifterTask(network, draw, held_out, settings.batch)
+        return procedural, None
+    files = FromAssets(draw, settings.assets, "train", animated_share)
+    has_creatures = any(kind == "animated" for _, kind in read_split(settings.assets, "val"))
+    held_out = FromAssets(draw, settings.assets, "val", 1.0) if has_creatures else None
+    if not settings.procedural_share:
+        return files, held_out
+    return Mixed(files, procedural, settings.procedural_share), held_out
 
 
-def _sources(settings: TrainSettings) -> dict[str, Path | int]:
-    """List the splits that there are, each with the models' folder or the number of procedural creatures."""
-    sources: dict[str, Path | int] = {}
-    if settings.assets is not None:
-        sources |= {"train": settings.assets, "val": settings.assets}
-    if settings.procedural:
-        sources["procedural"] = settings.procedural
-    return sources
-
-
-def _sequences(settings: TrainSettings, source: Path | int, split: str, report: Report) -> SequenceSet:
-    assert settings.part in ("video", "multiview")
-    kind = "video" if settings.part == "video" else "orbit"
-    images = build_set(source, split, kind, settings.cache)
-    vae = trained_vae(settings.cache)
-    latents = encode_set(vae, images, images.with_suffix(".latents.npy"), report)
-    motion = latents.with_suffix(".motion.npy")
-    is_old = not motion.is_file() or motion.stat().st_mtime < images.stat().st_mtime
-    if kind == "video" and is_old:
-        with atomic_path(motion) as temporary:
-            np.save(temporary, motion_buckets(images))
-    return open_set(settings.part, latents, images.with_suffix(".json"), vae.mirror)
-
-
-def _starting_autoencoder(cache: Path, sets: list[Path]) -> PatchAutoencoder:
-    """Make an autoencoder of the sets' components; a checkpoint, where there is one, brings its own."""
+def _starting_autoencoder(cache: Path, draw: DrawOf[Scene]) -> PatchAutoencoder:
+    """Make an autoencoder of what is drawn; a checkpoint, where there is one, brings its own."""
     torch.manual_seed(0)
     network = PatchAutoencoder(**VAE_CONFIG)
     if not (cache / "vae.safetensors").is_file():
-        network.set_components(fit_components(sets))
+        moment = second_moment(draw)
+        network.set_components(fit_components(moment))
+        packaged = load_network(PatchAutoencoder, mini_folder() / "vae")
+        adapt_decoder(packaged, network, latent_maps(packaged, network, moment))
     return network
 
 
-def _starting_network(part: str, cache: Path) -> SpatioTemporalUNet:
-    """Make a video network from nothing, or a multi-view network from the video network, as SV3D from SVD.
+def _starting_network(
+    settings: TrainSettings, part: Literal["video", "multiview"], vae: PatchAutoencoder
+) -> SpatioTemporalUNet:
+    """Make a network that goes on from the packaged one, whose latents may be others.
 
     The weights do not matter where a checkpoint is about to replace them.
     """
     torch.manual_seed(0)
-    network = SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
-    if part == "video":
+    config = NETWORK_CONFIGS[part]
+    network = SpatioTemporalUNet(**config)
+    if (settings.cache / f"{part}.safetensors").is_file():
         return network
-    if not (cache / f"{part}.safetensors").is_file():
-        _load_average(network, cache / "video.safetensors", "video")
-    return multiview_from_video(network, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
+    packaged = load_network(SpatioTemporalUNet, mini_folder() / part)
+    if all(packaged.config[name] == config[name] for name in ("in_channels", "out_channels")):
+        copy_fitting(network, packaged.state_dict())
+        return network
+    moment = second_moment(_draws(settings, draw_scene)[0])
+    maps = latent_maps(load_network(PatchAutoencoder, mini_folder() / "vae"), vae, moment)
+    return adapt_network(packaged, config, maps)
 
 
 def trained_vae(cache: Path) -> Any:
@@ -199,6 +189,13 @@ def trained_vae(cache: Path) -> Any:
     vae: Any = PatchAutoencoder(**VAE_CONFIG)
     _load_average(vae, cache / "vae.safetensors", "vae")
     return vae.eval().requires_grad_(False)
+
+
+def trained_lifter(cache: Path) -> Lifter:
+    """Load the trained lifter."""
+    lifter: Any = Lifter(**LIFTER_CONFIG)
+    _load_average(lifter, cache / "lifter.safetensors", "lifter")
+    return lifter.eval().requires_grad_(False)
 
 
 def _load_average(network: nn.Module, checkpoint: Path, part: Part) -> int:
@@ -219,15 +216,13 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
 
     Args:
         cache: where the checkpoints are.
-        out: folder that gets `vae/`, `video/` and `multiview/`, and `lifter/` where one was trained.
+        out: folder that gets `vae/`, `lifter/`, `video/` and `multiview/`.
 
     Returns:
         The training steps of each part.
     """
     steps = {}
     for part, network in _networks().items():
-        if part in OPTIONAL and not (cache / f"{part}.safetensors").is_file():
-            continue
         steps[part] = _load_average(network, cache / f"{part}.safetensors", part)
         folder = out / part
         folder.mkdir(parents=True, exist_ok=True)
@@ -246,7 +241,7 @@ def unpack(weights: Path, cache: Path) -> dict[str, int]:
     They lack the optimiser's state, which some steps build again.
 
     Args:
-        weights: holds `vae/`, `video/` and `multiview/`, and maybe `lifter/`, as `pack` writes them.
+        weights: holds `vae/`, `lifter/`, `video/` and `multiview/`, as `pack` writes them.
         cache: gets the checkpoints.
 
     Returns:
@@ -259,13 +254,13 @@ def unpack(weights: Path, cache: Path) -> dict[str, int]:
     checkpoints = {}
     for part, network in _networks().items():
         path, folder = cache / f"{part}.safetensors", weights / part
-        if part in OPTIONAL and not folder.is_dir():
-            continue
         if path.exists():
             raise InputError(f"{path} exists, and training goes on from it: move it away to unpack another")
         state = load_network(type(network), folder).state_dict()
         if _shapes(state) != _shapes(network.state_dict()):
-            raise WeightsError(f"{folder} holds another network than `train {part}` trains")
+            raise WeightsError(
+                f"{folder} holds another network than `train {part}` trains; that starts from it anyway"
+            )
         with safe_open(folder / WEIGHTS_FILE, "pt") as file:
             step = int((file.metadata() or {}).get("steps", 0))
         checkpoints[part] = path, state, step
@@ -280,10 +275,9 @@ def unpack(weights: Path, cache: Path) -> dict[str, int]:
 
 def _networks() -> dict[Part, Any]:
     """Make the networks as they are trained; what they hold does not matter."""
-    video = SpatioTemporalUNet(**UNET_CONFIG, projection_class_embeddings_input_dim=VECTOR_WIDTHS["video"])
-    multiview = multiview_from_video(video, VECTOR_WIDTHS["multiview"], MULTIVIEW_CHANNELS)
+    networks = {part: SpatioTemporalUNet(**config) for part, config in NETWORK_CONFIGS.items()}
     vae, lifter = PatchAutoencoder(**VAE_CONFIG), Lifter(**LIFTER_CONFIG)
-    return {"vae": vae, "video": video, "multiview": multiview, "lifter": lifter}
+    return {"vae": vae, "lifter": lifter, "video": networks["video"], "multiview": networks["multiview"]}
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:

@@ -1,18 +1,20 @@
-"""What the lifter learns from: objects in random poses, drawn from random cameras when they are needed.
+"""What the pair learns from: objects drawn when they are needed, as scenes, orbits or clips.
 
-Drawing five views and the reference's depths takes about as long as a third of what the network takes to
-learn from them, so no picture is ever seen twice and none is kept. Every scene is one frozen pose.
+Drawing takes a small part of the time that a network takes to learn from the pictures, so none is ever seen
+twice and none is kept. A scene or an orbit is one frozen pose, a clip is seen from one camera: nothing that
+is drawn, and no two things, are a synchronised multi-view video. There is no 4D data here.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion2.cameras import Cameras, make_cameras
+from diffusion2.cameras import Cameras, make_cameras, orbit
 from diffusion2.errors import InputError
 from diffusion2.meshes import (
     AnimatedModel,
@@ -21,7 +23,16 @@ from diffusion2.meshes import (
     load_model,
     stretch,
 )
-from diffusion2.training.data import SIZE, pose_framing, random_recolor, read_split
+from diffusion2.pictures import from_pixels
+from diffusion2.training.data import (
+    LENGTH,
+    SIZE,
+    choose_window,
+    clip_framing,
+    pose_framing,
+    random_recolor,
+    read_split,
+)
 from diffusion2.training.procedural import procedural_creature
 
 VIEWS = 5
@@ -39,6 +50,11 @@ OBJECT_SIZES = (0.55, 0.92)
 STRETCH = 0.2
 """Deviation of the logarithm of how much a model is stretched along each axis."""
 RECOLOURED_SHARE, PALE_SHARE = 0.6, 0.1
+ANIMATED_SHARE = 0.75
+CLIP_SIZES = (0.75, 0.95)
+"""Share of the frame that all poses of a clip fill together, from all sides."""
+SHORTEST_S = 1e-3
+"""Animations shorter than this are poses."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +72,53 @@ class Scene:
     depths: Tensor
 
 
-Draw = Callable[[np.random.Generator], Scene]
+@dataclass(frozen=True)
+class Orbit:
+    """A frozen pose from all around.
 
-
-class AssetScenes:
-    """Scenes of the models of a split.
-
-    Args:
-        assets: folder with the models and `PROVENANCE.tsv`.
-        split: "train" or "val".
-        animated_share: share of scenes of animated models: creatures are what the pair is for.
+    Attributes:
+        pictures: (V, 4, S, S) straight RGB and alpha in [0, 1].
+        cameras: V of one elevation; the last is the reference, at azimuth 0.
     """
 
-    def __init__(self, assets: Path, split: str, animated_share: float = 0.75) -> None:
-        self._assets, self._animated_share = assets, animated_share
+    pictures: Tensor
+    cameras: Cameras
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A motion from one camera.
+
+    Attributes:
+        pictures: (T, 4, S, S) straight RGB and alpha in [0, 1].
+        fps: frames per second.
+    """
+
+    pictures: Tensor
+    fps: float
+
+
+Drawn = TypeVar("Drawn")
+DrawModel = Callable[[AnimatedModel, MeshRenderer, np.random.Generator], Drawn]
+"""Draws a model with its renderer."""
+DrawOf = Callable[[np.random.Generator], Drawn]
+Draw = DrawOf[Scene]
+
+
+class FromAssets(Generic[Drawn]):
+    """Draws models of a split.
+
+    Args:
+        draw: `draw_scene`, `draw_orbit` or `draw_clip`.
+        assets: folder with the models and `PROVENANCE.tsv`.
+        split: "train" or "val".
+        animated_share: share of draws of animated models: creatures are what the pair is for.
+    """
+
+    def __init__(
+        self, draw: DrawModel[Drawn], assets: Path, split: str, animated_share: float = ANIMATED_SHARE
+    ) -> None:
+        self._draw, self._assets, self._animated_share = draw, assets, animated_share
         found = read_split(assets, split)
         self._files = {kind: [file for file, k in found if k == kind] for kind in ("animated", "static")}
         wanted = {"animated": animated_share, "static": 1 - animated_share}
@@ -77,41 +126,57 @@ class AssetScenes:
             raise InputError(f"{assets / 'PROVENANCE.tsv'} lists no animated or no static models to {split}")
         self._renderers: dict[str, tuple[AnimatedModel, MeshRenderer]] = {}
 
-    def __call__(self, rng: np.random.Generator) -> Scene:
-        """Draw a scene."""
+    def __call__(self, rng: np.random.Generator) -> Drawn:
+        """Draw a model, any of the split."""
         files = self._files["animated" if rng.random() < self._animated_share else "static"]
         file = files[rng.integers(len(files))]
         if file not in self._renderers:
             model = load_model(self._assets / file)
             self._renderers[file] = model, MeshRenderer(model, SIZE)
-        return draw_scene(*self._renderers[file], rng)
+        return self._draw(*self._renderers[file], rng)
 
 
-def procedural_scene(rng: np.random.Generator) -> Scene:
-    """Draw a scene of a creature that no file has and that never comes again."""
-    model = procedural_creature(int(rng.integers(2**31)))
-    renderer = MeshRenderer(model, SIZE)
-    try:
-        return draw_scene(model, renderer, rng)
-    finally:
-        renderer.close()
+class FromGenerator(Generic[Drawn]):
+    """Draws creatures that no file has and that never come again.
+
+    Args:
+        draw: see `FromAssets`.
+    """
+
+    def __init__(self, draw: DrawModel[Drawn]) -> None:
+        self._draw = draw
+
+    def __call__(self, rng: np.random.Generator) -> Drawn:
+        """Make a creature and draw it."""
+        model = procedural_creature(int(rng.integers(2**31)))
+        renderer = MeshRenderer(model, SIZE)
+        try:
+            return self._draw(model, renderer, rng)
+        finally:
+            renderer.close()
 
 
-class MixedScenes:
-    """Scenes of models from files and of procedural creatures.
+class Mixed(Generic[Drawn]):
+    """Draws models from files and procedural creatures.
 
     Args:
         from_files: draws the former.
+        procedural: draws the latter.
         procedural_share: of the latter.
     """
 
-    def __init__(self, from_files: Draw, procedural_share: float) -> None:
-        self._from_files, self._procedural_share = from_files, procedural_share
+    def __init__(
+        self,
+        from_files: DrawOf[Drawn],
+        procedural: DrawOf[Drawn],
+        procedural_share: float,
+    ) -> None:
+        self._from_files, self._procedural = from_files, procedural
+        self._procedural_share = procedural_share
 
-    def __call__(self, rng: np.random.Generator) -> Scene:
-        """Draw a scene."""
-        draw = procedural_scene if rng.random() < self._procedural_share else self._from_files
-        return draw(rng)
+    def __call__(self, rng: np.random.Generator) -> Drawn:
+        """Draw one of the two."""
+        return (self._procedural if rng.random() < self._procedural_share else self._from_files)(rng)
 
 
 def draw_scene(model: AnimatedModel, renderer: MeshRenderer, rng: np.random.Generator) -> Scene:
@@ -122,21 +187,73 @@ def draw_scene(model: AnimatedModel, renderer: MeshRenderer, rng: np.random.Gene
         renderer: of this model.
         rng: decides everything.
     """
-    clip = str(rng.choice(list(model.clips))) if model.clips else None
-    seconds = float(rng.uniform(0, model.clips[clip].duration)) if clip else 0.0
-    elevation = float(np.clip(rng.normal(ELEVATION_DEG, ELEVATION_SPREAD_DEG), *ELEVATIONS_DEG))
-    faces_front = model.clips and rng.random() < FRONT_SHARE
-    azimuth = float(rng.uniform(-FRONT_DEG, FRONT_DEG) if faces_front else rng.uniform(0, 360))
+    clip, seconds = _random_pose(model, rng)
+    elevation, azimuth = _random_reference(model, rng)
     renderer.model = stretch(model, _random_factors(rng))
     around = _random_cameras(elevation, azimuth, rng)
     framing = pose_framing(renderer.model, clip, seconds, around[0], float(rng.uniform(*OBJECT_SIZES)), rng)
-    light = Lighting(azimuth + rng.normal(0, LIGHT_SPREAD_DEG), rng.uniform(20, 80), rng.uniform(0.45, 0.9))
+    light = _random_light(azimuth, rng)
     pictures = renderer.render(around, framing, clip, seconds, light, _random_colours(model, rng))
     depths = renderer.depths(around[0], framing, clip, seconds)[0]
-    return Scene(
-        torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255,
-        make_cameras(around.azimuths_deg - azimuth, around.elevations_deg, height=SIZE),
-        torch.from_numpy(depths),
+    cameras = make_cameras(around.azimuths_deg - azimuth, around.elevations_deg, height=SIZE)
+    return Scene(from_pixels(pictures), cameras, torch.from_numpy(depths))
+
+
+def draw_orbit(model: AnimatedModel, renderer: MeshRenderer, rng: np.random.Generator) -> Orbit:
+    """Draw a random pose from all around; see `draw_scene`."""
+    clip, seconds = _random_pose(model, rng)
+    elevation, azimuth = _random_reference(model, rng)
+    renderer.model = stretch(model, _random_factors(rng))
+    cameras = orbit(LENGTH, elevation, height=SIZE)
+    around = make_cameras(cameras.azimuths_deg + azimuth, elevation, height=SIZE)
+    framing = pose_framing(renderer.model, clip, seconds, around[-1], float(rng.uniform(*OBJECT_SIZES)), rng)
+    light = _random_light(azimuth, rng)
+    pictures = renderer.render(around, framing, clip, seconds, light, _random_colours(model, rng))
+    return Orbit(from_pixels(pictures), cameras)
+
+
+def draw_clip(model: AnimatedModel, renderer: MeshRenderer, rng: np.random.Generator) -> Clip:
+    """Draw a random part of one of the model's animations from one camera, all of it in one frame.
+
+    Raises:
+        InputError: the model has no animation.
+    """
+    moving = [name for name, clip in model.clips.items() if clip.duration >= SHORTEST_S]
+    if not moving:
+        raise InputError("the model has no animation of which a clip could be drawn")
+    name = str(rng.choice(moving))
+    start, window = choose_window(model, name, rng)
+    elevation, azimuth = _random_reference(model, rng)
+    renderer.model = stretch(model, _random_factors(rng))
+    camera = make_cameras([azimuth], elevation, height=SIZE)
+    framing = clip_framing(renderer.model, name, float(rng.uniform(*CLIP_SIZES)))
+    light, colours = _random_light(azimuth, rng), _random_colours(model, rng)
+    length = model.clips[name].duration
+    times = [start + window * k / LENGTH for k in range(LENGTH)]
+    frames = [
+        renderer.render(
+            camera, framing, name, seconds if seconds <= length else seconds - length, light, colours
+        )
+        for seconds in times
+    ]
+    return Clip(from_pixels(np.concatenate(frames)), LENGTH / window)
+
+
+def _random_pose(model: AnimatedModel, rng: np.random.Generator) -> tuple[str | None, float]:
+    clip = str(rng.choice(list(model.clips))) if model.clips else None
+    return clip, float(rng.uniform(0, model.clips[clip].duration)) if clip else 0.0
+
+
+def _random_reference(model: AnimatedModel, rng: np.random.Generator) -> tuple[float, float]:
+    """Choose the reference camera's elevation and azimuth in degrees."""
+    elevation = float(np.clip(rng.normal(ELEVATION_DEG, ELEVATION_SPREAD_DEG), *ELEVATIONS_DEG))
+    faces_front = model.clips and rng.random() < FRONT_SHARE
+    return elevation, float(rng.uniform(-FRONT_DEG, FRONT_DEG) if faces_front else rng.uniform(0, 360))
+
+
+def _random_light(azimuth_deg: float, rng: np.random.Generator) -> Lighting:
+    return Lighting(
+        azimuth_deg + rng.normal(0, LIGHT_SPREAD_DEG), rng.uniform(20, 80), rng.uniform(0.45, 0.9)
     )
 
 

@@ -7,6 +7,7 @@ import torch
 
 from diffusion2.config import SamplingSettings
 from diffusion2.errors import InputError
+from diffusion2.pictures import with_alpha
 from diffusion2.research.benchmark.methods import (
     METHODS,
     Reconstructed,
@@ -28,12 +29,15 @@ from .tiny_bench import FRAMES, SETTINGS, SIZE, VIEWS, disc_truth
 def test_a_task_gives_no_more_than_its_name_says():
     truth = disc_truth()
     image, video, completion = (task_conditions(truth, task) for task in ("image", "video", "completion"))
+    images = with_alpha(truth.images, truth.alphas)
     for conditions in (image, video, completion):
-        assert torch.equal(conditions.picture, truth.images[-1, 0])
+        assert torch.equal(conditions.picture, images[-1, 0])
     assert (image.video, image.views, video.views) == (None, None, None)
-    assert torch.equal(video.video, truth.images[-1])
-    assert torch.equal(completion.video, truth.images[-1])
-    assert torch.equal(completion.views, truth.images[:, 0])
+    assert torch.equal(video.video, images[-1])
+    assert torch.equal(completion.video, images[-1])
+    assert torch.equal(completion.views, images[:, 0])
+    # priors that know no alpha are given what is on white
+    assert torch.equal(completion.with_channels(3).views, truth.images[:, 0])
 
 
 def test_what_a_task_does_not_give_is_generated_and_what_it_gives_is_kept(pair):

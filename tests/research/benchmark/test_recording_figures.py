@@ -38,7 +38,7 @@ class PicturePrior(GaussianPrior):
 
 
 class Pixels:
-    factor, channels = 1, 3
+    factor, channels, picture_channels = 1, 3, 3
 
     def decode(self, latents):
         return latents.clamp(0, 1)

@@ -26,6 +26,7 @@ from diffusion2.atomic_files import atomic_path, remove, write_json
 from diffusion2.evaluation.measure import Score
 from diffusion2.gaussians import Asset4D
 from diffusion2.image_matrix import Conditions, ImageMatrix
+from diffusion2.pictures import with_alpha
 from diffusion2.runs.matrix_files import (
     cameras_to_dict,
     read_matrix,
@@ -134,7 +135,7 @@ def keep_references(folder: Path, key: str, make: Callable[[], Conditions]) -> C
         write_pictures(folder / "video", made.video, "frame")
         write_pictures(folder / "views", made.views, "view")
         write_json(folder / "cell.json", {"key": key})
-    parts = [read_pictures(folder / name, file)[0] for name, file in _REFERENCES]
+    parts = [with_alpha(*read_pictures(folder / name, file)) for name, file in _REFERENCES]
     return Conditions(parts[0][0], parts[1], parts[2])
 
 

@@ -167,7 +167,7 @@ def _figure_5(recordings: Recordings, truth: ImageMatrix, pair: PriorPair, path:
     views = [truth.views * k // 6 - 1 for k in range(1, 7)]
 
     def shown(latents: Tensor) -> Tensor:
-        return pair.codec.decode(torch.stack([latents[view, frame] for view in views]))
+        return pair.codec.decode(torch.stack([latents[view, frame] for view in views]))[:, :3]
 
     rows = []
     for name in ("composed", "composed-vrs"):

@@ -9,14 +9,14 @@ from diffusion2.config import GenerateSettings, RollbackNoise, SamplingSettings,
 from diffusion2.errors import InputError
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.render import render
-from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, view_cameras
-from diffusion2.pictures import to_8_bit
+from diffusion2.image_matrix import Conditions, ImageMatrix
+from diffusion2.pictures import as_written, split_alpha, to_8_bit, with_alpha
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.feature_blending import with_feature_blending
 from diffusion2.priors.prior import PriorPair
 from diffusion2.reconstruction import reconstruct_matrix
 from diffusion2.research.benchmark.tasks import BenchmarkTask
-from diffusion2.sampling import decode_matrix, sample_matrix, sample_references
+from diffusion2.sampling import assemble_matrix, decode_matrix, sample_matrix, sample_references
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ def check_methods(names: tuple[str, ...]) -> None:
 
 def task_conditions(truth: ImageMatrix, task: BenchmarkTask) -> Conditions:
     """Return what a task lets a method know of the true matrix, rounded as a run's folder holds it."""
-    picture = to_8_bit(truth.images[-1, 0])
-    video = to_8_bit(truth.images[-1]) if task in ("video", "completion") else None
-    views = to_8_bit(truth.images[:, 0]) if task == "completion" else None
-    return Conditions(picture, video, views)
+    images = to_8_bit(with_alpha(truth.images, truth.alphas))
+    video = images[-1] if task in ("video", "completion") else None
+    views = images[:, 0].contiguous() if task == "completion" else None
+    return Conditions(images[-1, 0], video, views)
 
 
 def without_references(matrix: ImageMatrix) -> ImageMatrix:
@@ -135,7 +135,7 @@ def complete_references(pair: PriorPair, conditions: Conditions, settings: Gener
     conditions = sample_references(pair, conditions, settings)
     assert conditions.video is not None
     assert conditions.views is not None
-    return replace(conditions, video=to_8_bit(conditions.video), views=to_8_bit(conditions.views))
+    return replace(conditions, video=as_written(conditions.video), views=as_written(conditions.views))
 
 
 def vary(sampling: SamplingSettings, method: Sampled, frames: int) -> SamplingSettings:
@@ -180,11 +180,9 @@ def sample_method(
         pair = with_feature_blending(pair, settings.frames)
     latents = sample_matrix(pair, conditions, settings)
     images = decode_matrix(pair, latents, threads=settings.sampling.threads)
-    if given is not None and given.views is not None:
-        images[:, 0] = given.views
-    if given is not None and given.video is not None:
-        images[-1] = given.video
-    return ImageMatrix(images, view_cameras(settings), frame_times(settings.frames), settings.fps)
+    nothing = Conditions(conditions.picture)
+    given = nothing if given is None else given.with_channels(images.shape[-3])
+    return assemble_matrix(images, given, settings)
 
 
 def rebuild(
@@ -215,5 +213,7 @@ def encode_and_decode(pair: PriorPair, truth: ImageMatrix) -> ImageMatrix:
     """
     if not isinstance(pair.codec, LatentCodec):
         raise InputError(f"the codec of the pair {pair.name} can't encode pictures")
-    latents = torch.stack([pair.codec.encode_scaled(row) for row in truth.images])
-    return replace(truth, images=decode_matrix(pair, latents, threads=1), alphas=None)
+    images = with_alpha(truth.images, truth.alphas) if pair.codec.picture_channels == 4 else truth.images
+    latents = torch.stack([pair.codec.encode_scaled(row) for row in images])
+    images, alphas = split_alpha(decode_matrix(pair, latents, threads=1))
+    return replace(truth, images=images, alphas=alphas)

@@ -1,0 +1,117 @@
+"""What the lifter shows of a picture from the cameras of an orbit, as a multi-view network is told of it.
+
+Version 2 of the mini pair's network is given samples of the picture along rays, and has to find out at which
+depth the object is. The lifter has found that, and where nothing is: the network is left to make sharp what
+it blurs, and to make up what it can't know.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from diffusion2.cameras import Cameras
+from diffusion2.gaussians.gaussians import SH_C0, Gaussians
+from diffusion2.gaussians.rasterize import Rendering, rasterize
+from diffusion2.priors.devices import choose_dtype
+from diffusion2.priors.lifter import Lifter
+
+DEPTHS_ALONG = 2
+"""Depths of a latent along a side."""
+DEPTH_CHANNELS = DEPTHS_ALONG**2
+DEPTH_REACH = 0.5
+"""Depth behind the object's middle, world units, that counts as 1: objects are about twice as deep."""
+
+Encode = Callable[[Tensor], Tensor]
+"""Pictures (N, 4, H, W), RGB on white and alpha, to latents (N, C, h, w)."""
+
+
+def sees_lifted(config: Any) -> bool:
+    """Tell whether a network of this configuration takes noisy latents, the picture's, and `lifted_views`."""
+    return config["in_channels"] == lifted_channels(config["out_channels"])
+
+
+def lifted_channels(channels: int) -> int:
+    """Count what a multi-view network takes that sees `lifted_views`, with latents of so many channels."""
+    return 3 * channels + DEPTH_CHANNELS
+
+
+@torch.no_grad()
+def lifted_views(lifter: Lifter, encode: Encode, pictures: Tensor, cameras: Cameras) -> Tensor:
+    """Lift pictures to Gaussians, draw these from the cameras of an orbit, and encode the drawings.
+
+    Args:
+        lifter: the network.
+        encode: see `Encode`.
+        pictures: (N, 4, H, W) RGB on white and alpha, seen from the last camera. One may show nothing.
+        cameras: V of them, for pictures of this size.
+
+    Returns:
+        (N, V, C + DEPTH_CHANNELS, h, w) float32: latents of the drawings with their alpha; then the depth
+        behind the object's middle, times alpha, in `DEPTH_REACH`. Zero is what is empty.
+    """
+    own = replace(cameras, azimuths_deg=cameras.azimuths_deg - cameras.azimuths_deg[-1])
+    shown = straight(pictures, int(lifter.config["sample_size"]))  # pyright: ignore[reportIndexIssue]
+    elevations = torch.full((len(pictures),), float(cameras.elevations_deg[-1]))
+    dtype = choose_dtype("auto")
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        raw = lifter(shown, elevations)
+    return torch.stack(
+        [
+            _encode_drawing(_draw(lifter, raw[k : k + 1], shown[k : k + 1], elevations[:1], own), encode, own)
+            for k in range(len(pictures))
+        ]
+    )
+
+
+def with_lifted(latents: Tensor, lifted: Tensor) -> Tensor:
+    """Join the latents (N, C, h, w) of pictures and their `lifted_views`, as a network is shown both."""
+    return torch.cat([latents[:, None].expand(-1, lifted.shape[1], -1, -1, -1), lifted], dim=2)
+
+
+def straight(pictures: Tensor, size: int) -> Tensor:
+    """Turn pictures (N, 4, H, W), RGB on white and alpha, into (N, 4, size, size) with straight alpha."""
+    rgb, alpha = pictures[:, :3], pictures[:, 3:].clamp(0, 1)
+    coloured = torch.cat([rgb - (1 - alpha), alpha], 1)
+    if coloured.shape[-2:] != (size, size):
+        coloured = F.interpolate(coloured, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    alpha = coloured[:, 3:].clamp(0, 1)
+    return torch.cat([(coloured[:, :3] / alpha.clamp(min=1e-3)).clamp(0, 1), alpha], 1)
+
+
+def draw_gaussians(gaussians: Gaussians, cameras: Cameras, background: Tensor) -> Rendering:
+    """Draw Gaussians from V cameras on a background (3,), differentiably even where colours leave [0, 1]."""
+    viewmats, Ks = (torch.as_tensor(m, dtype=torch.float32) for m in (cameras.viewmats, cameras.Ks))
+    colors = 0.5 + SH_C0 * gaussians.sh0[:, 0]
+    five = gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, colors
+    backgrounds = background.expand(len(cameras), 3)
+    return rasterize(*five, viewmats, Ks, cameras.width, cameras.height, backgrounds=backgrounds)
+
+
+def _draw(
+    lifter: Lifter, raw: Tensor, picture: Tensor, elevation: Tensor, cameras: Cameras
+) -> Rendering | None:
+    """Draw what one picture (1, 4, S, S) is lifted to; None where it shows nothing."""
+    if not lifter.sees_object(picture[0]):
+        return None
+    lifted = lifter.assemble(raw, picture, elevation)[0]
+    return draw_gaussians(lifted.gaussians, cameras, torch.ones(3))
+
+
+def _encode_drawing(drawing: Rendering | None, encode: Encode, cameras: Cameras) -> Tensor:
+    """Encode the drawings of V cameras: (V, C + DEPTH_CHANNELS, h, w)."""
+    if drawing is None:
+        empty = torch.tensor([1.0, 1, 1, 0]).view(1, 4, 1, 1)
+        pictures = empty.expand(len(cameras), 4, cameras.height, cameras.width)
+        latents = encode(pictures)
+        return F.pad(latents, (0, 0, 0, 0, 0, DEPTH_CHANNELS))
+    pictures = torch.cat([drawing.rgb, drawing.alpha], -1).movedim(-1, 1).clamp(0, 1)
+    latents = encode(pictures)
+    radii = torch.as_tensor(cameras.radii, dtype=torch.float32).view(-1, 1, 1, 1)
+    behind = ((drawing.depth - radii * drawing.alpha) / DEPTH_REACH).movedim(-1, 1)
+    height, width = latents.shape[-2:]
+    coarse = F.adaptive_avg_pool2d(behind, (DEPTHS_ALONG * height, DEPTHS_ALONG * width))
+    return torch.cat([latents, F.pixel_unshuffle(coarse, DEPTHS_ALONG)], 1)
