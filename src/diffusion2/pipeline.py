@@ -5,10 +5,14 @@ or a stage that is run alone, continues identically.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings, ReconstructionSettings
@@ -26,7 +30,7 @@ from diffusion2.events import (
 )
 from diffusion2.exporters import write_orbit_video, write_viewer
 from diffusion2.gaussians import load_asset
-from diffusion2.image_matrix import Conditions, ImageMatrix
+from diffusion2.image_matrix import Conditions, ImageMatrix, turn_time
 from diffusion2.inputs import read_conditions
 from diffusion2.inputs.captures import is_capture, read_capture
 from diffusion2.priors.devices import choose_device
@@ -41,12 +45,13 @@ from diffusion2.runs.condition_files import (
     write_made_references,
 )
 from diffusion2.runs.event_log import EventLog
+from diffusion2.runs.live import LiveFiles
 from diffusion2.runs.lock import locked
 from diffusion2.runs.matrix_files import read_matrix, write_matrix
 from diffusion2.runs.plan import plan_resumed, plan_run
 from diffusion2.runs.run_folder import RunFolder
 from diffusion2.runs.source import Source
-from diffusion2.sampling import assemble_matrix, decode_matrix, sample_matrix, sample_references
+from diffusion2.sampling import Preview, assemble_matrix, decode_matrix, sample_matrix, sample_references
 from diffusion2.weights.catalogue import check_available
 
 MINI_DOMAIN = "the mini pair has only seen low-poly toy creatures: other objects run, but will not look good"
@@ -80,7 +85,7 @@ def generate(
     with _begin(source, out, preset, overwrite=overwrite, resume=resume, report=report) as work:
         _make_matrix(work)
         if not work.run.asset_path.exists():
-            _make_asset(work.run, work.settings, work.report)
+            _make_asset(work.run, work.settings, work.report, work.live)
         _make_results(work.run, work.report)
     return work.run
 
@@ -148,15 +153,15 @@ def reconstruct(
             for event in early:
                 log(event)
             report = both(report, log)
-            with run.completing(report):
-                _make_asset(run, began, report, matrix, frame)
+            with run.completing(report), LiveFiles(run.path) as live:
+                _make_asset(run, began, report, live, matrix, frame)
                 _make_results(run, report)
     return run
 
 
 @dataclass(frozen=True)
 class _Work:
-    """A run that has begun: its folder, what it is made of and with, who listens.
+    """A run that has begun: its folder, what it is made of and with, who listens, what shows it meanwhile.
 
     `priors` is None where the matrix is in the folder already.
     """
@@ -166,6 +171,7 @@ class _Work:
     conditions: Conditions
     priors: PriorPair | None
     report: Report
+    live: LiveFiles
 
 
 @contextmanager
@@ -202,10 +208,10 @@ def _begin(
             report = both(report, log)
             if settings.priors == "mini":
                 report(Warned(MINI_DOMAIN))
-            with run.completing(report):
+            with run.completing(report), LiveFiles(run.path) as live:
                 if recorded is None:
                     write_conditions(run, conditions, settings)
-                yield _Work(run, settings, conditions, priors, report)
+                yield _Work(run, settings, conditions, priors, report, live)
             report(RunFinished(time.perf_counter() - began))
 
 
@@ -216,11 +222,34 @@ def _make_matrix(work: _Work) -> None:
         return
     known = read_made_references(run, given, settings)
     references = write_made_references(run, sample_references(priors, known, settings, work.report), settings)
-    start, keep = run.checkpoints.latest(work.report), run.checkpoints.save
-    latents = sample_matrix(priors, references, settings, work.report, on_checkpoint=keep, start=start)
+    latents = sample_matrix(
+        priors,
+        references,
+        settings,
+        work.report,
+        on_checkpoint=run.checkpoints.save,
+        on_estimate=_show_estimates(work.live, priors, references, settings),
+        start=run.checkpoints.latest(work.report),
+    )
     images = decode_matrix(priors, latents, work.report, settings.sampling.threads)
     write_matrix(run.path, assemble_matrix(images, given, settings))
     work.report(ResultWritten("matrix", run.path / "matrix"))
+
+
+def _show_estimates(
+    live: LiveFiles, priors: PriorPair, references: Conditions, settings: GenerateSettings
+) -> Callable[[Tensor], None]:
+    """Return what shows a clean estimate of the matrix's latents while the run goes on."""
+
+    @cache
+    def preview() -> Preview:
+        known = [pictures for pictures in (references.video, references.views) if pictures is not None]
+        return Preview(priors.codec, torch.cat(known), settings.frames)
+
+    def show(latents: Tensor) -> None:
+        live.show_matrix(lambda: turn_time(preview()(latents), settings, dim=1))
+
+    return show
 
 
 def _read_given_matrix(run: RunFolder, report: Report) -> tuple[ImageMatrix, ModelFrame | None]:
@@ -240,12 +269,17 @@ def _make_asset(
     run: RunFolder,
     settings: GenerateSettings,
     report: Report,
+    live: LiveFiles,
     matrix: ImageMatrix | None = None,
     model_frame: ModelFrame | None = None,
 ) -> None:
     """Reconstruct the matrix in the folder; what shows or measures a former asset goes with it."""
     asset = reconstruct_matrix(
-        matrix or read_matrix(run.path), settings.reconstruction, report, seed=settings.seed
+        matrix or read_matrix(run.path),
+        settings.reconstruction,
+        report,
+        seed=settings.seed,
+        on_state=lambda asset: live.show_asset(asset.save),
     )
     model_frame = model_frame or recorded_model_frame(run)
     if model_frame is not None:

@@ -20,6 +20,8 @@ from diffusion2.sampling.noise import MATRIX, REFERENCE_VIDEO, REFERENCE_VIEWS, 
 from diffusion2.sampling.parallel import Sequences, Workers, available_cores
 
 OnCheckpoint = Callable[[int, dict[str, Tensor]], None]
+OnEstimate = Callable[[Tensor], None]
+"""Called with a clean estimate of the matrix's latents, (V, F, C, h, w), the reference frame first."""
 
 
 def sample_references(
@@ -79,6 +81,7 @@ def sample_matrix(
     report: Report = ignore,
     *,
     on_checkpoint: OnCheckpoint | None = None,
+    on_estimate: OnEstimate | None = None,
     start: tuple[int, State] | None = None,
 ) -> Tensor:
     """Sample the latents of the whole matrix by both priors (Algorithm 1).
@@ -93,6 +96,7 @@ def sample_matrix(
         report: takes the events of the stage "matrix", whose units are evaluations of the matrix.
         on_checkpoint: called with (steps done, state) every `checkpoint_every` steps, or soon after, when the
             next step needs no features of earlier ones.
+        on_estimate: called after each step.
         start: what `on_checkpoint` got, to go on from; the result is the same to the bit.
 
     Returns:
@@ -115,8 +119,10 @@ def sample_matrix(
     columns = view_sequences(pair, conditions.video, settings)
     saved = start[0] if start else 0
 
-    def on_step(step: int, state: State) -> None:
+    def on_step(step: int, state: State, estimate: Tensor) -> None:
         nonlocal saved
+        if on_estimate:
+            on_estimate(estimate)
         is_due = step - saved >= sampling.checkpoint_every and step < schedule.steps
         if on_checkpoint and is_due and schedule.is_fresh(step):
             on_checkpoint(step, dict(state))
