@@ -13,7 +13,7 @@ from torch import Tensor
 from diffusion2.atomic_files import atomic_path, remove
 from diffusion2.errors import ExportError
 
-LIVE = "live"
+LIVE = ".live"
 SHARE = 0.012
 """Of a run's time, what is spent on these files at most."""
 PATIENCE_S = 0.2
@@ -24,7 +24,7 @@ QUALITY = 85
 
 
 class LiveFiles:
-    """The folder `live/` of a run: the matrix as it is guessed now, and the Gaussians as they are now.
+    """The folder `.live/` of a run: the matrix as it is guessed now, and the Gaussians as they are now.
 
     Each file is whole at any time. The folder is gone when the run ends, however it ends; what a killed run
     left is removed by the next one there. A file that can't be written, as on a full disk, is left out: the
@@ -50,7 +50,7 @@ class LiveFiles:
 
     @property
     def matrix_path(self) -> Path:
-        """The clean estimate of the matrix after the last step: views below each other, frames side by side."""
+        """The clean estimate of the matrix after the last step: a row a view."""
         return self.folder / "matrix.jpg"
 
     @property
