@@ -28,6 +28,12 @@ WHITE = (255, 255, 255)
 TURNS = {"Front": 0.0, "Right": 90.0, "Back": 180.0, "Left": 270.0}
 """How far the camera goes round from the reference view, seen from above counter-clockwise."""
 TOP_DEG = 80.0
+NARROW = """<style>@media (max-width: 36em) {
+  div:has(> div > canvas[data-engine]) { height: 50vh !important; }
+  .mantine-Paper-root[style*="fixed"] { width: 100% !important; max-height: 50% !important; }
+  .mantine-Paper-root[style*="fixed"] div[style*="20em"] { width: 100% !important; }
+}</style>"""
+"""In a narrow window viser lays its controls over the scene; with this, the scene ends where they begin."""
 APART = 0.6
 """Half of the distance between two objects that are compared, world units."""
 SCREENSHOT_S = 20.0
@@ -49,6 +55,7 @@ class ResultPanels:
         self.actor, self.other = Actor(server, NODE), Actor(server, f"{NODE}_compared")
         server.gui.main_panel.dock_right()
         server.gui.main_panel.set_width(350)
+        server.gui.add_html(NARROW)
         self._status = server.gui.add_html("")
         self._bar = server.gui.add_progress_bar(0.0, visible=False)
         self._matrix, self._wall = MatrixPanel(server), Wall(server)
@@ -98,6 +105,8 @@ class ResultPanels:
         self.other.play(asset)
         self.actor.step_aside(0.0 if asset is None else -APART)
         self.other.step_aside(APART)
+        for client in self._server.get_clients().values():
+            self._aim(client.camera, *(self._placed or (0.0, 0.0))[:2])
         self._show(self._playback.moment)
 
     def offer(self, goods: Goods | None) -> None:
@@ -157,10 +166,11 @@ class ResultPanels:
                 self._aim(client.camera, data.azimuth_deg, data.elevation_deg)
 
     def _aim(self, camera: Any, azimuth_deg: float, elevation_deg: float) -> None:
-        """Place a camera; in a window that is higher than wide it sees more."""
+        """Place a camera; in a window that is too narrow for what is shown, it sees more."""
         _, _, radius, fov_deg = self._placed or (0.0, 0.0, 2.0, 33.8)
         place = make_cameras([azimuth_deg], elevation_deg, radius=radius).positions[0]
-        half = math.tan(math.radians(fov_deg) / 2) / min(getattr(camera, "aspect", 1.0), 1.0)
+        wanted = 1.0 if self.other.asset is None else 2.0
+        half = math.tan(math.radians(fov_deg) / 2) * max(1.0, wanted / getattr(camera, "aspect", 1.0))
         camera.position, camera.look_at, camera.fov = tuple(place), (0.0, 0.0, 0.0), 2 * math.atan(half)
 
     def _jump(self, event: viser.GuiEvent) -> None:
@@ -177,7 +187,6 @@ class ResultPanels:
         busy = threading.Lock()
         if self._placed is not None and client.camera.aspect < 1:
             self._aim(client.camera, *self._placed[:2])
-            client.gui.main_panel.minimize()  # it would cover the object
 
         @client.camera.on_update
         def _(camera: viser.CameraHandle) -> None:
