@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import http
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from diffusion2.errors import BackendUnavailable
 
-NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
-"""Names of this machine that no other can have."""
+OWN_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+"""Names of this machine that no other can have; any port, for tunnels that end at another one."""
 HEADERS = {"X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin"}
 """Keep other pages from showing ours inside them, where clicks could be led astray."""
 
@@ -33,7 +33,7 @@ def refusal(headers: Mapping[str, Any]) -> str | None:
         headers: of the request, with `get_all`, as websockets has them.
     """
     hosts = _all(headers, "Host")
-    if len(hosts) != 1 or _name(f"http://{hosts[0]}") not in NAMES:
+    if len(hosts) != 1 or not OWN_HOST.fullmatch(hosts[0]):
         return "this server answers requests to 127.0.0.1 or localhost only"
     origins = _all(headers, "Origin")
     opens_socket = any("websocket" in value.lower() for value in _all(headers, "Upgrade"))
@@ -101,10 +101,3 @@ def _guard(serve_file: Callable[..., Any]) -> Callable[..., Any]:
 
 def _all(headers: Any, name: str) -> list[str]:
     return list(headers.get_all(name))
-
-
-def _name(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
