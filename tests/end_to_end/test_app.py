@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "viewer"))  # for the browser: chromium.py, pages.py
 
-from chromium import Chromium, find_chromium
-from pages import own_errors, red, scene, wait_for_object
+from chromium import BOX, Chromium, find_chromium
+from pages import NO_NOTES, own_errors
 
 from diffusion2.errors import InputError
 from diffusion2.viewer import App, uploads
@@ -51,6 +52,13 @@ def says(browser: Chromium, text: str) -> None:
     browser.wait_for(f"document.body.innerText.includes({text!r})", 240)
 
 
+def middle(browser: Chromium) -> np.ndarray:
+    """What is drawn between the panels."""
+    box = "document.querySelector('canvas[data-engine]').getBoundingClientRect()"
+    left, top, width, height = (round(browser.evaluate(f"{box}.{side}")) for side in BOX)
+    return browser.screenshot()[top : top + height, left : left + width]
+
+
 @pytest.mark.usefixtures("use_mini_weights")
 def test_from_a_picture_to_a_file(browser: Chromium, picture: Path, tmp_path: Path) -> None:
     browser.download_to(tmp_path / "downloads")
@@ -60,16 +68,20 @@ def test_from_a_picture_to_a_file(browser: Chromium, picture: Path, tmp_path: Pa
         assert not [path for path in (tmp_path / "runs").iterdir() if not path.name.startswith(".")]
         browser.press("Generate")
         says(browser, "✔ disc: done")
-        wait_for_object(browser)
+        browser.evaluate(f"document.head.insertAdjacentHTML('beforeend', {NO_NOTES!r})")
+        soon(lambda: int((middle(browser) < 230).any(-1).sum()) > 200)
         run = tmp_path / "runs" / "disc"
         assert (run / "viewer.html").is_file()
         assert (run / "input" / "disc.png").read_bytes() == picture.read_bytes()
         assert not (run / ".live").exists()
-        assert red(scene(browser)).sum() > 200
         browser.wait_for("document.querySelector('.d2-cell')")
         app._panels.downloads._format.value = next(
             text for text in app._panels.downloads._rows if text.startswith(".ply ·")
         )
+        browser.press("Pause")
+        before = middle(browser)
+        browser.drag((450, 400), (600, 400))
+        soon(lambda: int((middle(browser) != before).any(-1).sum()) > 200)
         browser.press("Download")
         soon(lambda: (tmp_path / "downloads" / "disc.ply").is_file())
         assert own_errors(browser) == []
