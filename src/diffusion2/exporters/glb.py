@@ -1,7 +1,7 @@
 """The textured mesh as binary glTF: moved by bones or by morph targets, or still.
 
-Axes are glTF's, y up and the front on +z (`GLTF_FROM_WORLD`); units those of the world; light is baked into
-the texture, so it is drawn unlit.
+Axes are glTF's, y up and the front on +z (`GLTF_FROM_WORLD`); units those of the world; or both those of the
+given model. Light is baked into the texture, so it is drawn unlit.
 """
 
 import io
@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import ExportSettings
 from diffusion2.events import Report, Warned, ignore, stage
-from diffusion2.exporters.axes import GLTF_FROM_WORLD, turn_points
+from diffusion2.exporters.axes import GLTF_FROM_WORLD, model_turn, place_points, turn_points
 from diffusion2.exporters.choosing import Job
 from diffusion2.exporters.gltf_file import GltfFile
 from diffusion2.exporters.skin import Skin, largest_error, make_skin
@@ -46,7 +47,10 @@ def write_mesh(job: Job) -> None:
     with writing(job.path, "the mesh") as temporary:
         mesh = extract_mesh(job.asset, job.matrix, job.settings.mesh, job.report)
         with stage(job.report, "glb"):
-            lay_out(mesh, job.settings, job.report).save(temporary)
+            file = lay_out(mesh, job.settings, job.report)
+            if job.model_frame is not None:
+                _place(file, job.model_frame)
+            file.save(temporary)
 
 
 def lay_out(mesh: Mesh4D, settings: ExportSettings, report: Report = ignore) -> GltfFile:
@@ -60,6 +64,16 @@ def lay_out(mesh: Mesh4D, settings: ExportSettings, report: Report = ignore) -> 
         roots = _add_skinned(file, mesh, mesh.deformation, report)
     file.content["scene"] = file.add("scenes", nodes=roots)
     return file
+
+
+def _place(file: GltfFile, model: ModelFrame) -> None:
+    """Move all there is to where the given model stands, by the first node: the mesh's, or the bones'."""
+    away = GLTF_FROM_WORLD * torch.tensor([1.0, -1, -1, -1])
+    turn = multiply_quats(model_turn(model), away)
+    root = file.content["nodes"][file.content["scenes"][0]["nodes"][0]]
+    root["translation"] = place_points(torch.zeros(1, 3), GLTF_FROM_WORLD, model)[0].tolist()
+    root["rotation"] = turn[[1, 2, 3, 0]].tolist()
+    root["scale"] = [1 / model.scale] * 3
 
 
 def _add_mesh(file: GltfFile, mesh: Mesh4D, vertices: Tensor, *, normals: bool = True, **node: int) -> int:
