@@ -5,6 +5,7 @@ given model. Light is baked into the texture, so it is drawn unlit.
 """
 
 import io
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,14 +48,20 @@ def write_mesh(job: Job) -> None:
     with writing(job.path, "the mesh") as temporary:
         mesh = extract_mesh(job.asset, job.matrix, job.settings.mesh, job.report)
         with stage(job.report, "glb"):
-            file = lay_out(mesh, job.settings, job.report)
-            if job.model_frame is not None:
-                _place(file, job.model_frame)
-            file.save(temporary)
+            lay_out(mesh, job.settings, job.report, job.model_frame).save(temporary)
 
 
-def lay_out(mesh: Mesh4D, settings: ExportSettings, report: Report = ignore) -> GltfFile:
-    """Lay a mesh out as a glTF file: with its motion, or as it is at the time that the settings name."""
+def lay_out(
+    mesh: Mesh4D, settings: ExportSettings, report: Report = ignore, model: ModelFrame | None = None
+) -> GltfFile:
+    """Lay a mesh out as a glTF file: with its motion, or as it is at the time that the settings name.
+
+    Args:
+        mesh: what to show.
+        settings: of these, `animation` and `time`.
+        report: hears where bones are far off.
+        model: where a given model stands, if the mesh is to stand there, too.
+    """
     file, time = GltfFile(), settings.time
     if time is not None or mesh.deformation is None:
         roots = [_add_mesh(file, mesh, mesh.at(time or 0.0))]
@@ -63,14 +70,15 @@ def lay_out(mesh: Mesh4D, settings: ExportSettings, report: Report = ignore) -> 
     else:
         roots = _add_skinned(file, mesh, mesh.deformation, report)
     file.content["scene"] = file.add("scenes", nodes=roots)
+    if model is not None:
+        _place(file.content["nodes"][roots[0]], model)
     return file
 
 
-def _place(file: GltfFile, model: ModelFrame) -> None:
-    """Move all there is to where the given model stands, by the first node: the mesh's, or the bones'."""
-    away = GLTF_FROM_WORLD * torch.tensor([1.0, -1, -1, -1])
-    turn = multiply_quats(model_turn(model), away)
-    root = file.content["nodes"][file.content["scenes"][0]["nodes"][0]]
+def _place(root: dict[str, Any], model: ModelFrame) -> None:
+    """Move a node, the mesh's or that of all bones, to where the given model stands."""
+    back = GLTF_FROM_WORLD * torch.tensor([1.0, -1, -1, -1])
+    turn = multiply_quats(model_turn(model), back)
     root["translation"] = place_points(torch.zeros(1, 3), GLTF_FROM_WORLD, model)[0].tolist()
     root["rotation"] = turn[[1, 2, 3, 0]].tolist()
     root["scale"] = [1 / model.scale] * 3
