@@ -1,9 +1,17 @@
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from diffusion2.gaussians import Asset4D, AssetMetadata, DeformationOutput, Gaussians
 from diffusion2.gaussians.gaussians import rgb_to_sh0
+
+NODE = Path(__file__).parents[1] / "node"
 
 
 class Rising(nn.Module):
@@ -30,3 +38,16 @@ def rising_asset() -> Asset4D:
     )
     metadata = AssetMetadata(fps=8.0, frames=5, elevation_deg=0.0, radius=2.0, fov_deg=33.8)
     return Asset4D(gaussians, Rising(), metadata)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def ask_node() -> Callable:
+    """Runs a script of tests/node on a file and gives what it prints, as JSON has it."""
+
+    def ask(script: str, package: str, path: Path):
+        if shutil.which("node") is None or not (NODE / "node_modules" / package).is_dir():
+            pytest.skip(f"needs node and {package} (npm install --prefix tests/node)")
+        command = ["node", str(NODE / script), str(path)]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    return ask

@@ -1,9 +1,6 @@
 """The mesh as glTF, read back by Khronos' validator, by trimesh, and by our own reader."""
 
-import json
 import math
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +18,6 @@ from diffusion2.gaussians import Asset4D, AssetMetadata, DeformationField, Defor
 from diffusion2.gaussians.deformation import spread_nodes
 from diffusion2.gaussians.mesh import Mesh4D
 from diffusion2.meshes import load_model
-
-NODE = Path(__file__).parents[1] / "node"
 
 
 def waving(points: torch.Tensor, nodes: int) -> DeformationField:
@@ -65,19 +60,12 @@ def write(mesh: Mesh4D, path: Path, **settings) -> Path:
     return path
 
 
-def report_of_the_validator(path: Path) -> dict:
-    if shutil.which("node") is None or not (NODE / "node_modules" / "gltf-validator").is_dir():
-        pytest.skip("needs node and Khronos' validator (npm install --prefix tests/node)")
-    done = subprocess.run(["node", NODE / "validate.cjs", path], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
-
-
 KINDS = {"skin": {}, "morph": {"animation": "morph"}, "still": {"time": 0.5}}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_validator_finds_nothing_to_say(mesh: Mesh4D, tmp_path: Path, kind: str) -> None:
-    report = report_of_the_validator(write(mesh, tmp_path / "a.glb", **KINDS[kind]))
+def test_the_validator_finds_nothing_to_say(mesh: Mesh4D, tmp_path: Path, kind: str, ask_node) -> None:
+    report = ask_node("validate.cjs", "gltf-validator", write(mesh, tmp_path / "a.glb", **KINDS[kind]))
     assert report["issues"]["messages"] == []
     info = report["info"]
     assert info["totalVertexCount"] == len(mesh.vertices)
