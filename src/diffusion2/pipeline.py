@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings, ReconstructionSettings
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, OutOfMemory
 from diffusion2.events import (
     Event,
     Report,
@@ -240,16 +239,12 @@ def _show_estimates(
     live: LiveFiles, priors: PriorPair, references: Conditions, settings: GenerateSettings
 ) -> Callable[[Tensor], None]:
     """Return what shows a clean estimate of the matrix's latents while the run goes on."""
-
-    @cache
-    def preview() -> Preview:
-        known = [pictures for pictures in (references.video, references.views) if pictures is not None]
-        return Preview(priors.codec, torch.cat(known), settings.frames)
-
-    def show(latents: Tensor) -> None:
-        live.show_matrix(lambda: turn_time(preview()(latents), settings, dim=1))
-
-    return show
+    known = [pictures for pictures in (references.video, references.views) if pictures is not None]
+    try:
+        preview = Preview(priors.codec, torch.cat(known), settings.frames)
+    except OutOfMemory:  # a look in passing is not worth a failure
+        return lambda latents: None
+    return lambda latents: live.show_matrix(lambda: turn_time(preview(latents), settings, dim=1))
 
 
 def _read_given_matrix(run: RunFolder, report: Report) -> tuple[ImageMatrix, ModelFrame | None]:

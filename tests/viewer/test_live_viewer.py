@@ -28,6 +28,14 @@ def test_it_serves_on_the_loopback_interface_only(sliding_asset: Asset4D, capfd)
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_port_that_is_taken_is_passed_over(sliding_asset: Asset4D) -> None:
+    with LiveViewer(sliding_asset, port=0) as first:
+        port = int(first.url.rpartition(":")[2])
+        with LiveViewer(sliding_asset, port=port) as second:
+            assert int(second.url.rpartition(":")[2]) > port
+            assert urllib.request.urlopen(second.url).status == 200
+
+
 def test_it_shows_the_moving_object(browser: Chromium, sliding_asset: Asset4D) -> None:
     with LiveViewer(sliding_asset, port=0) as viewer:
         browser.resize(900, 700)

@@ -32,11 +32,14 @@ class LiveFiles:
 
     Args:
         folder: of the run.
+
+    Attributes:
+        spent_s: seconds that were spent on the files so far.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / LIVE
-        self._began, self._spent, self._saved = time.perf_counter(), 0.0, 0.0
+        self._began, self.spent_s, self._saved = time.perf_counter(), 0.0, 0.0
 
     def __enter__(self) -> Self:
         """Begin to count the time of the run."""
@@ -79,12 +82,12 @@ class LiveFiles:
 
     def _offer(self, path: Path, write: Callable[[Path], None]) -> None:
         now = time.perf_counter()
-        if self._spent > SHARE * (now - self._began) + PATIENCE_S:
+        if self.spent_s > SHARE * (now - self._began) + PATIENCE_S:
             return
         with suppress(OSError, ExportError):
             self.folder.mkdir(exist_ok=True)
             write(path)
-        self._spent += time.perf_counter() - now
+        self.spent_s += time.perf_counter() - now
 
 
 def tile(pictures: Tensor) -> Image.Image:

@@ -8,7 +8,7 @@ from diffusion2.priors.prior import Codec
 
 WIDTH_PX = 768
 """About how wide all frames of a view are together."""
-_PICTURES = 24
+_PICTURES = 12
 _RIDGE = 1e-3
 """Added to the sum of squares of each latent, so that what never varies gets no weight."""
 
@@ -22,12 +22,12 @@ class Preview:
 
     Args:
         codec: encodes the pictures.
-        pictures: (N, P, H, W) in [0, 1], such as the references of a run; 24 of them are looked at, at most.
+        pictures: (N, P, H, W) in [0, 1], such as the references of a run; 12 of them are looked at, at most.
         frames: how many pictures stand side by side; they are so large that 768 pixels are about filled.
     """
 
     def __init__(self, codec: Codec, pictures: Tensor, frames: int) -> None:
-        chosen = pictures[:: 1 + len(pictures) // _PICTURES]
+        chosen = pictures[:: -(-len(pictures) // _PICTURES)]
         latents = codec.encode_scaled(chosen)
         self.scale = codec.factor  # pixels of a small picture per latent
         while self.scale % 2 == 0 and frames * latents.shape[-1] * self.scale > WIDTH_PX:
@@ -41,7 +41,7 @@ class Preview:
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Show latents (V, F, C, h, w) as (V, F, 3, H', W') in [0, 1]."""
-        flat = _with_one(latents.float().flatten(0, 1))
+        flat = _with_one(latents.float().cpu().flatten(0, 1))
         patches = torch.einsum("nchw,cd->ndhw", flat, self.matrix)
         pictures = F.pixel_shuffle(patches, self.scale).clamp(0, 1)
         return pictures.unflatten(0, latents.shape[:2])

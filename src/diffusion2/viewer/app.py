@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import viser
@@ -95,9 +95,12 @@ class App:
         self._stack.close()
 
     def _end_jobs(self) -> None:
-        for run in self.jobs.close():
-            if not (run / "config.json").exists():
-                remove(run)
+        """Stop what goes on; folders in which no run ever began are removed."""
+        self.jobs.close()
+        for job in self.jobs.all():
+            if not RunFolder(job.run).holds_run():
+                with suppress(OSError):
+                    remove(job.run)
 
     # -- what somebody clicked ----------------------------------------------------------------------
 

@@ -70,7 +70,9 @@ class CutOuts:
         return answer
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, also while it reads."""
+        if (process := self._process) is not None:
+            process.kill()
         with self._lock:
             self._end()
 

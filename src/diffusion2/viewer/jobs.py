@@ -101,18 +101,18 @@ class Jobs:
             running = any(other.state == "running" for other in self._jobs.values())
             return (self._waiting.index(job) if job in self._waiting else 0) + running
 
-    def close(self) -> list[Path]:
-        """Stop the run that goes on and wait until it has; give those that never began."""
+    def close(self) -> None:
+        """Stop the run that goes on and wait until it has; those that wait never begin."""
         with self._changed:
             self._is_closed = True
-            never = [job.run for job in self._waiting]
+            for job in self._waiting:
+                job.state = "stopped"
             self._waiting.clear()
             running = [job for job in self._jobs.values() if job.state == "running"]
             self._changed.notify()
         for job in running:
             self.stop(job.run)
         self._thread.join()
-        return never
 
     def _work(self) -> None:
         while True:

@@ -98,10 +98,10 @@ def tell(panels: ResultPanels, news: News, run: RunFolder) -> None:
         panels.say(f"error: {news.error}", is_error=True)
     elif stand.is_going_on and not stand.is_finished and stand.silent_s > QUIET_S:
         panels.say(f"no news of this run for {stand.silent_s:.0f} s: it is slow, or it was killed")
-    elif not stand.is_going_on and not stand.is_finished:
-        panels.say(f"this run is not finished: diffusion2 generate --out {run.path} --resume goes on")
-    elif stand.is_finished:
+    elif stand.is_finished or run.asset_path.exists():
         panels.say("")
+    elif not stand.is_going_on:
+        panels.say(f"this run is not finished: diffusion2 generate --out {run.path} --resume goes on")
 
 
 def find_shown(shown: Asset4D | str | Path) -> tuple[Asset4D | None, RunFolder | None]:
