@@ -19,7 +19,6 @@ from diffusion2.events import Event, StageProgress, StageStarted
 from diffusion2.exporters.choosing import Format
 from diffusion2.exporters.formats import FORMATS, export
 from diffusion2.gaussians import Asset4D
-from diffusion2.image_matrix import ImageMatrix
 from diffusion2.runs.matrix_files import read_matrix
 from diffusion2.runs.run_folder import RunFolder
 from diffusion2.viewer.words import paragraph
@@ -40,9 +39,18 @@ class Goods:
     run: RunFolder | None = None
 
 
-def label(row: Format) -> str:
-    """What a format is called in the list: its suffix and what it holds."""
-    return f"{row.suffix}{' (zip)' if row.many else ''} · {row.what}"
+def offered() -> dict[str, Format]:
+    """Return the formats by what they are called in the list; what another row writes, too, is left out."""
+    rows: dict[str, Format] = {}
+    for row in FORMATS:
+        if all((row.name, row.write) != (other.name, other.write) for other in rows.values()):
+            rows[f"{row.suffix or row.name}{' (zip)' if is_folder(row) else ''} · {row.what}"] = row
+    return rows
+
+
+def is_folder(row: Format) -> bool:
+    """Tell whether a format is a folder of files."""
+    return row.many or not row.suffix
 
 
 def pack(goods: Goods, row: Format, time: float | None, report: Callable[[Event], None]) -> tuple[str, bytes]:
@@ -50,7 +58,7 @@ def pack(goods: Goods, row: Format, time: float | None, report: Callable[[Event]
 
     Args:
         goods: what to write.
-        row: the format; many files become one archive.
+        row: the format; of a folder it becomes an archive.
         time: of formats that hold one moment, or can: which; None: as the format has it.
         report: takes the events.
 
@@ -61,24 +69,19 @@ def pack(goods: Goods, row: Format, time: float | None, report: Callable[[Event]
         Diffusion2Error: what `export` raises.
     """
     settings = ExportSettings(time=time if "time" in row.heeds else None)
+    matrix = read_matrix(goods.run.path) if row.sees_matrix and goods.run and goods.run.has_matrix else None
     with tempfile.TemporaryDirectory(prefix="diffusion2-") as place:
-        path = Path(place) / (goods.name if row.many else f"{goods.name}{row.suffix}")
-        if row.many:
+        path = Path(place) / (goods.name if is_folder(row) else f"{goods.name}{row.suffix}")
+        if is_folder(row):
             path.mkdir()
-        export(goods.asset, path, settings, name=row.name, matrix=_matrix(goods, row), report=report)
-        if not row.many:
+        export(goods.asset, path, settings, name=row.name, matrix=matrix, report=report)
+        if not is_folder(row):
             return path.name, path.read_bytes()
         archive = BytesIO()
         with zipfile.ZipFile(archive, "w") as bundle:
             for file in sorted(path.rglob("*")):
                 bundle.write(file, file.relative_to(path.parent))
         return f"{path.name}.zip", archive.getvalue()
-
-
-def _matrix(goods: Goods, row: Format) -> ImageMatrix | None:
-    if "mesh" not in row.heeds or goods.run is None or not goods.run.has_matrix:
-        return None
-    return read_matrix(goods.run.path)
 
 
 class Downloads:
@@ -92,9 +95,8 @@ class Downloads:
     def __init__(self, server: viser.ViserServer, time: Callable[[], float]) -> None:
         self._time, self._goods = time, None
         self._busy = threading.Lock()
-        rows = {label(row): row for row in FORMATS}
-        self._rows = rows
-        self._format = server.gui.add_dropdown("Format", tuple(rows), initial_value=_first(rows))
+        self._rows = offered()
+        self._format = server.gui.add_dropdown("Format", tuple(self._rows))
         self._still = server.gui.add_checkbox(
             "This moment", False, hint="The time that is shown now, and not the motion, or its beginning"
         )
@@ -120,7 +122,7 @@ class Downloads:
             return
         try:
             self._button.disabled, self._bar.visible, self._bar.value = True, True, 0.0
-            self._said.content = paragraph(f"{row.suffix}: {row.what} …", "quiet")
+            self._said.content = paragraph(f"{self._format.value} …", "quiet")
             time = self._time() if self._still.value else None
             name, data = pack(goods, row, time, self._report)
             event.client.send_file_download(name, data, save_immediately=True)
@@ -139,7 +141,3 @@ class Downloads:
                 self._bar.value = min(100 * event.done / event.total, 100.0)
             if isinstance(event, StageStarted):
                 self._said.content = paragraph(f"{event.stage} …", "quiet")
-
-
-def _first(rows: dict[str, Format]) -> str:
-    return next(text for text, row in rows.items() if row.suffix == ".glb")
