@@ -25,6 +25,13 @@ def turn_points(points: Tensor, axes: Tensor) -> Tensor:
     return points @ rotation_matrices(axes).T
 
 
+def turn_rotations(quats: Tensor, axes: Tensor) -> Tensor:
+    """Turn rotations (..., 4) of the world, wxyz, into the same rotations about other axes, unit length."""
+    axes = axes.expand_as(quats)
+    back = axes * torch.tensor([1.0, -1, -1, -1])
+    return torch.nn.functional.normalize(multiply_quats(multiply_quats(axes, quats), back), dim=-1)
+
+
 def turn_gaussians(gaussians: Gaussians, axes: Tensor) -> Gaussians:
     """Turn Gaussians into other axes: places, rotations, and colours that depend on the direction.
 
