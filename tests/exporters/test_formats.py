@@ -1,6 +1,5 @@
 """The table of formats: what a path asks for, what is refused, and that a failure leaves nothing behind."""
 
-import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,15 +95,6 @@ def test_a_folder_where_a_file_is_wanted_and_a_file_where_a_folder_is(rising_ass
         export(rising_asset, tmp_path / "a_*_*.ply")
     assert (tmp_path / "file").read_text() == "mine"
     assert not any((tmp_path / "folder.ply").iterdir())
-
-
-@pytest.fixture
-def small_files(monkeypatch):
-    """Let no file grow beyond 2,000 bytes, which the system reports as it does a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("name", ["a.ply", "new/a_*.ply", "a_*.ply"])

@@ -71,7 +71,8 @@ class Export:
     .glb: a textured mesh, moved by bones (needs the extra mesh). .html: a page that plays offline.
     .mp4: a video, the camera turns. .ply: the Gaussians at one moment; NAME_*.ply, or a folder with
     --as ply: at each frame. .splat: smaller; .compressed.ply and .spz: smaller still (need the extra splats).
-    NAME_*.obj: a mesh for each frame (needs the extra mesh).
+    NAME_*.obj: a mesh for each frame (needs the extra mesh). .usdc, .usda, .usdz: the mesh and its motion,
+    or with --as splats the Gaussians and theirs (need the extra usd). .abc: the mesh (the extra alembic).
     """
 
     asset: Positional[Path]

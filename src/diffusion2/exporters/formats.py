@@ -6,12 +6,14 @@ from pathlib import Path
 from diffusion2.config import ExportSettings
 from diffusion2.errors import ExportError
 from diffusion2.events import Report, ignore, stage
+from diffusion2.exporters.alembic import write_alembic
 from diffusion2.exporters.choosing import Extra, Format, Job, check_heeded, choose_format
 from diffusion2.exporters.compact import write_compressed_ply, write_splat, write_spz
 from diffusion2.exporters.glb import write_mesh
 from diffusion2.exporters.html import write_viewer
 from diffusion2.exporters.obj import write_obj_frames
 from diffusion2.exporters.ply import write_ply, write_ply_frames
+from diffusion2.exporters.usd import write_usd_mesh, write_usd_splats, write_usdz
 from diffusion2.exporters.video import write_orbit_video
 from diffusion2.gaussians import Asset4D
 from diffusion2.image_matrix import ImageMatrix
@@ -33,6 +35,11 @@ def _write_viewer(job: Job) -> None:
 MOMENT = frozenset({"time"})
 SPLATS = Extra("splats", ("gsply", "zstandard"))
 MESH = Extra("mesh", ("skimage", "fast_simplification", "xatlas"))
+MESH_SETTINGS = MOMENT | {"animation", "mesh"}
+USD = Extra("usd", ("pxr",))
+USD_MESH = Extra("usd", ("pxr", *MESH.modules))
+ALEMBIC = Extra("alembic", ("alembic3d", "imath", *MESH.modules))
+USD_SPLATS = "with --as splats: the Gaussians, moving"
 
 FORMATS = (
     Format(
@@ -40,7 +47,7 @@ FORMATS = (
         ".glb",
         "a textured mesh, moved by bones",
         write_mesh,
-        heeds=MOMENT | {"animation", "mesh"},
+        heeds=MESH_SETTINGS,
         extra=MESH,
     ),
     Format("html", ".html", "a page that plays offline", _write_viewer),
@@ -74,6 +81,28 @@ FORMATS = (
         write_spz,
         heeds=MOMENT | {"spz_version"},
         extra=SPLATS,
+    ),
+    Format(
+        "usdc",
+        ".usdc",
+        "a textured mesh, moved by bones",
+        write_usd_mesh,
+        heeds=MESH_SETTINGS,
+        extra=USD_MESH,
+    ),
+    Format("usda", ".usda", "the same as text", write_usd_mesh, heeds=MESH_SETTINGS, extra=USD_MESH),
+    Format(
+        "usdz", ".usdz", "the same with its texture inside", write_usdz, heeds=MESH_SETTINGS, extra=USD_MESH
+    ),
+    Format("splats", ".usdc", USD_SPLATS, write_usd_splats, heeds=MOMENT, extra=USD),
+    Format("splats", ".usda", USD_SPLATS, write_usd_splats, heeds=MOMENT, extra=USD),
+    Format(
+        "alembic",
+        ".abc",
+        "a textured mesh whose points move",
+        write_alembic,
+        heeds=MOMENT | {"mesh"},
+        extra=ALEMBIC,
     ),
 )
 

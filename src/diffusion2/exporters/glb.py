@@ -5,7 +5,6 @@ the texture, so it is drawn unlit.
 """
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from diffusion2.config import ExportSettings

@@ -11,7 +11,7 @@ import torch
 from diffusion2.events import Warned, stage
 from diffusion2.exporters.axes import GLTF_FROM_WORLD, turn_points
 from diffusion2.exporters.choosing import Job
-from diffusion2.exporters.texture import NAME, encode_texture
+from diffusion2.exporters.texture import NAME, encode_texture, upward
 from diffusion2.exporters.writing import writing_numbered
 from diffusion2.gaussians.mesh import Mesh4D
 from diffusion2.image_matrix import frame_times
@@ -60,8 +60,7 @@ def _constant_parts(mesh: Mesh4D, material: str) -> tuple[str, str]:
         "f " + " ".join(f"{v}/{vt}" for v, vt in zip(*row, strict=True)) + "\n"
         for row in zip(corners.tolist(), seen.tolist(), strict=True)
     )
-    uvs = mesh.uvs.numpy() * [1, -1] + [0, 1]
-    return f"mtllib {material}\no object\n", _rows("vt", uvs) + "usemtl object\n" + faces
+    return f"mtllib {material}\no object\n", _rows("vt", upward(mesh.uvs)) + "usemtl object\n" + faces
 
 
 def _rows(keyword: str, values: np.ndarray) -> str:

@@ -3,6 +3,8 @@
 import io
 from pathlib import Path
 
+import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -17,6 +19,11 @@ def encode_texture(texture: Tensor) -> bytes:
     picture = io.BytesIO()
     Image.fromarray(to_bytes(texture).numpy()).save(picture, format="PNG", optimize=True)
     return picture.getvalue()
+
+
+def upward(uvs: Tensor) -> np.ndarray:
+    """Turn coordinates (P, 2) with v downwards, as glTF's, into those with v upwards, as most others'."""
+    return torch.stack([uvs[:, 0], 1 - uvs[:, 1]], dim=1).numpy()
 
 
 def path_beside(path: Path) -> Path:
