@@ -49,7 +49,8 @@ def glow(texture: str) -> None:
 
 
 def meshes() -> list:
-    return [thing for thing in bpy.context.scene.objects if thing.type == "MESH"]
+    """What is shown: not the shapes that the importer of glTF draws bones with."""
+    return [thing for thing in bpy.context.scene.objects if thing.type == "MESH" and thing.visible_get()]
 
 
 def stand_camera(job: dict) -> None:
