@@ -1,4 +1,4 @@
-"""Our files in Blender: it opens each and renders the object where we say it is, in its colours and motion."""
+"""Our files in Blender: it opens each, shows the object where we say it is, in its colours, in motion."""
 
 import json
 import subprocess
