@@ -102,14 +102,15 @@ def lay_out_mesh(mesh: Mesh4D, job: Job, texture: str) -> Usd.Stage:
     elif by_bones:
         _place(shown, mesh, mesh.vertices)
         times, skin = make_moving_skin(mesh, field, job.report)
-        root.CreateExtentAttr(bounds(_turned(mesh.move(times))))  # of the whole motion, for culling
-        _add_bones(stage, shown, skin, time_codes(mesh.metadata, times))
+        codes = time_codes(mesh.metadata, times)
+        _add_bones(stage, shown, skin, codes)
+        for code in codes:  # what is outside may be left out when it is drawn
+            root.CreateExtentAttr().Set(UsdGeom.Boundable.ComputeExtentFromPlugins(root, code), code)
     else:
+        _place(shown, mesh, mesh.at(0.0))  # for programs that ask for no time
         times = key_times(mesh.metadata, PLACES_PER_FRAME)
         for time, code in zip(times.tolist(), time_codes(mesh.metadata, times), strict=True):
-            points = _turned(mesh.at(time))
-            shown.GetPointsAttr().Set(vectors(points), code)
-            shown.GetExtentAttr().Set(bounds(points), code)
+            _place(shown, mesh, mesh.at(time), code)
     return stage
 
 
@@ -128,14 +129,15 @@ def _add_mesh(stage: Usd.Stage, mesh: Mesh4D) -> UsdGeom.Mesh:
     return shown
 
 
-def _place(shown: UsdGeom.Mesh, mesh: Mesh4D, vertices: Tensor) -> None:
-    """Say where the vertices (P, 3) are at all times, but for what bones do to them, and their normals."""
-    from pxr import UsdGeom
+def _place(shown: UsdGeom.Mesh, mesh: Mesh4D, vertices: Tensor, code: float | None = None) -> None:
+    """Set the vertices (P, 3) and their normals at a time code, or for all of them, before bones act."""
+    from pxr import Usd, UsdGeom
 
+    code = Usd.TimeCode.Default() if code is None else code
     points = _turned(vertices)
-    shown.CreatePointsAttr(vectors(points))
-    shown.CreateExtentAttr(bounds(points))
-    shown.CreateNormalsAttr(vectors(_turned(mesh.normals(vertices))))
+    shown.GetPointsAttr().Set(vectors(points), code)
+    shown.GetExtentAttr().Set(bounds(points), code)
+    shown.GetNormalsAttr().Set(vectors(_turned(mesh.normals(vertices))), code)
     shown.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
 
 
