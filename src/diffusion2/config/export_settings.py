@@ -20,7 +20,7 @@ class MeshSettings(Settings):
     """Height and width of the texture in texels."""
     picture_size: Annotated[int, Between(16, 8192)] = 512
     """Height and width of the pictures of the asset that depths and colours are taken from."""
-    texture_rounds: Annotated[int, Between(0, 10_000)] = 8
+    texture_rounds: Annotated[int, Between(0, 10_000)] = 4
     """Rounds in which the texture is fitted to the matrix; 0: none."""
 
 
