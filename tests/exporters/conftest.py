@@ -1,4 +1,9 @@
+import json
 import resource
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,6 +11,8 @@ from torch import Tensor, nn
 
 from diffusion2.gaussians import Asset4D, AssetMetadata, DeformationOutput, Gaussians
 from diffusion2.gaussians.gaussians import rgb_to_sh0
+
+NODE = Path(__file__).parents[1] / "node"
 
 
 class Rising(nn.Module):
@@ -41,3 +48,16 @@ def small_files(monkeypatch):
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def ask_node() -> Callable:
+    """Runs a script of tests/node on a file and gives what it prints, as JSON has it."""
+
+    def ask(script: str, package: str, path: Path):
+        if shutil.which("node") is None or not (NODE / "node_modules" / package).is_dir():
+            pytest.skip(f"needs node and {package} (npm install --prefix tests/node)")
+        command = ["node", str(NODE / script), str(path)]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    return ask

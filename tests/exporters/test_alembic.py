@@ -16,6 +16,7 @@ from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.mesh import Mesh4D
 
 from .moving_ball import ball
+from .test_model_place import ELSEWHERE
 
 pytest.importorskip("alembic3d", reason="needs pip install 'diffusion2[alembic]'")
 from alembic3d import Abc, AbcGeom
@@ -79,6 +80,19 @@ def test_a_moment_and_an_asset_without_motion_are_one_sample(
         assert schema.getNumSamples() == 1
         points = np.array([tuple(p) for p in schema.getValue().getPositions()])
         np.testing.assert_allclose(points, turn_points(expected, GLTF_FROM_WORLD), atol=1e-6)
+
+
+def test_in_a_models_place_it_stands_where_its_file_has_it(
+    asset: Asset4D, mesh: Mesh4D, tmp_path: Path
+) -> None:
+    asset = replace(asset, metadata=replace(asset.metadata, model_frame=ELSEWHERE))
+    export(asset, tmp_path / "a.abc", ExportSettings(frame="model"))
+    place = AbcGeom.IXform(Abc.IArchive(str(tmp_path / "a.abc")).getTop(), "object").getSchema()
+    matrix = place.getValue(Abc.ISampleSelector(0.0)).getMatrix()
+    moved = [tuple(p * matrix) for p in schema_of(tmp_path / "a.abc").getValue().getPositions()]
+    np.testing.assert_allclose(
+        np.array(moved), ELSEWHERE.to_model(mesh.at(0.0).numpy()), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_progress_is_reported_and_that_the_texture_stands_beside(asset: Asset4D, tmp_path: Path) -> None:

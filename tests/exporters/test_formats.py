@@ -56,7 +56,7 @@ def test_a_name_that_is_unknown_or_goes_with_other_files_is_refused(tmp_path: Pa
 
 
 def test_a_setting_that_would_change_nothing_is_refused(rising_asset: Asset4D, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"pad_sh changes nothing in \.mp4 files: it is for \.ply"):
+    with pytest.raises(InputError, match=r"pad_sh changes nothing in mp4: it is for \.ply"):
         export(rising_asset, tmp_path / "a.mp4", ExportSettings(pad_sh=True))
     with pytest.raises(InputError, match=r"time changes nothing .* it is for"):
         export(rising_asset, tmp_path / "a_*.ply", ExportSettings(time=0.5))

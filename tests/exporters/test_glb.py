@@ -1,8 +1,5 @@
 """The mesh as glTF, read back by Khronos' validator, by trimesh, and by our own reader."""
 
-import json
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +19,6 @@ from diffusion2.meshes import load_model
 
 from .moving_ball import ball, waving
 
-NODE = Path(__file__).parents[1] / "node"
-
 
 @pytest.fixture(scope="module")
 def mesh() -> Mesh4D:
@@ -35,19 +30,12 @@ def write(mesh: Mesh4D, path: Path, **settings) -> Path:
     return path
 
 
-def report_of_the_validator(path: Path) -> dict:
-    if shutil.which("node") is None or not (NODE / "node_modules" / "gltf-validator").is_dir():
-        pytest.skip("needs node and Khronos' validator (npm install --prefix tests/node)")
-    done = subprocess.run(["node", NODE / "validate.cjs", path], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
-
-
 KINDS = {"skin": {}, "morph": {"animation": "morph"}, "still": {"time": 0.5}}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_validator_finds_nothing_to_say(mesh: Mesh4D, tmp_path: Path, kind: str) -> None:
-    report = report_of_the_validator(write(mesh, tmp_path / "a.glb", **KINDS[kind]))
+def test_the_validator_finds_nothing_to_say(mesh: Mesh4D, tmp_path: Path, kind: str, ask_node) -> None:
+    report = ask_node("validate.cjs", "gltf-validator", write(mesh, tmp_path / "a.glb", **KINDS[kind]))
     assert report["issues"]["messages"] == []
     info = report["info"]
     assert info["totalVertexCount"] == len(mesh.vertices)

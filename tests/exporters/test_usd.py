@@ -18,6 +18,7 @@ from diffusion2.gaussians.mesh import Mesh4D
 from diffusion2.quaternions import rotation_matrices
 
 from .moving_ball import ball
+from .test_model_place import ELSEWHERE
 
 pytest.importorskip("pxr", reason="needs pip install 'diffusion2[usd]'")
 from pxr import Gf, Usd, UsdGeom, UsdShade, UsdSkel, UsdValidation, UsdVol
@@ -181,6 +182,23 @@ def test_splats_at_one_moment_and_without_motion_stand_still(asset: Asset4D, tmp
         assert not positions.ValueMightBeTimeVarying()
         means = asset.gaussians.means if time is None else asset.at(time).means
         np.testing.assert_allclose(positions.Get(), turn_points(means, GLTF_FROM_WORLD), atol=1e-6)
+
+
+def test_in_a_models_place_mesh_and_splats_stand_where_its_file_has_them(
+    asset: Asset4D, mesh: Mesh4D, tmp_path: Path
+) -> None:
+    asset = replace(asset, metadata=replace(asset.metadata, model_frame=ELSEWHERE))
+    export(asset, tmp_path / "a.usdc", ExportSettings(frame="model"))
+    stage = Usd.Stage.Open(str(tmp_path / "a.usdc"))
+    matrix = np.array(UsdGeom.Xformable.Get(stage, "/object/mesh").ComputeLocalToWorldTransform(6.0))
+    points = points_of(stage, 6.0) @ matrix[:3, :3] + matrix[3, :3]
+    expected = ELSEWHERE.to_model(mesh.at(0.5).numpy())
+    np.testing.assert_allclose(points, expected, atol=0.005 / ELSEWHERE.scale)
+    export(asset, tmp_path / "s.usdc", ExportSettings(frame="model"), name="splats")
+    stage = Usd.Stage.Open(str(tmp_path / "s.usdc"))
+    splats = UsdVol.ParticleField3DGaussianSplat.Get(stage, "/object/splats")
+    expected = ELSEWHERE.to_model(asset.at(0.5).means.numpy())
+    np.testing.assert_allclose(splats.GetPositionsAttr().Get(6.0), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "as_format"), [("a.usdc", None), ("a.usda", "splats"), ("a.usdz", None)])

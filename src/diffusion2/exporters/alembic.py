@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from diffusion2.cameras import ModelFrame
 from diffusion2.errors import in_one_line
 from diffusion2.events import Progress, Warned, stage
-from diffusion2.exporters.axes import GLTF_FROM_WORLD, turn_points
+from diffusion2.exporters.axes import GLTF_FROM_WORLD, model_matrix, turn_points
 from diffusion2.exporters.choosing import Job
 from diffusion2.exporters.keys import PLACES_PER_FRAME, key_times
 from diffusion2.exporters.texture import encode_texture, path_beside, upward
@@ -43,21 +44,34 @@ def write_alembic(job: Job) -> None:
         with stage(job.report, "alembic") as progress:
             picture.write_bytes(encode_texture(mesh.texture))
             try:
-                write_archive(mesh, temporary, progress, job.settings.time)
+                write_archive(mesh, temporary, progress, job.settings.time, job.model_frame)
             except RuntimeError as error:  # all that Alembic raises
                 raise OSError(in_one_line(error)) from error
     job.report(Warned(f"Alembic has no textures: give {beside.name} to the mesh where it is opened"))
 
 
-def write_archive(mesh: Mesh4D, path: Path, progress: Progress, moment: float | None = None) -> None:
-    """Write a mesh as an archive: with its motion, or as it is at one moment.
+def write_archive(
+    mesh: Mesh4D,
+    path: Path,
+    progress: Progress,
+    moment: float | None = None,
+    model: ModelFrame | None = None,
+) -> None:
+    """Write a mesh as an archive.
+
+    Args:
+        mesh: what to write.
+        path: where to.
+        progress: is told of the samples.
+        moment: the time that it stands at, from 0 to 1; None: it moves.
+        model: moves it to where a given model stands.
 
     Raises:
         OSError: there is no room for it.
         RuntimeError: it can't be written for another reason.
     """
     from alembic3d import Abc, AbcCoreAbstract, AbcGeom
-    from imath import V3fArrayFromBuffer
+    from imath import M44d, V3fArrayFromBuffer
 
     moves = moment is None and mesh.deformation is not None
     times = key_times(mesh.metadata, PLACES_PER_FRAME) if moves else torch.tensor([moment or 0.0])
@@ -68,6 +82,11 @@ def write_archive(mesh: Mesh4D, path: Path, progress: Progress, moment: float | 
     step = mesh.metadata.duration_s / max(len(times) - 1, 1)
     clock = archive.addTimeSampling(AbcCoreAbstract.TimeSampling(step, 0.0))
     place = AbcGeom.OXform(archive.getTop(), "object")
+    if model is not None:
+        rows = model_matrix(GLTF_FROM_WORLD, model).T  # as Imath multiplies from the left
+        moved = AbcGeom.XformSample()
+        moved.setMatrix(M44d(*rows.flatten().tolist()))
+        place.getSchema().set(moved)
     schema = AbcGeom.OPolyMesh(place, "mesh", clock).getSchema()
     progress(0, len(times))
     for number, time in enumerate(times.tolist()):

@@ -1,15 +1,19 @@
 """The textured mesh as binary glTF: moved by bones or by morph targets, or still.
 
-Axes are glTF's, y up and the front on +z (`GLTF_FROM_WORLD`); units those of the world; light is baked into
-the texture, so it is drawn unlit.
+Axes are glTF's, y up and the front on +z (`GLTF_FROM_WORLD`); units those of the world; or both those of the
+given model. Light is baked into the texture, so it is drawn unlit.
 """
 
+from typing import Any
+
 import numpy as np
+import torch
 from torch import Tensor
 
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import ExportSettings
 from diffusion2.events import Report, ignore, stage
-from diffusion2.exporters.axes import GLTF_FROM_WORLD, turn_points, turn_rotations
+from diffusion2.exporters.axes import GLTF_FROM_WORLD, model_turn, place_points, turn_points, turn_rotations
 from diffusion2.exporters.choosing import Job
 from diffusion2.exporters.gltf_file import GltfFile
 from diffusion2.exporters.keys import PLACES_PER_FRAME, key_times
@@ -18,6 +22,7 @@ from diffusion2.exporters.texture import encode_texture
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import DeformationField
 from diffusion2.gaussians.mesh import Mesh4D
+from diffusion2.quaternions import multiply_quats
 from diffusion2.reconstruction.mesh import extract_mesh
 
 CLAMP, LINEAR, MIPMAPS = 33071, 9729, 9987
@@ -34,11 +39,20 @@ def write_mesh(job: Job) -> None:
     with writing(job.path, "the mesh") as temporary:
         mesh = extract_mesh(job.asset, job.matrix, job.settings.mesh, job.report)
         with stage(job.report, "glb"):
-            lay_out(mesh, job.settings, job.report).save(temporary)
+            lay_out(mesh, job.settings, job.report, job.model_frame).save(temporary)
 
 
-def lay_out(mesh: Mesh4D, settings: ExportSettings, report: Report = ignore) -> GltfFile:
-    """Lay a mesh out as a glTF file: with its motion, or as it is at the time that the settings name."""
+def lay_out(
+    mesh: Mesh4D, settings: ExportSettings, report: Report = ignore, model: ModelFrame | None = None
+) -> GltfFile:
+    """Lay a mesh out as a glTF file: with its motion, or as it is at the time that the settings name.
+
+    Args:
+        mesh: what to show.
+        settings: of these, `animation` and `time`.
+        report: hears where bones are far off.
+        model: where a given model stands, if the mesh is to stand there, too.
+    """
     file, time = GltfFile(), settings.time
     if time is not None or mesh.deformation is None:
         roots = [_add_mesh(file, mesh, mesh.at(time or 0.0))]
@@ -47,7 +61,18 @@ def lay_out(mesh: Mesh4D, settings: ExportSettings, report: Report = ignore) -> 
     else:
         roots = _add_skinned(file, mesh, mesh.deformation, report)
     file.content["scene"] = file.add("scenes", nodes=roots)
+    if model is not None:
+        _place(file.content["nodes"][roots[0]], model)
     return file
+
+
+def _place(root: dict[str, Any], model: ModelFrame) -> None:
+    """Move a node, the mesh's or that of all bones, to where the given model stands."""
+    back = GLTF_FROM_WORLD * torch.tensor([1.0, -1, -1, -1])
+    turn = multiply_quats(model_turn(model), back)
+    root["translation"] = place_points(torch.zeros(1, 3), GLTF_FROM_WORLD, model)[0].tolist()
+    root["rotation"] = turn[[1, 2, 3, 0]].tolist()
+    root["scale"] = [1 / model.scale] * 3
 
 
 def _add_mesh(file: GltfFile, mesh: Mesh4D, vertices: Tensor, *, normals: bool = True, **node: int) -> int:

@@ -1,6 +1,7 @@
 """The mesh as Wavefront OBJ, a file for each frame, with one material and one texture for all of them.
 
-Axes are glTF's, y up and the front on +z, as programs expect of OBJ; units those of the world.
+Axes are glTF's, y up and the front on +z, as programs expect of OBJ; units those of the world; or both those
+of the given model.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from diffusion2.events import Warned, stage
-from diffusion2.exporters.axes import GLTF_FROM_WORLD, turn_points
+from diffusion2.exporters.axes import GLTF_FROM_WORLD, place_points
 from diffusion2.exporters.choosing import Job
 from diffusion2.exporters.texture import NAME, encode_texture, upward
 from diffusion2.exporters.writing import writing_numbered
@@ -36,7 +37,8 @@ def write_obj_frames(job: Job) -> None:
             # A vertex of the surface is one here, also where the texture has a seam.
             _, first = np.unique(mesh.welded.numpy(), return_index=True)
             for number, time in enumerate(frame_times(count).tolist()):
-                points = turn_points(mesh.at(time)[torch.from_numpy(first)], GLTF_FROM_WORLD)
+                vertices = mesh.at(time)[torch.from_numpy(first)]
+                points = place_points(vertices, GLTF_FROM_WORLD, job.model_frame)
                 numbered(number).write_text(before + _rows("v", points.numpy()) + after, encoding="utf-8")
                 progress(number + 1, count)
     fps = f", to be played at {job.asset.metadata.fps:.4g} a second" if count > 1 else ": nothing moves"

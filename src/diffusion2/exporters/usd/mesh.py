@@ -85,7 +85,7 @@ def lay_out_mesh(mesh: Mesh4D, job: Job, texture: str) -> Usd.Stage:
 
     Args:
         mesh: what to show.
-        job: its settings and report count.
+        job: its settings, the place of a given model and its report count.
         texture: where its texture lies, seen from the file.
     """
     from pxr import UsdGeom, UsdSkel
@@ -94,7 +94,7 @@ def lay_out_mesh(mesh: Mesh4D, job: Job, texture: str) -> Usd.Stage:
     moves = moment is None and field is not None
     stage = make_stage(mesh.metadata, moves=moves)
     by_bones = moves and job.settings.animation == "skin"
-    root = add_root(stage, UsdSkel.Root if by_bones else UsdGeom.Xform)
+    root = add_root(stage, UsdSkel.Root if by_bones else UsdGeom.Xform, job.model_frame)
     shown = _add_mesh(stage, mesh)
     add_material(stage, shown, texture)
     if field is None or moment is not None:

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusion2.cameras import ModelFrame
+from diffusion2.exporters.axes import GLTF_FROM_WORLD, model_matrix
 from diffusion2.gaussians import AssetMetadata
 
 if TYPE_CHECKING:
@@ -49,11 +51,22 @@ def time_codes(metadata: AssetMetadata, times: Tensor) -> list[float]:
     return (times.double() * metadata.duration_s * CODES_PER_SECOND).tolist()
 
 
-def add_root(stage: Usd.Stage, schema: type[UsdGeom.Boundable]) -> UsdGeom.Boundable:
-    """Add the prim that holds everything, which other stages may refer to without its name."""
-    from pxr import Kind, Usd
+def add_root(
+    stage: Usd.Stage, schema: type[UsdGeom.Xformable], model: ModelFrame | None = None
+) -> UsdGeom.Xformable:
+    """Add the prim that holds everything, which other stages may refer to without its name.
+
+    Args:
+        stage: where to.
+        schema: what it is.
+        model: moves all that it holds to where a given model stands.
+    """
+    from pxr import Gf, Kind, Usd
 
     root = schema.Define(stage, ROOT)
+    if model is not None:
+        rows = model_matrix(GLTF_FROM_WORLD, model).T  # USD multiplies from the left
+        root.AddTransformOp().Set(Gf.Matrix4d(*rows.flatten().tolist()))
     stage.SetDefaultPrim(root.GetPrim())
     Usd.ModelAPI(root.GetPrim()).SetKind(Kind.Tokens.component)
     return root

@@ -14,7 +14,7 @@ import torch
 
 from diffusion2.events import Progress
 from diffusion2.events import stage as reported
-from diffusion2.exporters.axes import GLTF_FROM_WORLD, turn_gaussians
+from diffusion2.exporters.axes import GLTF_FROM_WORLD, place_gaussians
 from diffusion2.exporters.choosing import Job
 from diffusion2.exporters.keys import PLACES_PER_FRAME, key_times
 from diffusion2.exporters.usd.scene import (
@@ -59,11 +59,11 @@ def lay_out_splats(job: Job, progress: Progress) -> Usd.Stage:
     stage = make_stage(asset.metadata, moves=moves)
     add_root(stage, UsdGeom.Xform)
     field = UsdVol.ParticleField3DGaussianSplat.Define(stage, f"{ROOT}/splats")
-    _set_constants(field, turn_gaussians(asset.gaussians, GLTF_FROM_WORLD))
+    _set_constants(field, place_gaussians(asset.gaussians, GLTF_FROM_WORLD, job.model_frame))
     sparse = UsdUtils.SparseValueWriter()  # most assets don't change their scales
     progress(0, len(times))
     for number, (time, code) in enumerate(zip(times.tolist(), codes, strict=True)):
-        now = turn_gaussians(asset.at(time), GLTF_FROM_WORLD)
+        now = place_gaussians(asset.at(time), GLTF_FROM_WORLD, job.model_frame)
         field.GetPositionsAttr().Set(vectors(now.means), code)
         field.GetOrientationsAttr().Set(quaternions(now.quats), code)
         sparse.SetAttribute(field.GetScalesAttr(), vectors(now.scales), code)
