@@ -10,7 +10,7 @@ from diffusion2 import ExportSettings, export
 from diffusion2.commands.asset import Export
 from diffusion2.errors import BackendUnavailable, ExportError, InputError
 from diffusion2.events import StageFinished, Warned
-from diffusion2.exporters.choosing import Extra
+from diffusion2.exporters.choosing import Extra, list_formats
 from diffusion2.exporters.formats import FORMATS, find_format
 from diffusion2.gaussians import Asset4D
 
@@ -36,14 +36,23 @@ def test_the_help_of_the_command_names_every_format(row) -> None:
         ("a", None, "can't be written as that"),
         (".", None, "is a folder, where the suffix"),
         ("a_*.mp4", None, "not written as numbered files"),
+        ("a.obj", None, "not written as one file"),
     ],
 )
 def test_a_path_that_names_no_format_is_told_the_known_ones(path, name, message, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=message) as caught:
         find_format(tmp_path / path, name)
     for row in FORMATS:
-        assert str(row) in str(caught.value)
-        assert row.extra is None or row.extra.name in str(caught.value)
+        assert row.suffix in str(caught.value)
+        assert row.extra is None or f"(extra {row.extra.name})" in str(caught.value)
+
+
+def test_formats_are_listed_by_what_tells_them_apart() -> None:
+    listed = list_formats(FORMATS).split(", ")
+    assert len(listed) == len(set(listed)) == len(FORMATS)
+    assert {".glb (extra mesh)", ".glb --as splats", "NAME_*.png --as depth", "FOLDER --as dataset"} <= set(
+        listed
+    )
 
 
 def test_a_name_that_is_unknown_or_goes_with_other_files_is_refused(tmp_path: Path) -> None:

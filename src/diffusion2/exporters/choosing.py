@@ -104,7 +104,7 @@ def choose_format(formats: Sequence[Format], path: Path, name: str | None = None
         InputError: no format has that name, or it is not written to such a path.
         ExportError: the suffix is unknown, or says too little; the known ones are listed.
     """
-    known = "; ".join(map(str, formats))
+    known = list_formats(formats)
     named = [row for row in formats if name in (None, row.name)]
     if not named:
         names = list(dict.fromkeys(row.name for row in formats))
@@ -130,6 +130,17 @@ def choose_format(formats: Sequence[Format], path: Path, name: str | None = None
     raise InputError(f"--as {name} is not written to {path}: it is for {'; '.join(map(str, named))}")
 
 
+def list_formats(formats: Sequence[Format]) -> str:
+    """Say in short how each is asked for, and what it needs."""
+    said: dict[str, None] = {}
+    for row in formats:
+        path = f"NAME_*{row.suffix}" if row.many else row.suffix or "FOLDER"
+        leaves_a_choice = path in said or not row.suffix
+        said[f"{path} --as {row.name}" if leaves_a_choice else path] = None
+    needs = [f" (extra {row.extra.name})" if row.extra else "" for row in formats]
+    return ", ".join(f"{asked}{extra}" for asked, extra in zip(said, needs, strict=True))
+
+
 def check_heeded(formats: Sequence[Format], chosen: Format, settings: ExportSettings) -> None:
     """Refuse settings that the chosen format would pass over.
 
@@ -139,5 +150,5 @@ def check_heeded(formats: Sequence[Format], chosen: Format, settings: ExportSett
     for field in fields(ExportSettings):
         changed = getattr(settings, field.name) != getattr(ExportSettings(), field.name)
         if changed and field.name not in chosen.heeds:
-            meant = [str(row) for row in formats if field.name in row.heeds]
-            raise InputError(f"{field.name} changes nothing in {chosen.name}: it is for {'; '.join(meant)}")
+            meant = list_formats([row for row in formats if field.name in row.heeds])
+            raise InputError(f"{field.name} changes nothing in {chosen.name}: it is for {meant}")

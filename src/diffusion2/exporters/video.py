@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,7 +116,8 @@ def _checked(frames: Iterable[Tensor | np.ndarray]) -> Iterator[np.ndarray]:
 def _encode(frames: Iterator[np.ndarray], path: Path, fps: float, suffix: str) -> None:
     import av
 
-    coding, stream = CODINGS[suffix], None
+    coding = CODINGS[suffix]
+    stream: Any = None
     with _open(av, path, suffix) as container:
         for pixels in frames:
             has_alpha = pixels.shape[2] == 4
