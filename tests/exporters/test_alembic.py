@@ -112,6 +112,19 @@ def test_a_full_disk_is_found_out_before_the_library_ends_the_process(
     assert (tmp_path / "a.abc").read_text() == "before"
 
 
+def test_an_interrupted_export_leaves_what_was_there(asset: Asset4D, tmp_path: Path) -> None:
+    (tmp_path / "a.abc").write_text("before")
+
+    def interrupt(event) -> None:
+        if getattr(event, "done", 0) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(asset, tmp_path / "a.abc", report=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.abc"]
+    assert (tmp_path / "a.abc").read_text() == "before"
+
+
 @pytest.mark.parametrize("rings", [2, 24])
 def test_no_archive_is_larger_than_the_room_that_was_checked(
     monkeypatch, asset: Asset4D, tmp_path: Path, rings: int

@@ -1,5 +1,6 @@
 """The table of formats: what a path asks for, what is refused, and that a failure leaves nothing behind."""
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,13 @@ def test_a_missing_extra_is_named_before_anything_is_computed() -> None:
     with pytest.raises(BackendUnavailable, match=r"pip install 'diffusion2\[mesh\]'"):
         row.check_extra()
     assert "needs the extra mesh" in str(row)
+
+
+@pytest.mark.parametrize("row", [row for row in FORMATS if row.extra], ids=str)
+def test_an_extra_that_is_named_is_one_that_can_be_installed(row) -> None:
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    brought = extras["project"]["optional-dependencies"][row.extra.name]
+    assert "skimage" not in row.extra.modules or row.extra.name == "mesh" or "diffusion2[mesh]" in brought
 
 
 def test_a_folder_where_a_file_is_wanted_and_a_file_where_a_folder_is(rising_asset, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from diffusion2 import ExportSettings, export
-from diffusion2.errors import ExportError
+from diffusion2.errors import BackendUnavailable, ExportError
 from diffusion2.exporters.axes import GLTF_FROM_WORLD, turn_gaussians, turn_points
 from diffusion2.gaussians import Asset4D
 from diffusion2.gaussians.mesh import Mesh4D
@@ -210,6 +210,12 @@ def test_a_full_disk_leaves_what_was_there(
         export(asset, tmp_path / name, name=as_format)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "before"
+
+
+def test_an_openusd_without_gaussians_is_told_to_be_renewed(monkeypatch, asset: Asset4D, tmp_path: Path):
+    monkeypatch.delattr(UsdVol, "ParticleField3DGaussianSplat")
+    with pytest.raises(BackendUnavailable, match=r"need OpenUSD 26.3, .* pip install -U 'diffusion2\[usd\]'"):
+        export(asset, tmp_path / "a.usdc", name="splats")
 
 
 def test_an_interrupted_export_leaves_nothing(asset: Asset4D, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from diffusion2.errors import BackendUnavailable
 from diffusion2.events import Progress
 from diffusion2.events import stage as reported
 from diffusion2.exporters.axes import GLTF_FROM_WORLD, place_gaussians
@@ -43,7 +44,15 @@ def write_usd_splats(job: Job) -> None:
 
     Raises:
         ExportError: the file can't be written.
+        BackendUnavailable: OpenUSD is older than its schema of Gaussians.
     """
+    from pxr import Usd, UsdVol
+
+    if not hasattr(UsdVol, "ParticleField3DGaussianSplat"):
+        year, month = Usd.GetVersion()[1:]
+        raise BackendUnavailable(
+            f"Gaussians in USD need OpenUSD 26.3, this is {year}.{month}: pip install -U 'diffusion2[usd]'"
+        )
     with writing(job.path, "the Gaussians") as temporary, reported(job.report, "usd") as progress:
         save_stage(lay_out_splats(job, progress), temporary)
 
