@@ -1,4 +1,5 @@
 import json
+import resource
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -38,6 +39,15 @@ def rising_asset() -> Asset4D:
     )
     metadata = AssetMetadata(fps=8.0, frames=5, elevation_deg=0.0, radius=2.0, fov_deg=33.8)
     return Asset4D(gaussians, Rising(), metadata)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def small_files(monkeypatch):
+    """Let no file grow beyond 2,000 bytes, which the system reports as it does a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

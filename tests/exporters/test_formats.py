@@ -1,6 +1,6 @@
 """The table of formats: what a path asks for, what is refused, and that a failure leaves nothing behind."""
 
-import resource
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +90,13 @@ def test_a_missing_extra_is_named_before_anything_is_computed() -> None:
     assert "needs the extra mesh" in str(row)
 
 
+@pytest.mark.parametrize("row", [row for row in FORMATS if row.extra], ids=str)
+def test_an_extra_that_is_named_is_one_that_can_be_installed(row) -> None:
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    brought = extras["project"]["optional-dependencies"][row.extra.name]
+    assert "skimage" not in row.extra.modules or row.extra.name == "mesh" or "diffusion2[mesh]" in brought
+
+
 def test_a_folder_where_a_file_is_wanted_and_a_file_where_a_folder_is(rising_asset, tmp_path: Path) -> None:
     (tmp_path / "folder.ply").mkdir()
     (tmp_path / "file").write_text("mine")
@@ -105,15 +112,6 @@ def test_a_folder_where_a_file_is_wanted_and_a_file_where_a_folder_is(rising_ass
         export(rising_asset, tmp_path / "a_*_*.ply")
     assert (tmp_path / "file").read_text() == "mine"
     assert not any((tmp_path / "folder.ply").iterdir())
-
-
-@pytest.fixture
-def small_files(monkeypatch):
-    """Let no file grow beyond 2,000 bytes, which the system reports as it does a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("name", ["a.ply", "new/a_*.ply", "a_*.ply"])

@@ -17,7 +17,8 @@ from diffusion2.inputs.splats import read_splats
 from diffusion2.meshes import load_model
 from diffusion2.quaternions import quats_from_matrices, rotation_matrices
 
-from .test_glb import KINDS, ball
+from .moving_ball import ball
+from .test_glb import KINDS
 
 TURN = rotation_matrices(torch.tensor([0.3, -0.5, 0.7, 0.4])).double().numpy()
 ELSEWHERE = ModelFrame(TURN, np.array([0.3, -2.0, 1.0]), 0.04)

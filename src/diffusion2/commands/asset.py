@@ -74,6 +74,8 @@ class Export:
     .ply: the Gaussians at one moment; NAME_*.ply, or a folder with --as ply: at each frame. .splat: smaller;
     .compressed.ply and .spz: smaller still (need the extra splats); .gltf-splats.glb, or .glb with
     --as splats: as glTF. NAME_*.obj: a mesh for each frame (needs the extra mesh).
+    .usdc, .usda, .usdz: the mesh, or .usdc and .usda with --as splats: the Gaussians, moving (need the extra
+    usd). .abc: the mesh, moving (needs the extra alembic).
     A folder with --as dataset: the run's pictures with their cameras, for D-NeRF, COLMAP and their like.
     """
 

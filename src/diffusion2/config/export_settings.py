@@ -37,7 +37,8 @@ class ExportSettings(Settings):
     spz_version: Annotated[int, Between(3, 4)] = 3
     """The version of an .spz: 3, which more programs read, or 4, which is a little smaller."""
     animation: Literal["skin", "morph"] = "skin"
-    """How a mesh moves in a .glb: by bones, which is small; or by morph targets, exact at each key."""
+    """How a mesh moves in .glb and .usd…: by bones, which is small; or by morph targets, or points, exact at
+    each key."""
     frame: Literal["world", "model"] = "world"
     """Axes, place and size: of our world, as docs/exports.md says for each format; or those of the 3D model's
     file, or of the capture, that the asset was made from, whatever the format."""

@@ -7,6 +7,7 @@ from a 3D model or a capture, results can go to that one's place and size instea
 import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,13 @@ def turn_points(points: Tensor, axes: Tensor) -> Tensor:
     return points @ rotation_matrices(axes).T
 
 
+def turn_rotations(quats: Tensor, axes: Tensor) -> Tensor:
+    """Turn rotations (..., 4) of the world, wxyz, into the same rotations about other axes, unit length."""
+    axes = axes.expand_as(quats)
+    back = axes * torch.tensor([1.0, -1, -1, -1])
+    return torch.nn.functional.normalize(multiply_quats(multiply_quats(axes, quats), back), dim=-1)
+
+
 def place_points(points: Tensor, axes: Tensor, model: ModelFrame | None) -> Tensor:
     """Move points (P, 3) to where a given model's file has them; without one, turn them into other axes."""
     if model is None:
@@ -47,6 +55,14 @@ def place_gaussians(gaussians: Gaussians, axes: Tensor, model: ModelFrame | None
         means=place_points(gaussians.means, axes, model),
         log_scales=gaussians.log_scales - math.log(model.scale),
     )
+
+
+def model_matrix(axes: Tensor, model: ModelFrame) -> np.ndarray:
+    """Return the 4 × 4 matrix that moves what has these axes already to where a given model's file has it."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = model.axes.T @ rotation_matrices(axes).double().numpy().T / model.scale
+    matrix[:3, 3] = model.axes.T @ model.center
+    return matrix
 
 
 def model_turn(model: ModelFrame) -> Tensor:

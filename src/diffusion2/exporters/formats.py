@@ -7,6 +7,7 @@ from diffusion2.cameras import ModelFrame
 from diffusion2.config import ExportSettings
 from diffusion2.errors import ExportError, InputError
 from diffusion2.events import Report, ignore, stage
+from diffusion2.exporters.alembic import write_alembic
 from diffusion2.exporters.choosing import Extra, Format, Job, check_heeded, choose_format
 from diffusion2.exporters.compact import write_compressed_ply, write_splat, write_spz
 from diffusion2.exporters.dataset import write_dataset, write_matrix_as_dataset
@@ -16,6 +17,7 @@ from diffusion2.exporters.gltf_splats import write_gltf_splats
 from diffusion2.exporters.html import write_viewer
 from diffusion2.exporters.obj import write_obj_frames
 from diffusion2.exporters.ply import write_ply, write_ply_frames
+from diffusion2.exporters.usd import write_usd_mesh, write_usd_splats, write_usdz
 from diffusion2.gaussians import Asset4D
 from diffusion2.image_matrix import ImageMatrix
 
@@ -36,6 +38,11 @@ SHOWN = FILM | {"background"}
 SPLATS = Extra("splats", ("gsply", "zstandard"))
 MESH = Extra("mesh", ("skimage", "fast_simplification", "xatlas"))
 EXR = Extra("exr", ("OpenEXR",))
+MOVING_MESH = PLACED | {"animation", "mesh"}
+USD = Extra("usd", ("pxr",))
+USD_MESH = Extra("usd", ("pxr", *MESH.modules))
+ALEMBIC = Extra("alembic", ("alembic3d", "imath", *MESH.modules))
+USD_SPLATS = "with --as splats: the Gaussians, moving"
 
 FORMATS = (
     Format(
@@ -43,7 +50,7 @@ FORMATS = (
         ".glb",
         "a textured mesh, moved by bones",
         write_mesh,
-        heeds=PLACED | {"animation", "mesh"},
+        heeds=MOVING_MESH,
         extra=MESH,
     ),
     Format(
@@ -100,6 +107,28 @@ FORMATS = (
         write_spz,
         heeds=MOMENT | {"spz_version"},
         extra=SPLATS,
+    ),
+    Format(
+        "usdc",
+        ".usdc",
+        "a textured mesh, moved by bones",
+        write_usd_mesh,
+        heeds=MOVING_MESH,
+        extra=USD_MESH,
+    ),
+    Format("usda", ".usda", "the same as text", write_usd_mesh, heeds=MOVING_MESH, extra=USD_MESH),
+    Format(
+        "usdz", ".usdz", "the same with its texture inside", write_usdz, heeds=MOVING_MESH, extra=USD_MESH
+    ),
+    Format("splats", ".usdc", USD_SPLATS, write_usd_splats, heeds=PLACED, extra=USD),
+    Format("splats", ".usda", USD_SPLATS, write_usd_splats, heeds=PLACED, extra=USD),
+    Format(
+        "alembic",
+        ".abc",
+        "a textured mesh whose points move",
+        write_alembic,
+        heeds=PLACED | {"mesh"},
+        extra=ALEMBIC,
     ),
 )
 
