@@ -85,6 +85,7 @@ def test_what_is_behind_is_seen_when_the_object_is_turned(browser: Chromium, sli
         soon(lambda: blue(scene(browser)).sum() > 500)
 
 
+@pytest.mark.slow
 def test_alpha_is_white_on_black(browser: Chromium, sliding_asset: Asset4D) -> None:
     with LiveViewer(sliding_asset, port=0) as viewer:
         open_page(browser, viewer)
@@ -123,6 +124,7 @@ def test_the_nearest_cell_is_marked(browser: Chromium, run: RunFolder, sliding_a
         assert own_errors(browser) == []
 
 
+@pytest.mark.slow
 def test_files_are_downloaded(
     browser: Chromium, run: RunFolder, sliding_asset: Asset4D, tmp_path: Path
 ) -> None:

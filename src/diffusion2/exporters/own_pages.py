@@ -22,6 +22,9 @@ OWN_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNO
 """Names of this machine that no other can have; any port, for tunnels that end at another one."""
 HEADERS = {"X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin"}
 """Keep other pages from showing ours inside them, where clicks could be led astray."""
+OPENING_S = 3.0
+"""How long a connection may stay silent; browsers open some in advance, and a server that ends waits for
+them."""
 
 _starting = threading.Lock()
 
@@ -62,7 +65,8 @@ def only_own_pages() -> Iterator[None]:
         def serve(*args: Any, process_request: Callable[..., Any], **options: Any) -> Any:
             nonlocal guarded
             guarded += 1
-            return started(*args, process_request=_guard(process_request), logger=_silent(), **options)
+            options |= {"logger": _silent(), "open_timeout": OPENING_S}
+            return started(*args, process_request=_guard(process_request), **options)
 
         library.serve = serve  # pyright: ignore[reportAttributeAccessIssue]
         try:

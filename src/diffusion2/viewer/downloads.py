@@ -58,7 +58,7 @@ def pack(goods: Goods, row: Format, time: float | None, report: Callable[[Event]
 
     Args:
         goods: what to write.
-        row: the format; of a folder it becomes an archive.
+        row: the format; a folder, or a file with others beside it, becomes an archive.
         time: of formats that hold one moment, or can: which; None: as the format has it.
         report: takes the events.
 
@@ -75,13 +75,15 @@ def pack(goods: Goods, row: Format, time: float | None, report: Callable[[Event]
         if is_folder(row):
             path.mkdir()
         export(goods.asset, path, settings, name=row.name, matrix=matrix, report=report)
-        if not is_folder(row):
+        written = sorted(Path(place).rglob("*"))
+        if written == [path]:
             return path.name, path.read_bytes()
         archive = BytesIO()
         with zipfile.ZipFile(archive, "w") as bundle:
-            for file in sorted(path.rglob("*")):
-                bundle.write(file, file.relative_to(path.parent))
-        return f"{path.name}.zip", archive.getvalue()
+            for file in written:
+                if file.is_file():
+                    bundle.write(file, file.relative_to(place))
+        return f"{goods.name}.zip", archive.getvalue()
 
 
 class Downloads:
