@@ -158,7 +158,10 @@ def profiled(name, space, mode="RGB"):
 
 
 def write_yuv(path, values, codec, pixels, matrix, full=False, tags=(2, 2, 2)):
-    """Write pictures (H, W, 3) in [0, 1] with the Y'CbCr matrix of (red's weight, blue's weight)."""
+    """Write pictures (H, W, 3) in [0, 1] with the Y'CbCr matrix of (red's weight, blue's weight).
+
+    Colours of half the width are averages of two pixels.
+    """
     import av
 
     bits = 10 if pixels.endswith("10le") else 8
@@ -174,6 +177,8 @@ def write_yuv(path, values, codec, pixels, matrix, full=False, tags=(2, 2, 2)):
             luma = value @ np.array([red, 1 - red - blue, blue])
             chroma = [(value[..., 2] - luma) / (2 - 2 * blue), (value[..., 0] - luma) / (2 - 2 * red)]
             low, high, reach = (0, 255, 255) if full else (16, 219, 224)
+            if "422" in pixels:
+                chroma = [(c[:, ::2] + c[:, 1::2]) / 2 for c in chroma]
             planes = [luma * high + low, *(c * reach + 128 for c in chroma)]
             frame = av.VideoFrame(stream.width, stream.height, pixels)
             for plane, content in zip(frame.planes, planes, strict=True):
@@ -195,14 +200,15 @@ def coloured_video(name, encode, codec="libx264", pixels="yuv444p", **options):
     return make
 
 
-def hdr_video(encode, code):
+def hdr_video(encode, code, tags=(9, 9)):
+    """A video of HDR; tags are those of its matrix and primaries, 2 says nothing."""
     return coloured_video(
         "a.mov",
         lambda p: encode(light_of(p, BT2020)),
         "libx265",
         "yuv444p10le",
         matrix=(0.2627, 0.0593),
-        tags=(9, code, 9),
+        tags=(tags[0], code, tags[1]),
     )
 
 
@@ -212,7 +218,7 @@ def bt(matrix, code, full=False):
     )
 
 
-def shown_by(matrix):
+def shown_by(matrix, name="a.mp4", codec="libx264", **options):
     """A video whose display matrix turns it upright."""
 
     def make(folder):
@@ -222,8 +228,8 @@ def shown_by(matrix):
         rows, columns = np.mgrid[: HEIGHT if a else WIDTH, : WIDTH if a else HEIGHT]
         x, y = a * columns + c * rows, b * columns + d * rows
         x, y = x - x.min(), y - y.min()
-        with av.open(str(folder / "a.mp4"), "w") as container:
-            stream = container.add_stream("libx264", rate=10, options={"crf": "1"})
+        with av.open(str(folder / name), "w") as container:
+            stream = container.add_stream(codec, rate=10, options={"crf": "1", **options})
             if not hasattr(stream, "set_display_matrix"):
                 pytest.skip("needs a PyAV that writes display matrices (18)")
             stream.height, stream.width = x.shape
@@ -234,9 +240,48 @@ def shown_by(matrix):
                 stored = np.ascontiguousarray(np.asarray(shown)[y, x])
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="rgb24")))
             container.mux(stream.encode())
-        return folder / "a.mp4"
+        return folder / name
 
     return make
+
+
+def shown_by_its_pictures(folder):
+    """A video whose orientation stands in H.264's own message, before the first frame alone."""
+    import av
+    from av.bitstream import BitStreamFilterContext
+
+    plain = shown_by(MATRICES["mirrored left to right"])(folder)
+    with av.open(str(plain)) as source, av.open(str(folder / "b.mp4"), "w") as container:
+        stream = source.streams.video[0]
+        copy = container.add_stream_from_template(stream)
+        copy.set_display_matrix([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30])
+        mirror = BitStreamFilterContext(
+            "h264_metadata=display_orientation=insert:flip=horizontal", stream, copy
+        )
+        for packet in source.demux(stream):
+            for changed in mirror.filter(packet if packet.size else None):
+                changed.stream = copy
+                container.mux(changed)
+    return folder / "b.mp4"
+
+
+def thumbnail_track(folder):
+    """A video beside larger pictures of it, one for every six frames."""
+    import av
+
+    with av.open(str(folder / "a.mkv"), "w") as container:
+        large, real = (container.add_stream("libx264", rate=10, options={"crf": "1"}) for _ in range(2))
+        large.width, large.height, real.width, real.height = 2 * WIDTH, 2 * HEIGHT, WIDTH, HEIGHT
+        large.pix_fmt = real.pix_fmt = "yuv444p"
+        for index, shown in enumerate(walk(13)):
+            container.mux(real.encode(av.VideoFrame.from_ndarray(np.asarray(shown), format="rgb24")))
+            if index % 6 == 0:
+                frame = av.VideoFrame(2 * WIDTH, 2 * HEIGHT, "yuv444p")
+                frame.pts, frame.time_base = index, Fraction(1, 10)
+                container.mux(large.encode(frame))
+        for stream in (large, real):
+            container.mux(stream.encode())
+    return folder / "a.mkv"
 
 
 def two_streams(small_first=True, still=False):
@@ -437,6 +482,41 @@ PICTURES = {f"tiff of orientation {o}": (tiff(o), plain_picture, None) for o in 
 VIDEOS = {f"a video {name}": (shown_by(matrix), plain_frames, None) for name, matrix in MATRICES.items()} | {
     "a video in PQ": (hdr_video(pq, 16), plain_frames, r"HDR \(PQ\)"),
     "a video in HLG": (hdr_video(hlg, 18), plain_frames, r"HDR \(HLG\)"),
+    "a video in PQ that says its curve alone": (hdr_video(pq, 16, tags=(2, 2)), plain_frames, r"HDR \(PQ\)"),
+    "a video in HLG that says its curve alone": (hdr_video(hlg, 18, tags=(2, 2)), plain_frames, "HLG"),
+    "a video of 10 bits": (
+        coloured_video(
+            "a.mkv",
+            lambda p: np.asarray(p) / 255,
+            "ffv1",
+            "yuv422p10le",
+            matrix=(0.299, 0.114),
+            tags=(6, 1, 1),
+        ),
+        plain_frames,
+        None,
+    ),
+    "a video of 10 bits without tags": (
+        coloured_video("a.mkv", lambda p: np.asarray(p) / 255, "ffv1", "yuv444p10le", matrix=(0.299, 0.114)),
+        plain_frames,
+        "taken for SDR",
+    ),
+    "a mkv turned and mirrored": (
+        shown_by(MATRICES["turned left and mirrored"], "a.mkv"),
+        plain_frames,
+        None,
+    ),
+    "a webm turned right": (
+        shown_by(MATRICES["turned right"], "a.webm", "libvpx-vp9", **{"b:v": "0"}),
+        plain_frames,
+        None,
+    ),
+    "a video mirrored by a message in it": (shown_by_its_pictures, plain_frames, None),
+    "a video beside its larger thumbnails": (
+        thumbnail_track,
+        lambda folder: write_frames(folder / "twin", walk(13)),
+        "2 video streams",
+    ),
     "a video in BT.601": (bt((0.299, 0.114), 6), plain_frames, None),
     "a video in BT.601, full range": (bt((0.299, 0.114), 6, full=True), plain_frames, None),
     "a video in BT.709": (bt((0.2126, 0.0722), 1), plain_frames, None),
