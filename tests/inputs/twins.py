@@ -338,6 +338,36 @@ def tiff(orientation, mode="RGB", deep=False, **layout):
     return make
 
 
+def grey_tiff(kind, most, orientation=1, **layout):
+    """A TIFF of grey in numbers of a kind, up to the most that they are to be."""
+
+    def make(folder):
+        tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'diffusion2[mesh]'")
+        shown = np.asarray(creature().convert("L"))
+        stored = np.ascontiguousarray(ORIENTATIONS.get(orientation, lambda a: a)(shown)) / 255 * most
+        extra = [(0x0112, 3, 1, orientation, True)]
+        tifffile.imwrite(folder / "a.tif", stored.astype(kind), extratags=extra, metadata=None, **layout)
+        return folder / "a.tif"
+
+    return make
+
+
+def pages(folder):
+    tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'diffusion2[mesh]'")
+    with tifffile.TiffWriter(folder / "a.tif") as writer:
+        for shown in (creature(), Image.new("RGB", (WIDTH, HEIGHT))):
+            writer.write(np.asarray(shown), photometric="rgb")
+    return folder / "a.tif"
+
+
+GREY = {
+    "tiff of floats": ("f4", 1.0, 1, {}),
+    "tiff of floats from another computer, turned": ("f4", 1.0, 6, {"byteorder": ">"}),
+    "tiff of 32 bits": ("u4", 2**32 - 1, 1, {}),
+    "tiff of 16 bits with a sign, from another computer": ("i2", 2**15 - 1, 8, {"byteorder": ">"}),
+}
+
+
 def heic(tile=0, orientation=1):
     def make(folder):
         pillow_heif = pytest.importorskip("pillow_heif", reason="needs pip install 'diffusion2[heic]'")
@@ -459,6 +489,7 @@ PICTURES = {f"tiff of orientation {o}": (tiff(o), plain_picture, None) for o in 
         picture("twin.png", lambda: creature().convert("L")),
         None,
     ),
+    "tiff of several pages": (pages, plain_picture, "2 pages: the first"),
     "png of 16-bit grey": (
         picture("a.png", lambda: Image.fromarray(np.asarray(creature().convert("L"), np.uint16) * 257)),
         picture("twin.png", lambda: creature().convert("L")),
@@ -477,6 +508,11 @@ PICTURES = {f"tiff of orientation {o}": (tiff(o), plain_picture, None) for o in 
         picture("twin.png", lambda: creature().quantize(16).convert("RGB")),
         None,
     ),
+}
+
+PICTURES |= {
+    name: (grey_tiff(*how[:3], **how[3]), picture("twin.png", lambda: creature().convert("L")), None)
+    for name, how in GREY.items()
 }
 
 VIDEOS = {f"a video {name}": (shown_by(matrix), plain_frames, None) for name, matrix in MATRICES.items()} | {

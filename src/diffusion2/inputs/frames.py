@@ -67,6 +67,8 @@ class PictureFrames:
                         f"{second[0]} x {second[1]}"
                     )
                 found[index] = decode_rgba(picture, path, side)
+                if picture.format == "TIFF" and (pages := getattr(picture, "n_frames", 1)) > 1:
+                    self.notes.append(f"{path} has {pages} pages: the first is taken, and no other")
         return [found[index].copy() for index in indices]
 
     def masks(self, indices: Sequence[int], side: int) -> list[Image.Image | None]:
