@@ -7,6 +7,7 @@ Tensors have their channels first, (..., C, H, W), arrays of bytes last, (..., H
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -209,7 +210,8 @@ def _check_tiff(picture: Image.Image, path: Path) -> None:
     read = picture.has_transparency_data and not (picture.mode == "LA" and tags.get(TIFF_PLANES) == APART)
     if ALPHA & set(tags.get(TIFF_EXTRA, ())) and not read:
         raise InputError(f"{path} is a TIFF whose alpha can't be read: save it as PNG")
-    swapped = tags.prefix[:2] == b"MM" and picture.tile and picture.tile[0][0] == "libtiff"
+    tiles: Any = getattr(picture, "tile", None)
+    swapped = tags.prefix[:2] == b"MM" and tiles and tiles[0][0] == "libtiff"
     if swapped and picture.mode in ("F", "I"):
         raise InputError(
             f"{path} is a TIFF of compressed floats or 32-bit numbers in big-endian order, which can't be "

@@ -399,6 +399,22 @@ def animated_png(folder):
     return folder / "a.png"
 
 
+def layered_png(folder):
+    """An animated PNG whose frames are laid over each other and taken away again."""
+    first, *others = cut_out_walk()
+    wrong = Image.new("RGBA", (WIDTH, HEIGHT), (0, 0, 0, 255))
+    how = {"disposal": 1, "blend": 1, "default_image": True, "duration": 100}
+    wrong.save(folder / "a.png", save_all=True, append_images=[first, *others], **how)
+    return folder / "a.png"
+
+
+def cut_out_walk():
+    pictures = [shown.convert("RGBA") for shown in walk()]
+    for shown in pictures:
+        shown.putalpha(silhouette(shown))
+    return pictures
+
+
 # -- folders ----------------------------------------------------------------------------------------
 
 
@@ -561,6 +577,11 @@ VIDEOS = {f"a video {name}": (shown_by(matrix), plain_frames, None) for name, ma
     "a video behind its thumbnail": (two_streams(), plain_frames, "2 video streams"),
     "a video before its thumbnail": (two_streams(small_first=False), plain_frames, "2 video streams"),
     "a video behind a large cover": (two_streams(still=True), plain_frames, "2 video streams"),
+    "animated png of layers": (
+        layered_png,
+        lambda folder: write_frames(folder / "twin", cut_out_walk()),
+        "not part of the animation",
+    ),
     "animated png with a picture before it": (animated_png, plain_frames, "not part of the animation"),
 }
 

@@ -1,7 +1,7 @@
 """Sequences of pictures over time, and which of them a run takes."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from diffusion2.errors import InputError
+from diffusion2.inputs.apng import read_apng
 from diffusion2.inputs.folder import Folder
 from diffusion2.inputs.masks import read_mask
 from diffusion2.inputs.picture import decode_rgba, open_input
@@ -110,12 +111,22 @@ class AnimationFrames:
         """Decode these frames."""
         found: dict[int, Image.Image] = {}
         with open_input(self.path) as picture:
-            for index in range(max(indices) + 1):
-                if not _seek(picture, index + self._first):
-                    raise InputError(f"{self.path} can't be read: its frame {index} is damaged")
+            for index, shown in zip(range(max(indices) + 1), self._all(picture), strict=False):
                 if index in indices:
-                    found[index] = decode_rgba(picture, self.path, side)
+                    found[index] = decode_rgba(shown, self.path, side)
+        if missing := sorted(set(indices) - set(found)):
+            raise InputError(f"{self.path} can't be read: its frame {missing[0]} is damaged")
         return [found[index].copy() for index in indices]
+
+    def _all(self, picture: Image.Image) -> Iterator[Image.Image]:
+        """Yield all frames as far as they can be decoded."""
+        if picture.format == "PNG":
+            yield from read_apng(self.path, picture.info.get("icc_profile"))
+            return
+        for index in range(len(self.times)):
+            if not _seek(picture, index):
+                return
+            yield picture
 
 
 def is_animation(picture: Image.Image) -> bool:
