@@ -118,11 +118,11 @@ def test_what_systems_leave_in_folders_is_skipped_in_silence(tmp_path):
 
 def test_masks_belong_to_frames_by_name_then_by_number_then_by_order(tmp_path):
     by_name = read_folder(touched(tmp_path / "a", "f1.png", "f2.png", "f2_mask.png", "f1_mask.png"))
-    assert {i: m.name for i, m in by_name.masks.items()} == {0: "f1_mask.png", 1: "f2_mask.png"}
+    assert {i: names(m) for i, m in by_name.masks.items()} == {0: ["f1_mask.png"], 1: ["f2_mask.png"]}
     by_number = read_folder(touched(tmp_path / "b", "f1.png", "f2.png", "mask_002.png", "mask_001.png"))
-    assert {i: m.name for i, m in by_number.masks.items()} == {0: "mask_001.png", 1: "mask_002.png"}
+    assert {i: names(m) for i, m in by_number.masks.items()} == {0: ["mask_001.png"], 1: ["mask_002.png"]}
     by_order = read_folder(touched(tmp_path / "c", "x1.png", "x2.png", "masks/m7.png", "masks/m8.png"))
-    assert {i: m.name for i, m in by_order.masks.items()} == {0: "m7.png", 1: "m8.png"}
+    assert {i: names(m) for i, m in by_order.masks.items()} == {0: ["m7.png"], 1: ["m8.png"]}
 
 
 def test_frames_without_a_mask_among_others_with_one_are_told_of(tmp_path):

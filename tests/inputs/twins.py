@@ -408,6 +408,14 @@ def layered_png(folder):
     return folder / "a.png"
 
 
+def palette_png(folder):
+    """An animated PNG with one palette, whose frames are parts of the picture."""
+    colours = creature().quantize(16)
+    first, *others = (shown.quantize(palette=colours) for shown in walk())
+    first.save(folder / "a.png", save_all=True, append_images=others, duration=100)
+    return folder / "a.png"
+
+
 def cut_out_walk():
     pictures = [shown.convert("RGBA") for shown in walk()]
     for shown in pictures:
@@ -451,11 +459,11 @@ def timed_frames(folder):
     return folder / "f"
 
 
-def masked_frames(name, change=lambda mask: mask, folder_name="f"):
+def masked_frames(name, change=lambda mask: mask, folder_name="f", frame_name="{:03d}.png"):
     """Frames on a busy ground with their masks under a name of {:03d}."""
 
     def make(folder):
-        path = write_frames(folder / folder_name, [busy(p, i) for i, p in enumerate(walk())])
+        path = write_frames(folder / folder_name, [busy(p, i) for i, p in enumerate(walk())], frame_name)
         for index, shown in enumerate(walk()):
             place = path / name.format(index)
             place.parent.mkdir(exist_ok=True)
@@ -463,6 +471,17 @@ def masked_frames(name, change=lambda mask: mask, folder_name="f"):
         return path
 
     return make
+
+
+def masks_in_parts(folder):
+    """Two masks of every frame, of its left and right half."""
+    path = write_frames(folder / "f", [busy(p, i) for i, p in enumerate(walk())])
+    for index, shown in enumerate(walk()):
+        for half, left in enumerate((0, WIDTH // 2)):
+            part = Image.new("L", shown.size)
+            part.paste(silhouette(shown).crop((left, 0, left + WIDTH // 2, HEIGHT)), (left, 0))
+            part.save(path / f"{index:03d}_mask_{half}.png")
+    return path
 
 
 def one_mask(folder):
@@ -577,6 +596,7 @@ VIDEOS = {f"a video {name}": (shown_by(matrix), plain_frames, None) for name, ma
     "a video behind its thumbnail": (two_streams(), plain_frames, "2 video streams"),
     "a video before its thumbnail": (two_streams(small_first=False), plain_frames, "2 video streams"),
     "a video behind a large cover": (two_streams(still=True), plain_frames, "2 video streams"),
+    "animated png with a palette": (palette_png, plain_frames, None),
     "animated png of layers": (
         layered_png,
         lambda folder: write_frames(folder / "twin", cut_out_walk()),
@@ -606,6 +626,12 @@ FOLDERS = {
         masked_frames("{:03d}_mask.png", lambda m: m.resize((WIDTH * 2, HEIGHT * 2))),
         plain_frames,
         "is scaled",
+    ),
+    "masks in parts": (masks_in_parts, plain_frames, "those of one frame together"),
+    "masks whose word is stuck": (
+        masked_frames("framemask{:03d}.png", frame_name="frame{:03d}.png"),
+        plain_frames,
+        "masks",
     ),
     "one mask for all": (
         one_mask,

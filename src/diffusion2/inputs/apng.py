@@ -1,7 +1,7 @@
 """The frames of an animated PNG, put together by FFmpeg's libraries.
 
-Pillow puts them on the picture for other programs where that is no part of the animation, and forgets what
-frames are to leave behind.
+Pillow lays them over the picture for other programs where that is no part of the animation, and forgets what
+frames are to leave behind. FFmpeg puts frames with a palette, or less than 8 bits, in wrong places.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,16 @@ from av.error import FFmpegError
 from PIL import Image
 
 from diffusion2.errors import InputError, in_one_line
+
+DEPTH, COLOURS, PALETTE = 24, 25, 3
+"""Where a PNG says the bits of its values and what its colours are, and what stands for a palette."""
+
+
+def is_for_ffmpeg(path: Path) -> bool:
+    """Tell whether FFmpeg puts the frames of an animated PNG together well; else Pillow has to."""
+    with path.open("rb") as file:
+        begin = file.read(COLOURS + 1)
+    return begin[DEPTH] >= 8 and begin[COLOURS] != PALETTE
 
 
 def read_apng(path: Path, profile: bytes | None) -> Iterator[Image.Image]:

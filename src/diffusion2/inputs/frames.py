@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from diffusion2.errors import InputError
-from diffusion2.inputs.apng import read_apng
+from diffusion2.inputs.apng import is_for_ffmpeg, read_apng
 from diffusion2.inputs.folder import Folder
-from diffusion2.inputs.masks import read_mask
+from diffusion2.inputs.masks import read_masks
 from diffusion2.inputs.picture import decode_rgba, open_input
 from diffusion2.pictures import upright_size
 
@@ -74,7 +74,7 @@ class PictureFrames:
 
     def masks(self, indices: Sequence[int], side: int) -> list[Image.Image | None]:
         """Read the masks of these pictures, mode L; None for those without."""
-        return [read_mask(self.mask_paths[i], side) if i in self.mask_paths else None for i in indices]
+        return [read_masks(self.mask_paths[i], side) if i in self.mask_paths else None for i in indices]
 
 
 class AnimationFrames:
@@ -120,12 +120,17 @@ class AnimationFrames:
 
     def _all(self, picture: Image.Image) -> Iterator[Image.Image]:
         """Yield all frames as far as they can be decoded."""
-        if picture.format == "PNG":
+        if picture.format == "PNG" and is_for_ffmpeg(self.path):
             yield from read_apng(self.path, picture.info.get("icc_profile"))
             return
-        for index in range(len(self.times)):
+        for index in range(self._first, self._first + len(self.times)):
             if not _seek(picture, index):
                 return
+            if index == self._first == 1 and not _covers(picture):
+                raise InputError(
+                    f"{self.path}: the first frame of this animated PNG is to be laid over nothing, which "
+                    "can't be done with its palette: save it without one, or its frames as pictures"
+                )
             yield picture
 
 
@@ -135,6 +140,11 @@ def is_animation(picture: Image.Image) -> bool:
         return picture.format in ANIMATED and getattr(picture, "n_frames", 1) > 1
     except Exception:  # decoders raise anything on broken data
         return False
+
+
+def _covers(picture: Image.Image) -> bool:
+    """Tell whether a frame of an animated PNG takes the place of all that was there."""
+    return picture.info.get("bbox") == (0, 0, *picture.size) and not picture.info.get("blend")
 
 
 def choose_frames(
