@@ -28,8 +28,8 @@ DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
 
 SEEN, ROOM, NEARLY_ALL = 64, 0.25, 0.8
-"""Of 255, what a look must see to be looked at once more; how much around it is looked at, of its longer side;
-and from which share of the picture on there is no second look."""
+"""Of 255, what a look must see to be looked at once more; how much around it is looked at, of its longer
+side; and from which share of the picture on there is no second look."""
 
 
 def find_matting_network(given: str | None = None) -> Path:
