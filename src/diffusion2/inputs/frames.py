@@ -68,7 +68,7 @@ class PictureFrames:
                         f"{second[0]} x {second[1]}"
                     )
                 found[index] = decode_rgba(picture, path, side)
-                if picture.format == "TIFF" and (pages := getattr(picture, "n_frames", 1)) > 1:
+                if picture.format == "TIFF" and (pages := _count(picture)) > 1:
                     self.notes.append(f"{path} has {pages} pages: the first is taken, and no other")
         return [found[index].copy() for index in indices]
 
@@ -98,7 +98,7 @@ class AnimationFrames:
                     f"{path}: the picture for programs that know no animated PNG is not part of the "
                     "animation and is left out"
                 )
-            for index in range(self._first, getattr(picture, "n_frames", 1)):
+            for index in range(self._first, _count(picture)):
                 if not _seek(picture, index):
                     break
                 self.times.append(seconds)
@@ -136,10 +136,15 @@ class AnimationFrames:
 
 def is_animation(picture: Image.Image) -> bool:
     """Tell whether an opened picture has several frames that follow each other."""
+    return picture.format in ANIMATED and _count(picture) > 1
+
+
+def _count(picture: Image.Image) -> int:
+    """Count the frames or pages of an opened picture; 1 where that can't be done."""
     try:
-        return picture.format in ANIMATED and getattr(picture, "n_frames", 1) > 1
+        return getattr(picture, "n_frames", 1)
     except Exception:  # decoders raise anything on broken data
-        return False
+        return 1
 
 
 def _covers(picture: Image.Image) -> bool:

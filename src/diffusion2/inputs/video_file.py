@@ -129,6 +129,9 @@ class VideoFile:
         streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise InputError(f"{self.path} has no pictures in it, only sound or a cover")
+        streams = [stream for stream in streams if stream.codec_context is not None]
+        if not streams:
+            raise InputError(f"{self.path} has a video of a codec that is not known here, or it is damaged")
         stamps: dict[int, set[int]] = {stream.index: set() for stream in streams}
         for packet in self._container.demux(streams):  # decodes nothing
             stamp = packet.dts if packet.pts is None else packet.pts
@@ -140,7 +143,7 @@ class VideoFile:
         def worth(stream: Any) -> tuple[Any, ...]:
             side_line = stream.disposition & (Disposition.timed_thumbnails | Disposition.still_image)
             return (
-                stream.codec_context is not None and bool(stamps[stream.index]),
+                bool(stamps[stream.index]),
                 not side_line,
                 len(stamps[stream.index]) * FEW_FRAMES > most,
                 stream.width * stream.height,
@@ -149,7 +152,7 @@ class VideoFile:
             )
 
         best: Any = max(streams, key=worth)
-        if not stamps[best.index] or best.codec_context is None:
+        if not stamps[best.index]:
             raise InputError(f"{self.path} has no frames that can be decoded, or they have no times")
         check_size(self.path, best.width, best.height)
         if len(streams) > 1:

@@ -211,7 +211,7 @@ def _invert(values: np.ndarray, what: str) -> np.ndarray:
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise InputError(f"{path} can't be read: {in_one_line(error)}") from error
     return [line for line in lines if not line.lstrip().startswith("#")]

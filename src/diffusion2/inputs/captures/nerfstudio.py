@@ -74,7 +74,7 @@ def read_transforms(folder: Path, path: Path, number: float | None = None) -> li
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} can't be read: {in_one_line(error)}") from error
     if not isinstance(content, dict):

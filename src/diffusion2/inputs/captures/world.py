@@ -91,7 +91,7 @@ def _center(sight: Sight) -> tuple[np.ndarray, str]:
         distances = np.linalg.norm(offsets, axis=1)
         past = np.linalg.norm(np.cross(offsets, axes), axis=1) / distances
         aside = np.linalg.norm(np.cross(offsets, sight.to_object), axis=1) / distances
-        on_object = np.median(aside / sight.sizes) < 1
+        on_object = np.median(aside / np.maximum(sight.sizes, 1e-12)) < 1
         if (np.einsum("vi,vi->v", offsets, axes) > 0).all() and past.max() < _MEET and on_object:
             return meeting, "where its cameras' axes meet"
     middle = _meet(sight.centres, sight.to_object)
