@@ -101,6 +101,12 @@ def test_a_folder_lists_its_pictures_only(tmp_path):
     assert [p.name for p in list_pictures(tmp_path / "f")[0]] == ["f0.png", "f1.png", "f2.png"]
 
 
+def test_a_hyphen_is_a_sign_where_only_some_names_have_one():
+    for stems in (["t-1", "t0", "t1"], ["n-10", "n-2", "n0"], ["x-1", "x-2", "x-10"], ["a-2 b3", "a-2 b10"]):
+        paths = [Path(f"{stem}.png") for stem in stems]
+        assert in_order(reversed(paths)) == paths
+
+
 def touched(folder, *files):
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

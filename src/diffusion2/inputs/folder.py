@@ -47,6 +47,8 @@ STUCK_MASK = re.compile(r"masks?", re.IGNORECASE)
 """The same inside a word, which counts where the name without it is that of another picture."""
 NUMBER = re.compile(r"(?:(?:^|(?<=[_= (\[,]))[-+](?=\d))?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 """A number in a name; what follows a letter or a digit is a hyphen, not a sign."""
+SIGNED = re.compile(r"(?<!\d)[-+]?\d+(?:\.\d+)?(?:e[-+]\d+)?")
+"""The same where a hyphen after a letter is a sign: names like `t-1` and `t0` differ in nothing else."""
 WHOLE = re.compile(r"\d+")
 
 
@@ -135,7 +137,16 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
     counted = len({len(digits) for digits in fractions}) > 1 and any(
         len(digits) > 1 and digits.endswith("0") for digits in fractions
     )
-    return sorted(paths, key=lambda path: name_key(path.stem, WHOLE if counted else NUMBER))
+    number = WHOLE if counted else numbers_of(paths)
+    return sorted(paths, key=lambda path: name_key(path.stem, number))
+
+
+def numbers_of(paths: Iterable[Path]) -> re.Pattern[str]:
+    """Tell what a number is in the names of a folder: hyphens after letters are signs if only some have it."""
+    stems = [path.stem for path in paths]
+    plain = {NUMBER.sub("#", stem) for stem in stems}
+    signed = {SIGNED.sub("#", stem) for stem in stems}
+    return SIGNED if len(signed) == 1 < len(plain) else NUMBER
 
 
 def name_key(stem: str, number: re.Pattern[str] = NUMBER) -> list[tuple[int, Decimal, str]]:
@@ -215,7 +226,8 @@ def _describe(folder: Path, frames: list[Path], masks: list[Path], pairs: dict[i
 
 def _note_patterns(folder: Path, frames: list[Path]) -> list[str]:
     """Say when names are not all made alike, as strangers may be among the frames."""
-    patterns = Counter(NUMBER.sub("#", path.stem) + path.suffix.lower() for path in frames)
+    number = numbers_of(frames)
+    patterns = Counter(number.sub("#", path.stem) + path.suffix.lower() for path in frames)
     if len(patterns) == 1:
         return []
     kinds = ", ".join(f"{count} like {pattern}" for pattern, count in patterns.most_common(3))
