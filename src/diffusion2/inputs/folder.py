@@ -142,7 +142,7 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def numbers_of(paths: Iterable[Path]) -> re.Pattern[str]:
-    """Tell what a number is in the names of a folder: hyphens after letters are signs if only some have it."""
+    """Tell what a number is in a folder's names: a hyphen after a letter is a sign if only some have one."""
     stems = [path.stem for path in paths]
     plain = {NUMBER.sub("#", stem) for stem in stems}
     signed = {SIGNED.sub("#", stem) for stem in stems}
