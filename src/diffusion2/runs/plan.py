@@ -89,11 +89,10 @@ def check_shared_facts(theirs: Mapping[str, Any]) -> GenerateSettings:
     ours = facts_to_share(settings)
     for what in ("versions", "weights"):
         for name in theirs[what].keys() | ours[what].keys():
-            here, there = (str(facts[what].get(name, "none")) for facts in (ours, theirs))
+            here, there = (str(facts[what].get(name, "none"))[:12] for facts in (ours, theirs))
             if here != there:
                 raise InputError(
-                    f"its {name} is {here[:12]}, that of the first process {there[:12]}: all machines need the "
-                    f"same {what}"
+                    f"its {name} is {here}, the first process has {there}: all need the same {what}"
                 )
     if ours["arguments"] != theirs["arguments"]:
         raise InputError("it was started with other arguments than the first process")
