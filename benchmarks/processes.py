@@ -2,7 +2,7 @@
 
     python benchmarks/processes.py                          one and two, three times, in turn
     python benchmarks/processes.py --processes 1 2 4 --repeat 5
-    python benchmarks/processes.py --collectives            how long a sum of the matrix takes, and other shapes
+    python benchmarks/processes.py --collectives            how long what travels takes, and other ways
 
 Needs as many free cores as processes. Ratios are those of the best runs; the worst are shown beside them.
 `cpu s` is the processor time of the busiest process, which other programs on the machine disturb less.
@@ -89,9 +89,7 @@ def show_stage(counts: list[int], repeat: int) -> None:
             print(count, found[count][-1], flush=True)
     best = {count: min(f["seconds"] for f in runs) for count, runs in found.items()}
     busy = {count: min(f["cpu"] for f in runs) for count, runs in found.items()}
-    print(
-        f"\n{'processes':>9} {'best s':>7} {'times':>6} {'worst s':>8} {'cpu s':>7} {'times':>6} {'MB sent':>8}"
-    )
+    print("\nprocesses  best s  times  worst s   cpu s  times  MB sent")
     for count in counts:
         times = [f["seconds"] for f in found[count]]
         print(
