@@ -197,6 +197,7 @@ def test_nothing_is_lost_at_many_random_moments(place, whole):
         def end(processes, rank=rank, seconds=seconds):
             processes[rank].join(seconds)
             processes[rank].kill()
+            processes[1 - rank].terminate()  # as torchrun does
 
         codes, _ = place.run(2, place.begin(run), end)
         assert None not in codes
