@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         InputError,
         NumericalError,
         OutOfMemory,
+        ProcessError,
         WeightsError,
     )
     from diffusion2.events import (
@@ -94,6 +95,7 @@ _HOMES = {
     "InputError": "errors",
     "NumericalError": "errors",
     "OutOfMemory": "errors",
+    "ProcessError": "errors",
     "WeightsError": "errors",
 }
 
@@ -116,6 +118,7 @@ __all__ = [
     "InputSettings",
     "NumericalError",
     "OutOfMemory",
+    "ProcessError",
     "ReconstructionSettings",
     "Report",
     "ResultWritten",
