@@ -7,7 +7,8 @@
     ├── AssetFormatError     a file is not an asset or run this version reads   (exit 2)
     ├── ExportError          a result could not be written                      (exit 2)
     ├── NumericalError       a computation left the finite numbers              (exit 1)
-    └── OutOfMemory          a device's memory is too small for the least work  (exit 1)
+    ├── OutOfMemory          a device's memory is too small for the least work  (exit 1)
+    └── RunsFailed           some runs of many have failed                      (exit 1)
 
 Every message is one line that names the thing, what was expected, what came, and what to do next.
 """
@@ -60,6 +61,12 @@ class NumericalError(Diffusion2Error):
 
 class OutOfMemory(Diffusion2Error):
     """A device's memory is too small for the least piece of work."""
+
+    exit_code = 1
+
+
+class RunsFailed(Diffusion2Error):
+    """Some runs of many have failed; the others are complete."""
 
     exit_code = 1
 

@@ -30,7 +30,7 @@ from diffusion2.image_matrix import Conditions, ImageMatrix
 from diffusion2.inputs import read_conditions
 from diffusion2.inputs.captures import is_capture, read_capture
 from diffusion2.priors.devices import choose_device
-from diffusion2.priors.loading import load_priors
+from diffusion2.priors.loading import LoadPriors, load_priors
 from diffusion2.priors.prior import PriorPair
 from diffusion2.reconstruction import reconstruct_matrix
 from diffusion2.runs.condition_files import (
@@ -60,6 +60,7 @@ def generate(
     overwrite: bool = False,
     resume: bool = False,
     report: Report = ignore,
+    load: LoadPriors | None = None,
 ) -> RunFolder:
     """Turn whatever is known of a moving object into a moving 3D asset.
 
@@ -71,13 +72,15 @@ def generate(
         overwrite: replace the run in `out`; it is kept until the new one is complete.
         resume: continue the run in `out`; the result is the same as without the interruption.
         report: takes the events of the work.
+        load: gives the pair of priors, such as a `KeptPriors` that several runs share; None: it is loaded.
 
     Raises:
         InputError: the input, the folder or a setting can't be used. Nothing has been changed then.
         WeightsError: the preset's weights are missing. Nothing has been changed then.
         NumericalError: a stage left the finite numbers.
     """
-    with _begin(source, out, preset, overwrite=overwrite, resume=resume, report=report) as work:
+    load = load or load_priors
+    with _begin(source, out, preset, load, overwrite=overwrite, resume=resume, report=report) as work:
         _make_matrix(work)
         if not work.run.asset_path.exists():
             _make_asset(work.run, work.settings, work.report)
@@ -98,7 +101,7 @@ def sample(
 
     Arguments and errors are those of `generate`.
     """
-    with _begin(source, out, preset, overwrite=overwrite, resume=resume, report=report) as work:
+    with _begin(source, out, preset, load_priors, overwrite=overwrite, resume=resume, report=report) as work:
         _make_matrix(work)
     return work.run
 
@@ -173,6 +176,7 @@ def _begin(
     source: str | Path | Source,
     out: str | Path,
     preset: str | GenerateSettings | None,
+    load: LoadPriors,
     *,
     overwrite: bool,
     resume: bool,
@@ -189,7 +193,7 @@ def _begin(
         check_available(settings.priors, settings.weights)
         recorded = read_recorded_conditions(run, settings) if resume else None
         conditions = recorded or read_conditions(plan.source, settings, both(report, early.append))
-        priors = None if resume and run.has_matrix else load_priors(settings)
+        priors = None if resume and run.has_matrix else load(settings)
         if priors is not None:
             conditions = conditions.with_channels(priors.codec.picture_channels)
         with run.writing("the same command with --resume goes on from the last checkpoint"):

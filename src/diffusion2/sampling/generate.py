@@ -17,7 +17,7 @@ from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.joint import JointSchedule, State, sample_joint
 from diffusion2.sampling.mirroring import mirroring
 from diffusion2.sampling.noise import MATRIX, REFERENCE_VIDEO, REFERENCE_VIEWS, CellNoise
-from diffusion2.sampling.parallel import Sequences, Workers, available_cores
+from diffusion2.sampling.parallel import Sequences, Workers, allowed_threads
 
 OnCheckpoint = Callable[[int, dict[str, Tensor]], None]
 
@@ -57,7 +57,7 @@ def sample_references(
         jobs["views"] = _Reference(None, view_sequences(pair, picture[None], settings), noise)
     if not jobs:
         return conditions
-    threads = min(settings.sampling.threads or available_cores(), len(jobs))
+    threads = min(settings.sampling.threads or allowed_threads(), len(jobs))
     with stage(report, "references") as progress, Workers(1, threads) as workers:
         listeners = _share(progress, len(jobs))
 
@@ -142,7 +142,7 @@ def decode_matrix(pair: PriorPair, latents: Tensor, report: Report = ignore, thr
         pair: whose codec.
         latents: (V, F, C, h, w).
         report: takes the events of the stage "decode", whose units are rows.
-        threads: rows at once; 0: one per core on a CPU.
+        threads: rows at once; 0: as many as `Workers` takes.
 
     Returns:
         (V, F, P, H, W) float32 in [0, 1]: on white and, where latents hold it, alpha

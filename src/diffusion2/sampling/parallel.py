@@ -36,12 +36,12 @@ class Workers:
         batch_size: sequences in one call of a prior, which may cut them further to fit its memory; 0:
             `AT_ONCE`.
         threads: calls at once. On a CPU one call per core, each on one thread, is faster than one call on all
-            cores, as the arrays are small. 0: one per core.
+            cores, as the arrays are small. 0: `allowed_threads`.
     """
 
     def __init__(self, batch_size: int = 1, threads: int = 1) -> None:
         self.batch_size = batch_size or AT_ONCE
-        self.threads = threads or available_cores()
+        self.threads = threads or allowed_threads()
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> "Workers":
@@ -94,6 +94,15 @@ class Workers:
             count = -(-len(latents) // self.batch_size)
             out.append(torch.cat([next(done) for _ in range(count)]))
         return out
+
+
+def allowed_threads() -> int:
+    """Count the threads that may compute: a core each, or what OMP_NUM_THREADS says, where that is fewer.
+
+    Who starts several processes on a machine divides its cores by that variable; torch reads it, too.
+    """
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return min(available_cores(), int(said) if said.isdecimal() and int(said) else available_cores())
 
 
 def available_cores() -> int:
