@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +36,21 @@ COMPARED = ("diffusion2", "torch")
 """Packages of which all machines need the same version."""
 LOG_TAIL = 4096
 """Bytes at the end of a run's log in which its last event is."""
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""With 0, Ray serves 127.0.0.1 alone, as it always does on a Mac, and not this machine's whole network."""
 
 _kept = KeptPriors()
 """In a process of a machine: the pair of its last task. Ray gives a process many tasks."""
 
 
-def find_ray() -> Any:
-    """Import Ray.
+def find_ray() -> None:
+    """Look whether Ray is here.
 
     Raises:
         BackendUnavailable: it is not installed.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise BackendUnavailable("--engine ray needs Ray: pip install 'diffusion2[cluster]'") from error
-    return ray
+    if find_spec("ray") is None:
+        raise BackendUnavailable("--engine ray needs Ray: pip install 'diffusion2[cluster]'")
 
 
 def make_on_ray(
@@ -68,9 +68,8 @@ def make_on_ray(
         BackendUnavailable: there is no cluster, or Ray is not installed.
         InputError: a machine does not see the folder, or has other versions or weights.
     """
-    ray = find_ray()
     folder = jobs[0].out.parent.absolute()
-    _connect(ray, address)
+    ray = _connect(address)
     try:
         machines = [node for node in ray.nodes() if node["Alive"]]
         _note_waiting(jobs, machines, report)
@@ -156,28 +155,34 @@ def _last_progress(log: Path) -> str:
     return str(event.get("stage", ""))
 
 
-def _connect(ray: Any, address: str | None) -> None:
-    """Join the cluster; the tasks get the variables that say where weights are.
+def _connect(address: str | None) -> Any:
+    """Join the cluster, and return Ray; the tasks get the variables that say where weights are.
 
     Raises:
         BackendUnavailable: there is none at the address.
     """
-    handler = signal.getsignal(signal.SIGTERM)
     variables = {name: value for name, value in os.environ.items() if name.startswith("DIFFUSION2_")}
-    start_here = address is None and not os.environ.get("RAY_ADDRESS")
-    loopback = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if start_here else {}
+    at = address or os.environ.get("RAY_ADDRESS", "")
+    if not at or at.split(":")[0] in ("127.0.0.1", "localhost"):
+        os.environ.setdefault(LOOPBACK, "0")
+    import ray
+
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level="ERROR",
             runtime_env={"env_vars": variables},
-            **loopback,
+            **({} if at else {"include_dashboard": False}),
         )
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise BackendUnavailable(f"no Ray cluster at {address or 'hand'}: {in_one_line(error)}") from error
+        raise BackendUnavailable(
+            f"there is no Ray cluster{at and f' at {at}'}: {in_one_line(error)}"
+        ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # Ray's own would end the process without a word
+    return ray
 
 
 def _note_waiting(jobs: Sequence[Job], machines: Sequence[Mapping[str, Any]], report: Report) -> None:
