@@ -15,7 +15,7 @@ from diffusion2.runs.source import Source
 
 SUMMARY = "summary.json"
 SHEET = "contact_sheet"
-RESERVED = re.compile(rf"{re.escape(SUMMARY)}|{SHEET}.*|\.+|\..*\.tmp|\.lock", re.IGNORECASE)
+RESERVED = re.compile(rf"{re.escape(SUMMARY)}|{SHEET}.*\.png|\.+|\..*\.tmp|\.lock", re.IGNORECASE)
 """Names of our own files beside the runs' folders, and those that no folder can have."""
 LONGEST_NAME = 60
 """Characters of a name that is made of a prompt."""

@@ -11,8 +11,8 @@ from diffusion2.errors import InputError, in_one_line
 from diffusion2.runs.source import Source
 
 LISTS = {".txt", ".csv"}
-PARTS = ("input", "video", "views", "mask")
-"""Columns of a table that name files."""
+PARTS = {"input": "input", "video": "video", "given_views": "views", "mask": "mask"}
+"""Columns of a table that name files, and which part of a source they are."""
 OTHERS = ("prompt", "name", "preset")
 """Columns that name none and are no settings."""
 
@@ -43,8 +43,8 @@ def read_list(path: Path, settings: GenerateSettings, input_settings: InputSetti
     """Read a list; names of files in it are relative to its own folder.
 
     A text has one input a line; empty lines, and those that begin with #, are passed over. A table has a line
-    of headings: `input`, `prompt`, `video`, `views`, `mask`, `name` (of the run's folder), `preset`, or any
-    setting as on the command line (`seed`, `sampling.steps`). What a cell leaves empty is as for all.
+    of headings: `input`, `prompt`, `video`, `given_views`, `mask`, `name` (of the run's folder), `preset`, or
+    any setting as on the command line (`seed`, `sampling.steps`). What a cell leaves empty is as for all.
 
     Args:
         path: the list.
@@ -113,7 +113,9 @@ def _read_headings(cells: list[str], place: str) -> list[str]:
         if columns.count(column) > 1:
             raise InputError(f"{place}: the column {column} is there twice")
     if not {*PARTS, "prompt"} & {*columns} - {"mask"}:
-        raise InputError(f"{place}: no column says what the runs start from: input, prompt, video or views")
+        raise InputError(
+            f"{place}: no column says what the runs start from: input, prompt, video or given_views"
+        )
     return columns
 
 
@@ -136,7 +138,7 @@ def _to_entry(
         source = Source(
             prompt=row.get("prompt", ""),
             settings=input_settings.with_texts({n: t for n, t in others.items() if n in of_inputs}),
-            **{part: folder / row[part] for part in PARTS if part in row},
+            **{part: folder / row[column] for column, part in PARTS.items() if column in row},
         )
         source.check()
         made_with = settings.with_texts({n: t for n, t in others.items() if n not in of_inputs})
