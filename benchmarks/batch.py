@@ -53,9 +53,8 @@ def main() -> None:
         batch = run([*map(str, pictures), *settings, "--out", str(place / "batch")])
         after = run([*single, str(place / "after")])
     for name, cost in (("one before", before), (f"a batch of {options.inputs}", batch), ("one after", after)):
-        print(
-            f"{name}: {cost.clock:.1f} s, {cost.processor:.1f} s of processors, {cost.megabytes:.0f} MB at most"
-        )
+        used = f"{cost.processor:.1f} s of processors, at most {cost.megabytes:.0f} MB"
+        print(f"{name}: {cost.clock:.1f} s, {used}")
     for what in ("clock", "processor"):
         one = (getattr(before, what) + getattr(after, what)) / 2
         print(f"{what}: a batch of {options.inputs} costs {getattr(batch, what) / one:.2f} single runs")
