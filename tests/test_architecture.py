@@ -14,7 +14,7 @@ SOURCE = Path(diffusion2.__file__).parent
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
     {"errors", "events", "atomic_files", "color_profiles"},
-    {"config", "cameras", "pictures", "quaternions", "kernels", "weights"},
+    {"config", "cameras", "pictures", "quaternions", "kernels", "weights", "distributed"},
     {"image_matrix"},
     {"runs"},
     {"gaussians", "meshes", "metrics"},
@@ -88,6 +88,7 @@ PUBLIC = {
     "NumericalError",
     "OutOfMemory",
     "PRESETS",
+    "ProcessError",
     "ReconstructionSettings",
     "Report",
     "ResultWritten",
@@ -246,6 +247,12 @@ def test_every_public_name_is_there(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="colour"):
         _ = diffusion2.colour
+
+
+def test_processes_talk_to_each_other_in_one_place():
+    for name, path in modules():
+        found = [i for i in imports_of(path) if i.startswith("torch.distributed")]
+        assert not found or is_in(name, {"distributed"}), name
 
 
 def test_there_is_no_pickle():

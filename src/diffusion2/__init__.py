@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         InputError,
         NumericalError,
         OutOfMemory,
+        ProcessError,
         RunsFailed,
         WeightsError,
     )
@@ -99,6 +100,7 @@ _HOMES = {
     "InputError": "errors",
     "NumericalError": "errors",
     "OutOfMemory": "errors",
+    "ProcessError": "errors",
     "RunsFailed": "errors",
     "WeightsError": "errors",
 }
@@ -123,6 +125,7 @@ __all__ = [
     "InputSettings",
     "NumericalError",
     "OutOfMemory",
+    "ProcessError",
     "ReconstructionSettings",
     "Report",
     "ResultWritten",

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings, ReconstructionSettings
+from diffusion2.distributed import ALONE, Message, ProcessGroup
 from diffusion2.errors import InputError
 from diffusion2.events import (
     Event,
@@ -29,7 +32,7 @@ from diffusion2.gaussians import load_asset
 from diffusion2.image_matrix import Conditions, ImageMatrix
 from diffusion2.inputs import read_conditions
 from diffusion2.inputs.captures import is_capture, read_capture
-from diffusion2.priors.devices import choose_device
+from diffusion2.priors.devices import choose_device, choose_dtype
 from diffusion2.priors.loading import LoadPriors, load_priors
 from diffusion2.priors.prior import PriorPair
 from diffusion2.reconstruction import reconstruct_matrix
@@ -43,10 +46,13 @@ from diffusion2.runs.condition_files import (
 from diffusion2.runs.event_log import EventLog
 from diffusion2.runs.lock import locked
 from diffusion2.runs.matrix_files import read_matrix, write_matrix
-from diffusion2.runs.plan import plan_resumed, plan_run
+from diffusion2.runs.plan import check_shared_facts, facts_to_share, plan_resumed, plan_run
 from diffusion2.runs.run_folder import RunFolder
 from diffusion2.runs.source import Source
 from diffusion2.sampling import assemble_matrix, decode_matrix, sample_matrix, sample_references
+from diffusion2.sampling.parallel import available_cores
+from diffusion2.sampling.roles import assign
+from diffusion2.sampling.sharing import share_conditions, share_state
 from diffusion2.weights.catalogue import check_available
 
 MINI_DOMAIN = "the mini pair has only seen low-poly toy creatures: other objects run, but will not look good"
@@ -60,6 +66,7 @@ def generate(
     overwrite: bool = False,
     resume: bool = False,
     report: Report = ignore,
+    group: ProcessGroup = ALONE,
     load: LoadPriors | None = None,
 ) -> RunFolder:
     """Turn whatever is known of a moving object into a moving 3D asset.
@@ -72,6 +79,7 @@ def generate(
         overwrite: replace the run in `out`; it is kept until the new one is complete.
         resume: continue the run in `out`; the result is the same as without the interruption.
         report: takes the events of the work.
+        group: processes that share stage 1, of which this is the first; the others call `assist`.
         load: gives the pair of priors, such as a `KeptPriors` that several runs share; None: it is loaded.
 
     Raises:
@@ -80,7 +88,7 @@ def generate(
         NumericalError: a stage left the finite numbers.
     """
     load = load or load_priors
-    with _begin(source, out, preset, load, overwrite=overwrite, resume=resume, report=report) as work:
+    with _begin(source, out, preset, overwrite, resume, report, group, load) as work:
         _make_matrix(work)
         if not work.run.asset_path.exists():
             _make_asset(work.run, work.settings, work.report)
@@ -96,14 +104,39 @@ def sample(
     overwrite: bool = False,
     resume: bool = False,
     report: Report = ignore,
+    group: ProcessGroup = ALONE,
 ) -> RunFolder:
     """Run stage 1 alone: the source becomes the image matrix, from which `reconstruct` goes on.
 
     Arguments and errors are those of `generate`.
     """
-    with _begin(source, out, preset, load_priors, overwrite=overwrite, resume=resume, report=report) as work:
+    with _begin(source, out, preset, overwrite, resume, report, group, load_priors) as work:
         _make_matrix(work)
     return work.run
+
+
+def assist(group: ProcessGroup) -> None:
+    """Do this process's share of stage 1 of the run that the first process of a group makes.
+
+    It needs neither the run's folder nor its input, both of which only the first process sees.
+
+    Raises:
+        InputError: versions, weights or arguments differ from the first process's.
+        WeightsError: the weights are missing here.
+        BackendUnavailable: the run's device isn't here.
+        NumericalError: an estimate isn't finite.
+    """
+    facts = group.broadcast().note
+    if not facts:
+        return
+    settings = check_shared_facts(facts)
+    group.work_on(settings.sampling.device)
+    priors = load_priors(settings, assign(settings, group.size).networks(group.rank))
+    known = share_conditions(group)
+    references = sample_references(priors, known, settings, group=group).as_written()
+    start = share_state(group)
+    latents = sample_matrix(priors, references, settings, start=start, group=group)
+    decode_matrix(priors, latents, threads=settings.sampling.threads, group=group)
 
 
 def reconstruct(
@@ -169,6 +202,7 @@ class _Work:
     conditions: Conditions
     priors: PriorPair | None
     report: Report
+    group: ProcessGroup
 
 
 @contextmanager
@@ -176,11 +210,11 @@ def _begin(
     source: str | Path | Source,
     out: str | Path,
     preset: str | GenerateSettings | None,
-    load: LoadPriors,
-    *,
     overwrite: bool,
     resume: bool,
     report: Report,
+    group: ProcessGroup,
+    load: LoadPriors,
 ) -> Iterator[_Work]:
     """Read the conditions and load the priors, which refuses what can't be used; then begin or go on."""
     began, early = time.perf_counter(), list[Event]()
@@ -191,9 +225,13 @@ def _begin(
         plan = plan_resumed(run, source, preset) if resume else plan_run(source, preset)
         settings = plan.settings
         check_available(settings.priors, settings.weights)
+        has_matrix = resume and run.has_matrix
+        if not has_matrix:
+            _enlist(group, settings)
         recorded = read_recorded_conditions(run, settings) if resume else None
         conditions = recorded or read_conditions(plan.source, settings, both(report, early.append))
-        priors = None if resume and run.has_matrix else load(settings)
+        networks = assign(settings, group.size).networks(group.rank)
+        priors = None if has_matrix else load(settings, networks)
         if priors is not None:
             conditions = conditions.with_channels(priors.codec.picture_channels)
         with run.writing("the same command with --resume goes on from the last checkpoint"):
@@ -209,22 +247,39 @@ def _begin(
             with run.completing(report):
                 if recorded is None:
                     write_conditions(run, conditions, settings)
-                yield _Work(run, settings, conditions, priors, report)
+                yield _Work(run, settings, conditions, priors, report, group)
             report(RunFinished(time.perf_counter() - began))
 
 
 def _make_matrix(work: _Work) -> None:
     """Sample what is not known of the references, then the matrix, from where its last checkpoint is."""
     run, settings, given, priors = work.run, work.settings, work.conditions, work.priors
+    report, group = work.report, work.group
     if priors is None:
         return
-    known = read_made_references(run, given, settings)
-    references = write_made_references(run, sample_references(priors, known, settings, work.report), settings)
-    start, keep = run.checkpoints.latest(work.report), run.checkpoints.save
-    latents = sample_matrix(priors, references, settings, work.report, on_checkpoint=keep, start=start)
-    images = decode_matrix(priors, latents, work.report, settings.sampling.threads)
+    known = share_conditions(group, read_made_references(run, given, settings))
+    references = sample_references(priors, known, settings, report, group)
+    references = write_made_references(run, references, settings)
+    start, keep = share_state(group, run.checkpoints.latest(report)), run.checkpoints.save
+    latents = sample_matrix(
+        priors, references, settings, report, on_checkpoint=keep, start=start, group=group
+    )
+    images = decode_matrix(priors, latents, report, settings.sampling.threads, group)
+    if group.size > 1:
+        torch.set_num_threads(available_cores())  # the others are done, and torchrun had said 1
     write_matrix(run.path, assemble_matrix(images, given, settings))
     work.report(ResultWritten("matrix", run.path / "matrix"))
+
+
+def _enlist(group: ProcessGroup, settings: GenerateSettings) -> None:
+    """Tell the other processes what is made, with what this machine would choose."""
+    if group.size == 1:
+        return
+    device = choose_device(settings.sampling.device, settings.priors)
+    precision = str(choose_dtype(settings.sampling.precision, device)).removeprefix("torch.")
+    sampling = replace(settings.sampling, device=device, precision=precision)
+    group.broadcast(Message(note=facts_to_share(replace(settings, sampling=sampling))))
+    group.work_on(device)
 
 
 def _read_given_matrix(run: RunFolder, report: Report) -> tuple[ImageMatrix, ModelFrame | None]:

@@ -59,7 +59,7 @@ def test_many_inputs_become_what_each_becomes_alone_and_a_bad_one_is_named_at_th
 ):
     loaded = []
     load = pipeline.load_priors
-    monkeypatch.setattr("diffusion2.priors.loading.load_priors", lambda s: loaded.append(s) or load(s))
+    monkeypatch.setattr("diffusion2.priors.loading.load_priors", lambda s, n: loaded.append(s) or load(s, n))
     assert call(place) == 1
     said = capsys.readouterr()
     assert len(loaded) == 1

@@ -37,7 +37,7 @@ class _Stages:
         if self.stop == name:
             raise KeyboardInterrupt
 
-    def references(self, priors, conditions, settings, report):
+    def references(self, priors, conditions, settings, report, group):
         self.at("references")
         pictures = torch.zeros(2, 3, 16, 16)
         return replace(conditions, video=pictures, views=pictures)
@@ -70,7 +70,7 @@ def stages(monkeypatch):
     for name, stand_in in {
         "check_available": lambda *_: None,
         "read_conditions": lambda *_: Conditions(torch.zeros(3, 16, 16)),
-        "load_priors": lambda settings: SimpleNamespace(codec=SimpleNamespace(picture_channels=3)),
+        "load_priors": lambda settings, networks: SimpleNamespace(codec=SimpleNamespace(picture_channels=3)),
         "sample_references": stages.references,
         "sample_matrix": stages.matrix,
         "decode_matrix": stages.images,

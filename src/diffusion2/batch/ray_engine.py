@@ -6,6 +6,7 @@ lie, like all results, on storage that every machine sees.
 """
 
 import json
+import logging
 import os
 import platform
 import signal
@@ -172,9 +173,9 @@ def _connect(address: str | None) -> Any:
         ray.init(
             address=address,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             runtime_env={"env_vars": variables},
-            **({} if at else {"include_dashboard": False}),
+            include_dashboard=None if at else False,
         )
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise BackendUnavailable(

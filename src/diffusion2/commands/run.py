@@ -3,7 +3,8 @@
 import os
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -58,19 +59,54 @@ def peek(arguments: list[str]) -> Namespace:
     return parser.parse_known_args(arguments)[0]
 
 
-def refuse_many_processes() -> None:
+def refuse_many_processes(*, torchrun: bool = False) -> None:
     """Refuse to be one of several processes, each of which would make the same run.
+
+    Args:
+        torchrun: let those that torchrun started pass, as they work together.
 
     Raises:
         InputError: names the variable that says so.
     """
     for variable in PROCESSES:
         count = os.environ.get(variable, "")
-        if count.isdecimal() and int(count) > 1:
+        if count.isdecimal() and int(count) > 1 and not (torchrun and torchrun_started()):
             raise InputError(
                 f"this is one of {count} processes ({variable}), and each would make the same run: start it "
-                "once, without torchrun or mpirun; only train works in several processes"
+                "once; or generate, sample and train with torchrun, for whose processes they share the work"
             )
+
+
+def torchrun_started() -> bool:
+    """Say whether torchrun started this process beside others, with all that it takes to find them."""
+    count = os.environ.get("WORLD_SIZE", "")
+    return (
+        count.isdecimal() and int(count) > 1 and os.environ.keys() >= {"RANK", "MASTER_ADDR", "MASTER_PORT"}
+    )
+
+
+@contextmanager
+def together(arguments: list[str]) -> Iterator[bool]:
+    """Join the other processes that torchrun started to make one run.
+
+    Args:
+        arguments: of the command line; commands that make no matrix are left alone.
+
+    Yields:
+        Whether this process has a command to run. If not, it has done its share of the first one's work.
+    """
+    if arguments[:1] not in (["generate"], ["sample"]) or not torchrun_started():
+        yield True
+        return
+    from diffusion2.distributed import Message, joined
+    from diffusion2.pipeline import assist
+
+    with joined() as group:
+        if not group.is_first:
+            assist(group)
+        yield group.is_first
+        if group.is_first and not group.sent["broadcast"]:
+            group.broadcast(Message())  # there was nothing to do: help was shown, or all is there
 
 
 @dataclass(frozen=True)
@@ -95,7 +131,9 @@ class _Run:
     settings: Annotated[GenerateSettings, arg(name="")] = field(default_factory=GenerateSettings)
 
     def _make(self, stages: Callable[..., "RunFolder"], given: Path | None) -> "RunFolder":
-        refuse_many_processes()
+        from diffusion2.distributed import current_group
+
+        refuse_many_processes(torchrun=True)
         source = Source(given, self.prompt, self.video, self.given_views, self.input_settings, self.mask)
         with Terminal() as terminal:
             return stages(
@@ -105,6 +143,7 @@ class _Run:
                 overwrite=self.overwrite,
                 resume=self.resume,
                 report=terminal,
+                group=current_group(),
             )
 
 

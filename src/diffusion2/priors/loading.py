@@ -4,7 +4,9 @@ The modules that build networks are imported when a pair is loaded: their librar
 input is refused before.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+
+import torch
 
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import InputError
@@ -12,7 +14,8 @@ from diffusion2.priors.devices import choose_device, choose_dtype
 from diffusion2.priors.prior import PriorPair
 from diffusion2.weights.catalogue import full_size_paths, mini_folder
 
-LoadPriors = Callable[[GenerateSettings], PriorPair]
+NETWORKS = ("video", "multiview")
+LoadPriors = Callable[[GenerateSettings, Collection[str]], PriorPair]
 """Gives the pair that settings name: `load_priors`, or a `KeptPriors`."""
 
 
@@ -26,11 +29,12 @@ class KeptPriors:
         self._key: tuple[object, ...] | None = None
         self._pair: PriorPair | None = None
 
-    def __call__(self, settings: GenerateSettings) -> PriorPair:
+    def __call__(self, settings: GenerateSettings, networks: Collection[str] = NETWORKS) -> PriorPair:
         """Give the pair of settings; arguments and errors are those of `load_priors`."""
-        if self._pair is None or what_is_loaded(settings) != self._key:
+        key = (*what_is_loaded(settings), *sorted(networks))
+        if self._pair is None or key != self._key:
             self._pair = None  # goes first: there may be no room for two
-            self._pair, self._key = load_priors(settings), what_is_loaded(settings)
+            self._pair, self._key = load_priors(settings, networks), key
         check_size(settings, self._pair)
         return self._pair
 
@@ -48,11 +52,13 @@ def what_is_loaded(settings: GenerateSettings) -> tuple[object, ...]:
     )
 
 
-def load_priors(settings: GenerateSettings) -> PriorPair:
+def load_priors(settings: GenerateSettings, networks: Collection[str] = NETWORKS) -> PriorPair:
     """Load the pair that settings name, as they say: where it runs, in which precision, compiled or not.
 
     Args:
         settings: `priors`, `weights` and `sampling` choose what is loaded; `size` has to fit it.
+        networks: of the full-size pair's two that denoise, those that will be used. The other one is known,
+            but takes no memory.
 
     Raises:
         WeightsError: the weights are missing, damaged or others.
@@ -61,6 +67,10 @@ def load_priors(settings: GenerateSettings) -> PriorPair:
     """
     sampling = settings.sampling
     device = choose_device(sampling.device, settings.priors)
+    if device == "cuda":
+        device = (
+            f"cuda:{torch.cuda.current_device()}"  # by its number, as other threads have their own "cuda"
+        )
     if settings.priors == "mini":
         from diffusion2.priors.mini import load_pair
 
@@ -75,6 +85,7 @@ def load_priors(settings: GenerateSettings) -> PriorPair:
             dtype=choose_dtype(sampling.precision, device),
             device=device,
             offload=sampling.offload,
+            networks=networks,
         )
     check_size(settings, pair)
     if sampling.compile:

@@ -1,5 +1,6 @@
 """Sampling: the joint reverse diffusion of the image matrix."""
 
-from diffusion2.sampling.generate import assemble_matrix, decode_matrix, sample_matrix, sample_references
+from diffusion2.sampling.generate import assemble_matrix, decode_matrix, sample_matrix
+from diffusion2.sampling.references import sample_references
 
 __all__ = ["assemble_matrix", "decode_matrix", "sample_matrix", "sample_references"]
