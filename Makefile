@@ -44,13 +44,19 @@ $(VENV)/.docs: pyproject.toml constraints.txt $(VENV)/.torch
 tests/node/node_modules/.done: tests/node/package-lock.json
 	-command -v npm > /dev/null && npm ci --silent --no-audit --no-fund --prefix tests/node && touch $@
 
+# Blender as a module, which opens what we export: 370 MB, for Python 3.11 only, and with NumPy 1, so it lives
+# apart. Tests that need it are skipped where it can't be had.
+$(VENV)/blender/.done: | $(BIN)/python
+	-$(PYTHON) -m venv $(VENV)/blender && $(VENV)/blender/bin/python -m pip install \
+		--disable-pip-version-check -q bpy==4.5.15 && touch $@
+
 demo: $(VENV)/.core
 	$(BIN)/diffusion2 generate examples/creature.png --out runs/demo --preset mini --overwrite
 
 test: $(VENV)/.dev tests/node/node_modules/.done
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-test-slow: $(VENV)/.dev tests/node/node_modules/.done
+test-slow: $(VENV)/.dev tests/node/node_modules/.done $(VENV)/blender/.done
 	$(BIN)/python -m pytest -n 0 -m slow
 
 check: $(VENV)/.dev

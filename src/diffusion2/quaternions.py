@@ -37,3 +37,22 @@ def multiply_quats(a: Tensor, b: Tensor) -> Tensor:
         ],
         dim=-1,
     )
+
+
+def quats_from_matrices(matrices: Tensor) -> Tensor:
+    """Turn rotation matrices (..., 3, 3) into unit quaternions (..., 4) wxyz with w >= 0.
+
+    A quaternion is the eigenvector of the largest eigenvalue of a symmetric matrix that is linear in the
+    rotation (Bar-Itzhack, 2000), which has no special cases.
+    """
+    m = matrices.double()
+    trace = m.diagonal(dim1=-2, dim2=-1).sum(-1)
+    k = torch.zeros(*m.shape[:-2], 4, 4, dtype=torch.float64, device=m.device)
+    k[..., 0, 0] = trace
+    k[..., 1:, 1:] = m + m.mT - trace[..., None, None] * torch.eye(3, dtype=torch.float64, device=m.device)
+    axis = torch.stack(
+        [m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], -1
+    )
+    k[..., 0, 1:] = k[..., 1:, 0] = axis
+    quats = torch.linalg.eigh(k).eigenvectors[..., -1]
+    return torch.where(quats[..., :1] < 0, -quats, quats).to(matrices.dtype)

@@ -108,8 +108,16 @@ CALLS = {
     ),
     "export no asset": (["export", "{d}/documents", "{d}/a.mp4"], "no asset"),
     "export a broken asset": (["export", "{d}/run", "{d}/a.mp4"], "asset.safetensors"),
-    "export to a format that is unknown": (["export", "{d}/run", "{d}/a.fbx"], ".glb (a textured mesh"),
+    "export to a format that is unknown": (["export", "{d}/run", "{d}/a.fbx"], ".glb (extra mesh), "),
     "export under an unknown name": (["export", "{d}/run", "{d}/a.ply", "--as", "plyy"], "mean ply"),
+    "export parts of a dataset without parts": (
+        ["export", "{d}/run", "{d}/new", "--as", "dataset", "--layout", "eval", "--held-out", "2"],
+        "held_out is for the layout dnerf",
+    ),
+    "export with a camera in two ways": (
+        ["export", "{d}/run", "{d}/a.mp4", "--camera", "fixed", "--camera-path", "{d}/file"],
+        "leave one of them out",
+    ),
     "export into a folder": (["export", "{d}/run", "{d}/documents"], "is a folder"),
     "view no asset": (["view", "{d}/documents"], "no asset"),
     "train with models that are not there": (["train", "video", "--assets", "{d}/nothing"], "--assets"),

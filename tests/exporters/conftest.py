@@ -1,9 +1,18 @@
+import json
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from diffusion2.gaussians import Asset4D, AssetMetadata, DeformationOutput, Gaussians
 from diffusion2.gaussians.gaussians import rgb_to_sh0
+
+NODE = Path(__file__).parents[1] / "node"
 
 
 class Rising(nn.Module):
@@ -30,3 +39,25 @@ def rising_asset() -> Asset4D:
     )
     metadata = AssetMetadata(fps=8.0, frames=5, elevation_deg=0.0, radius=2.0, fov_deg=33.8)
     return Asset4D(gaussians, Rising(), metadata)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def small_files(monkeypatch):
+    """Let no file grow beyond 2,000 bytes, which the system reports as it does a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def ask_node() -> Callable:
+    """Runs a script of tests/node on a file and gives what it prints, as JSON has it."""
+
+    def ask(script: str, package: str, path: Path):
+        if shutil.which("node") is None or not (NODE / "node_modules" / package).is_dir():
+            pytest.skip(f"needs node and {package} (npm install --prefix tests/node)")
+        command = ["node", str(NODE / script), str(path)]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    return ask

@@ -1,6 +1,6 @@
 """The table of formats: what a path asks for, what is refused, and that a failure leaves nothing behind."""
 
-import resource
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from diffusion2 import ExportSettings, export
 from diffusion2.commands.asset import Export
 from diffusion2.errors import BackendUnavailable, ExportError, InputError
 from diffusion2.events import StageFinished, Warned
-from diffusion2.exporters.choosing import Extra
+from diffusion2.exporters.choosing import Extra, list_formats
 from diffusion2.exporters.formats import FORMATS, find_format
 from diffusion2.gaussians import Asset4D
 
@@ -37,14 +37,23 @@ def test_the_help_of_the_command_names_every_format(row) -> None:
         ("a", None, "can't be written as that"),
         (".", None, "is a folder, where the suffix"),
         ("a_*.mp4", None, "not written as numbered files"),
+        ("a.obj", None, "not written as one file"),
     ],
 )
 def test_a_path_that_names_no_format_is_told_the_known_ones(path, name, message, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=message) as caught:
         find_format(tmp_path / path, name)
     for row in FORMATS:
-        assert str(row) in str(caught.value)
-        assert row.extra is None or row.extra.name in str(caught.value)
+        assert row.suffix in str(caught.value)
+        assert row.extra is None or f"(extra {row.extra.name})" in str(caught.value)
+
+
+def test_formats_are_listed_by_what_tells_them_apart() -> None:
+    listed = list_formats(FORMATS).split(", ")
+    assert len(listed) == len(set(listed)) == len(FORMATS)
+    assert {".glb (extra mesh)", ".glb --as splats", "NAME_*.png --as depth", "FOLDER --as dataset"} <= set(
+        listed
+    )
 
 
 def test_a_name_that_is_unknown_or_goes_with_other_files_is_refused(tmp_path: Path) -> None:
@@ -57,7 +66,7 @@ def test_a_name_that_is_unknown_or_goes_with_other_files_is_refused(tmp_path: Pa
 
 
 def test_a_setting_that_would_change_nothing_is_refused(rising_asset: Asset4D, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"pad_sh changes nothing in \.mp4 files: it is for \.ply"):
+    with pytest.raises(InputError, match=r"pad_sh changes nothing in mp4: it is for \.ply"):
         export(rising_asset, tmp_path / "a.mp4", ExportSettings(pad_sh=True))
     with pytest.raises(InputError, match=r"time changes nothing .* it is for"):
         export(rising_asset, tmp_path / "a_*.ply", ExportSettings(time=0.5))
@@ -81,6 +90,13 @@ def test_a_missing_extra_is_named_before_anything_is_computed() -> None:
     assert "needs the extra mesh" in str(row)
 
 
+@pytest.mark.parametrize("row", [row for row in FORMATS if row.extra], ids=str)
+def test_an_extra_that_is_named_is_one_that_can_be_installed(row) -> None:
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    brought = extras["project"]["optional-dependencies"][row.extra.name]
+    assert "skimage" not in row.extra.modules or row.extra.name == "mesh" or "diffusion2[mesh]" in brought
+
+
 def test_a_folder_where_a_file_is_wanted_and_a_file_where_a_folder_is(rising_asset, tmp_path: Path) -> None:
     (tmp_path / "folder.ply").mkdir()
     (tmp_path / "file").write_text("mine")
@@ -96,15 +112,6 @@ def test_a_folder_where_a_file_is_wanted_and_a_file_where_a_folder_is(rising_ass
         export(rising_asset, tmp_path / "a_*_*.ply")
     assert (tmp_path / "file").read_text() == "mine"
     assert not any((tmp_path / "folder.ply").iterdir())
-
-
-@pytest.fixture
-def small_files(monkeypatch):
-    """Let no file grow beyond 2,000 bytes, which the system reports as it does a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("name", ["a.ply", "new/a_*.ply", "a_*.ply"])

@@ -183,7 +183,7 @@ def test_wrong_contents_are_refused_with_one_line(tmp_path, changes, message):
     assert "\n" not in str(caught.value)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(position=st.floats(0, 1), value=st.integers(0, 255))
 def test_no_changed_byte_goes_unnoticed(tmp_path_factory, position, value):
     path = tmp_path_factory.mktemp("asset") / "asset.safetensors"
@@ -201,7 +201,7 @@ def test_no_changed_byte_goes_unnoticed(tmp_path_factory, position, value):
         assert torch.equal(tensor, loaded.gaussians.tensors()[name])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(length=st.integers(0, 3000))
 def test_cut_file_is_refused(tmp_path_factory, length):
     path = tmp_path_factory.mktemp("asset") / "asset.safetensors"

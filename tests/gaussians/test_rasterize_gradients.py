@@ -140,7 +140,7 @@ def test_gradients_not_asked_for_are_not_given():
     assert gaussians["means"].grad is None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     count=st.integers(0, 40),
     height=st.integers(1, 40),
@@ -164,7 +164,7 @@ def test_any_gaussians_give_finite_pictures_and_gradients(
     assert all(torch.isfinite(values).all() for values in gradients.values())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**31), factor=st.floats(0.01, 100.0))
 def test_length_of_quaternions_changes_nothing(seed, factor):
     gaussians, views = make_gaussians(20, seed), make_views(1, 20, 20)

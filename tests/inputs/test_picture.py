@@ -190,7 +190,7 @@ def test_a_bad_picture_gives_one_clear_error(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_damaged_pictures_never_give_another_error(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("fuzz") / "a.png"

@@ -31,14 +31,14 @@ SIZES = st.integers(1, 12)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SEEDS, SIZES, SIZES, st.floats(0.3, 0.9))
 def test_regions_at_the_border_agree_with_a_plain_flood_fill(seed, height, width, share):
     mask = np.random.default_rng(seed).random((height, width)) < share
     assert np.array_equal(regions_at_border(mask), flood(border(mask), mask))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SEEDS, st.integers(0, 4), SIZES, SIZES, st.floats(0.3, 0.9), st.floats(0, 0.2))
 def test_every_mask_counts_for_itself(seed, count, height, width, share, seeded):
     generator = np.random.default_rng(seed)

@@ -74,7 +74,7 @@ def test_an_empty_mask_gives_no_number_and_leaves_the_others_alone(pair):
         assert math.isnan(second)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(11, 20), st.integers(11, 20))
 @example(0.953, 0.875, 11, 11)
 def test_flat_pictures_have_the_value_of_the_formula(level, other, height, width):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion2.errors import InputError
@@ -87,7 +87,6 @@ def test_vectors_have_any_width(width: int) -> None:
     assert not torch.equal(vector[0], vector[1])
 
 
-@settings(deadline=None)
 @given(st.integers(-720 * 4, 720 * 4), st.integers(-3, 3))
 def test_whole_turns_of_azimuth_do_not_count(quarters: int, turns: int) -> None:
     azimuth = math.radians(quarters / 4)

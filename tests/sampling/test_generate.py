@@ -67,7 +67,8 @@ def test_known_references_are_kept(gaussian_pair: PriorPair, picture: Tensor, co
     assert got.video is video
     assert torch.equal(got.views, conditions.views)
     whole = replace(got, views=conditions.views)
-    assert sample_references(gaussian_pair, whole, SETTINGS) == whole
+    kept = sample_references(gaussian_pair, whole, SETTINGS)
+    assert all(getattr(kept, name) is getattr(whole, name) for name in ("picture", "video", "views"))
 
 
 def test_the_same_seed_gives_the_same_matrix_and_another_seed_another(

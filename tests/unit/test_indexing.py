@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion2.cameras import azimuths_apart, make_cameras, orbit
@@ -52,7 +52,6 @@ def test_cameras_are_indexed_like_an_array(index):
     assert (chosen.fov_deg, chosen.height, chosen.width) == (cameras.fov_deg, 4, 4)
 
 
-@settings(deadline=None)
 @given(indices(VIEWS), indices(FRAMES))
 def test_a_matrix_is_indexed_by_views_and_frames(matrix, views, frames):
     part = matrix[views, frames]

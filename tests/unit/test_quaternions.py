@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion2.meshes.animation import compose_transform
@@ -11,7 +11,6 @@ QUATS = st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS).map(lambda q: torch.tensor
 EXACT = 1e-12  # the rounding of float64
 
 
-@settings(deadline=None)  # the first call into torch takes long
 @given(QUATS)
 def test_a_quaternion_of_any_length_is_a_rotation(quat):
     matrix = rotation_matrices(quat)
@@ -20,7 +19,6 @@ def test_a_quaternion_of_any_length_is_a_rotation(quat):
     torch.testing.assert_close(rotation_matrices(-3 * quat), matrix, atol=EXACT, rtol=0)
 
 
-@settings(deadline=None)  # the first call into torch takes long
 @given(QUATS, QUATS)
 def test_a_product_turns_by_the_second_first(a, b):
     product = rotation_matrices(multiply_quats(a, b))
@@ -34,7 +32,6 @@ def test_a_quarter_turn_about_the_vertical_brings_x_to_y():
     np.testing.assert_allclose(entries @ [1, 0, 0], [0, 1, 0], atol=EXACT)
 
 
-@settings(deadline=None)  # the first call into torch takes long
 @given(QUATS)
 def test_nodes_of_models_turn_as_gaussians_do(quat):
     w, x, y, z = quat.tolist()

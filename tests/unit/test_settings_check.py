@@ -114,7 +114,7 @@ def test_all_classes_of_settings_check_themselves():
 
 
 @pytest.mark.parametrize(("kind", "name"), FIELDS, ids=[f"{k.__name__}.{n}" for k, n in FIELDS])
-@settings(max_examples=10, deadline=None)  # the first look at a class reads its annotations
+@settings(max_examples=10)
 @given(data=st.data())
 def test_what_does_not_fit_is_refused_by_name(kind, name, data):
     value = data.draw(wrong_values(annotation_of(kind, name)))
@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_refused_by_name(kind, name, data):
     [pair for pair in FIELDS if pair[1] not in TIED],
     ids=[f"{k.__name__}.{n}" for k, n in FIELDS if n not in TIED],
 )
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_what_fits_survives_plain_values_and_back(kind, name, data):
     made = make(kind, **{name: data.draw(right_values(annotation_of(kind, name)))})

@@ -19,7 +19,8 @@ class Render:
     asset: Positional[Path]
     """asset.safetensors, or a run's folder."""
     out: Path
-    """FILE.png for one picture, FILE.mp4 for a video, or a folder for rgb, alpha and depth of each frame."""
+    """FILE.png for one picture, FILE.mp4, .webm, .webp, .apng or .gif for a video, or a folder for rgb, alpha
+    and depth of each frame."""
     azimuths_deg: tuple[float, ...] = (0.0,)
     """Azimuth of each frame's camera; one counts for all frames."""
     elevations_deg: tuple[float, ...] = (10.0,)
@@ -69,9 +70,14 @@ class Export:
     """Write an asset for other programs; the suffix says what it becomes. See docs/exports.md.
 
     .glb: a textured mesh, moved by bones (needs the extra mesh). .html: a page that plays offline.
-    .mp4: a video, the camera turns. .ply: the Gaussians at one moment; NAME_*.ply, or a folder with
-    --as ply: at each frame. .splat: smaller; .compressed.ply and .spz: smaller still (need the extra splats).
-    NAME_*.obj: a mesh for each frame (needs the extra mesh).
+    .mp4, .gif: a video; .webm, .webp, .apng: one with alpha. NAME_*.png, or a folder with --as png: pictures
+    with alpha; with --as depth: depth; NAME_*.exr: depth as floats (needs the extra exr).
+    .ply: the Gaussians at one moment; NAME_*.ply, or a folder with --as ply: at each frame. .splat: smaller;
+    .compressed.ply and .spz: smaller still (need the extra splats); .gltf-splats.glb, or .glb with
+    --as splats: as glTF. NAME_*.obj: a mesh for each frame (needs the extra mesh).
+    .usdc, .usda, .usdz: the mesh, or .usdc and .usda with --as splats: the Gaussians, moving (need the extra
+    usd). .abc: the mesh, moving (needs the extra alembic).
+    A folder with --as dataset: the run's pictures with their cameras, for D-NeRF, COLMAP and their like.
     """
 
     asset: Positional[Path]
@@ -85,19 +91,24 @@ class Export:
     def run(self) -> None:
         """Load and export."""
         from diffusion2.exporters import export
-        from diffusion2.exporters.formats import find_format
+        from diffusion2.exporters.formats import DATASET, export_matrix, find_format
         from diffusion2.gaussians import load_asset
+        from diffusion2.runs.condition_files import recorded_model_frame
         from diffusion2.runs.matrix_files import read_matrix
         from diffusion2.runs.run_folder import RunFolder
 
         chosen = find_format(self.out, self.as_format)  # refuses what can't be before an asset is read
-        asset, matrix = load_asset(self.asset), None
-        if "mesh" in chosen.heeds and RunFolder(self.asset).has_matrix:
-            matrix = read_matrix(self.asset)
+        run = RunFolder(self.asset)
+        matrix = read_matrix(run.path) if chosen.sees_matrix and run.has_matrix else None
         with Terminal() as terminal:
-            written = export(
-                asset, self.out, self.settings, name=self.as_format, matrix=matrix, report=terminal
-            )
+            if matrix is not None and chosen.name == DATASET and not run.asset_path.is_file():
+                model = recorded_model_frame(run)
+                written = export_matrix(matrix, self.out, self.settings, model=model, report=terminal)
+            else:
+                asset = load_asset(self.asset)
+                written = export(
+                    asset, self.out, self.settings, name=self.as_format, matrix=matrix, report=terminal
+                )
             terminal(ResultWritten("export", written))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import ExportSettings, closest
 from diffusion2.errors import BackendUnavailable, ExportError, InputError
 from diffusion2.events import Report
@@ -18,7 +19,7 @@ class Job:
 
     Attributes:
         asset: what to write; it has Gaussians.
-        path: the file; of numbered files their pattern, such as `fox_*.ply`.
+        path: the file or folder; of numbered files their pattern, such as `fox_*.ply`.
         settings: how.
         report: takes the events of the work.
         matrix: the pictures that the asset was made from, where they are known.
@@ -29,6 +30,11 @@ class Job:
     settings: ExportSettings
     report: Report
     matrix: ImageMatrix | None = None
+
+    @property
+    def model_frame(self) -> ModelFrame | None:
+        """Where the given model stands, if the result is to stand there, too; None: as the format has it."""
+        return self.asset.metadata.model_frame if self.settings.frame == "model" else None
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,8 @@ class Format:
     """One row of the table.
 
     Attributes:
-        name: what `--as` calls it. Two formats may share it where one is a file and the other many.
-        suffix: of its files, lower-case.
+        name: what `--as` calls it. Formats may share it where their paths tell them apart.
+        suffix: of its files, lower-case; none of a folder that has files of many kinds.
         what: what the files hold, in a few words.
         write: the writer.
         many: it is a numbered file for each frame, in a folder or by a pattern.
@@ -61,9 +67,16 @@ class Format:
     heeds: frozenset[str] = frozenset()
     extra: Extra | None = None
 
+    @property
+    def sees_matrix(self) -> bool:
+        """Whether the pictures that the asset was made from count: a texture or a dataset is made of them."""
+        return bool(self.heeds & {"mesh", "layout"})
+
     def __str__(self) -> str:
         """Say how it is asked for, what it is and what it needs."""
-        asked = f"NAME_*{self.suffix} or a folder with --as {self.name}" if self.many else self.suffix
+        asked = self.suffix or f"a folder with --as {self.name}"
+        if self.many:
+            asked = f"NAME_*{self.suffix} or a folder with --as {self.name}"
         needs = f"; needs the extra {self.extra.name}" if self.extra else ""
         return f"{asked} ({self.what}{needs})"
 
@@ -91,12 +104,12 @@ def choose_format(formats: Sequence[Format], path: Path, name: str | None = None
         InputError: no format has that name, or it is not written to such a path.
         ExportError: the suffix is unknown, or says too little; the known ones are listed.
     """
-    known = "; ".join(map(str, formats))
+    known = list_formats(formats)
     named = [row for row in formats if name in (None, row.name)]
     if not named:
         names = list(dict.fromkeys(row.name for row in formats))
         raise InputError(f"--as {name} is unknown{closest(str(name), names)}: use {', '.join(names)}")
-    suffixes = {row.suffix for row in formats}
+    suffixes = {row.suffix for row in formats if row.suffix}
     fitting = [suffix for suffix in suffixes if path.name.lower().endswith(suffix)]
     suffix = max(fitting, key=len, default=path.suffix.lower())  # .compressed.ply ends in .ply, too
     is_pattern = "*" in path.name
@@ -107,11 +120,25 @@ def choose_format(formats: Sequence[Format], path: Path, name: str | None = None
         raise ExportError(f"{path}: an asset can't be written as {suffix or 'that'}: use {known}")
     wants_many = is_pattern or is_folder
     for row in named:
+        if not row.suffix and is_folder:
+            return row
         if row.many == wants_many and (is_folder or row.suffix == suffix):
             return row
     if name is None:
-        raise ExportError(f"{path}: {suffix} is not written as numbered files: use {known}")
+        wanted = "numbered files" if wants_many else "one file"
+        raise ExportError(f"{path}: {suffix} is not written as {wanted}: use {known}")
     raise InputError(f"--as {name} is not written to {path}: it is for {'; '.join(map(str, named))}")
+
+
+def list_formats(formats: Sequence[Format]) -> str:
+    """Say in short how each is asked for, and what it needs."""
+    said: dict[str, None] = {}
+    for row in formats:
+        path = f"NAME_*{row.suffix}" if row.many else row.suffix or "FOLDER"
+        leaves_a_choice = path in said or not row.suffix
+        said[f"{path} --as {row.name}" if leaves_a_choice else path] = None
+    needs = [f" (extra {row.extra.name})" if row.extra else "" for row in formats]
+    return ", ".join(f"{asked}{extra}" for asked, extra in zip(said, needs, strict=True))
 
 
 def check_heeded(formats: Sequence[Format], chosen: Format, settings: ExportSettings) -> None:
@@ -123,7 +150,5 @@ def check_heeded(formats: Sequence[Format], chosen: Format, settings: ExportSett
     for field in fields(ExportSettings):
         changed = getattr(settings, field.name) != getattr(ExportSettings(), field.name)
         if changed and field.name not in chosen.heeds:
-            meant = [str(row) for row in formats if field.name in row.heeds]
-            raise InputError(
-                f"{field.name} changes nothing in {chosen.suffix} files: it is for {'; '.join(meant)}"
-            )
+            meant = list_formats([row for row in formats if field.name in row.heeds])
+            raise InputError(f"{field.name} changes nothing in {chosen.name}: it is for {meant}")

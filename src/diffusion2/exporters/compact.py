@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion2.exporters.axes import GLTF_FROM_WORLD, PLY_FROM_WORLD, turn_gaussians
+from diffusion2.exporters.axes import GLTF_FROM_WORLD, PLY_FROM_WORLD, place_gaussians
 from diffusion2.exporters.choosing import Job
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import Gaussians
@@ -65,8 +65,8 @@ def write_spz(job: Job) -> None:
 
 
 def _turned(job: Job, axes: Tensor) -> Gaussians:
-    """The Gaussians at the moment that is asked for, in other axes, with unit quaternions."""
-    return turn_gaussians(job.asset.at(job.settings.time or 0.0), axes)
+    """The Gaussians at the moment that is asked for, in the axes of the file, with unit quaternions."""
+    return place_gaussians(job.asset.at(job.settings.time or 0.0), axes, job.model_frame)
 
 
 def _for_gsply(gaussians: Gaussians) -> GSData:

@@ -1,37 +1,30 @@
 """The textured mesh as binary glTF: moved by bones or by morph targets, or still.
 
-Axes are glTF's, y up and the front on +z (`GLTF_FROM_WORLD`); units those of the world; light is baked into
-the texture, so it is drawn unlit.
+Axes are glTF's, y up and the front on +z (`GLTF_FROM_WORLD`); units those of the world; or both those of the
+given model. Light is baked into the texture, so it is drawn unlit.
 """
 
-import io
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from diffusion2.cameras import ModelFrame
 from diffusion2.config import ExportSettings
-from diffusion2.events import Report, Warned, ignore, stage
-from diffusion2.exporters.axes import GLTF_FROM_WORLD, turn_points
+from diffusion2.events import Report, ignore, stage
+from diffusion2.exporters.axes import GLTF_FROM_WORLD, model_turn, place_points, turn_points, turn_rotations
 from diffusion2.exporters.choosing import Job
 from diffusion2.exporters.gltf_file import GltfFile
-from diffusion2.exporters.skin import Skin, largest_error, make_skin
+from diffusion2.exporters.keys import PLACES_PER_FRAME, key_times
+from diffusion2.exporters.skin import Skin, make_moving_skin
+from diffusion2.exporters.texture import encode_texture
 from diffusion2.exporters.writing import writing
 from diffusion2.gaussians import DeformationField
 from diffusion2.gaussians.mesh import Mesh4D
-from diffusion2.pictures import to_bytes
 from diffusion2.quaternions import multiply_quats
 from diffusion2.reconstruction.mesh import extract_mesh
 
-KEYS_PER_FRAME = 4
-"""Key times of a skin in the time of a frame; players go straight from key to key. The mesh of a fish in 12
-frames, whose tail beats once, is at most 0.066 of its size off with one, 0.048 with two, 0.015 with four and
-0.012 with eight, and 0.011 is the skin's own error."""
-MORPHS_PER_FRAME = 2
-"""The same for morph targets, which are large."""
-TOLERANCE = 0.02
-"""Share of the extent; where a skin is off by more, that is said."""
 CLAMP, LINEAR, MIPMAPS = 33071, 9729, 9987
 
 
@@ -46,11 +39,20 @@ def write_mesh(job: Job) -> None:
     with writing(job.path, "the mesh") as temporary:
         mesh = extract_mesh(job.asset, job.matrix, job.settings.mesh, job.report)
         with stage(job.report, "glb"):
-            lay_out(mesh, job.settings, job.report).save(temporary)
+            lay_out(mesh, job.settings, job.report, job.model_frame).save(temporary)
 
 
-def lay_out(mesh: Mesh4D, settings: ExportSettings, report: Report = ignore) -> GltfFile:
-    """Lay a mesh out as a glTF file: with its motion, or as it is at the time that the settings name."""
+def lay_out(
+    mesh: Mesh4D, settings: ExportSettings, report: Report = ignore, model: ModelFrame | None = None
+) -> GltfFile:
+    """Lay a mesh out as a glTF file: with its motion, or as it is at the time that the settings name.
+
+    Args:
+        mesh: what to show.
+        settings: of these, `animation` and `time`.
+        report: hears where bones are far off.
+        model: where a given model stands, if the mesh is to stand there, too.
+    """
     file, time = GltfFile(), settings.time
     if time is not None or mesh.deformation is None:
         roots = [_add_mesh(file, mesh, mesh.at(time or 0.0))]
@@ -59,7 +61,18 @@ def lay_out(mesh: Mesh4D, settings: ExportSettings, report: Report = ignore) -> 
     else:
         roots = _add_skinned(file, mesh, mesh.deformation, report)
     file.content["scene"] = file.add("scenes", nodes=roots)
+    if model is not None:
+        _place(file.content["nodes"][roots[0]], model)
     return file
+
+
+def _place(root: dict[str, Any], model: ModelFrame) -> None:
+    """Move a node, the mesh's or that of all bones, to where the given model stands."""
+    back = GLTF_FROM_WORLD * torch.tensor([1.0, -1, -1, -1])
+    turn = multiply_quats(model_turn(model), back)
+    root["translation"] = place_points(torch.zeros(1, 3), GLTF_FROM_WORLD, model)[0].tolist()
+    root["rotation"] = turn[[1, 2, 3, 0]].tolist()
+    root["scale"] = [1 / model.scale] * 3
 
 
 def _add_mesh(file: GltfFile, mesh: Mesh4D, vertices: Tensor, *, normals: bool = True, **node: int) -> int:
@@ -82,9 +95,7 @@ def _add_mesh(file: GltfFile, mesh: Mesh4D, vertices: Tensor, *, normals: bool =
 
 
 def _add_material(file: GltfFile, texture: Tensor) -> int:
-    picture = io.BytesIO()
-    Image.fromarray(to_bytes(texture).numpy()).save(picture, format="PNG", optimize=True)
-    image = file.add("images", bufferView=file.add_bytes(picture.getvalue()), mimeType="image/png")
+    image = file.add("images", bufferView=file.add_bytes(encode_texture(texture)), mimeType="image/png")
     sampler = file.add("samplers", magFilter=LINEAR, minFilter=MIPMAPS, wrapS=CLAMP, wrapT=CLAMP)
     number = file.add("textures", source=image, sampler=sampler)
     file.use("KHR_materials_unlit")
@@ -98,25 +109,15 @@ def _add_material(file: GltfFile, texture: Tensor) -> int:
     )  # fmt: skip
 
 
-def _key_times(mesh: Mesh4D, per_frame: int) -> tuple[Tensor, np.ndarray]:
-    """Choose key times: (T,) from 0 to 1, and the same in seconds."""
-    times = torch.linspace(0, 1, max(mesh.metadata.frames - 1, 1) * per_frame + 1)
-    return times, (times * mesh.metadata.duration_s).numpy().astype(np.float32)
+def _seconds(mesh: Mesh4D, times: Tensor) -> np.ndarray:
+    return (times * mesh.metadata.duration_s).numpy().astype(np.float32)
 
 
 def _add_skinned(file: GltfFile, mesh: Mesh4D, field: DeformationField, report: Report) -> list[int]:
     """Add the mesh in its canonical pose, bones, and how they move; return the scene's nodes."""
-    times, seconds = _key_times(mesh, KEYS_PER_FRAME)
-    skin = make_skin(mesh.vertices, field, times)
-    off = largest_error(skin, mesh, times)
-    if off > TOLERANCE:
-        report(
-            Warned(
-                f"bones move the mesh up to {off:.1%} of its size off: --animation morph is exact, and larger"
-            )
-        )
+    times, skin = make_moving_skin(mesh, field, report)
     places = _in_gltf(skin.translations)
-    rotations = _rotations_in_gltf(skin.rotations)
+    rotations = turn_rotations(skin.rotations, GLTF_FROM_WORLD)[..., [1, 2, 3, 0]].numpy()  # xyzw
     bones = [
         file.add(
             "nodes", name=f"bone_{k}", translation=places[0, k].tolist(), rotation=rotations[0, k].tolist()
@@ -129,7 +130,7 @@ def _add_skinned(file: GltfFile, mesh: Mesh4D, field: DeformationField, report: 
     number = file.add("skins", joints=bones, skeleton=root, inverseBindMatrices=file.add_array(unbind))
     shown = _add_mesh(file, mesh, mesh.vertices, skin=number)
     _add_weights(file, skin)
-    animation = _Animation(file, seconds)
+    animation = _Animation(file, _seconds(mesh, times))
     for k, bone in enumerate(bones):
         animation.move(bone, "translation", places[:, k])
         animation.move(bone, "rotation", rotations[:, k])
@@ -146,7 +147,7 @@ def _add_weights(file: GltfFile, skin: Skin) -> None:
 
 def _add_morphing(file: GltfFile, mesh: Mesh4D) -> int:
     """Add the mesh as it is at time 0, where it is at other times, and when; return its node."""
-    times, seconds = _key_times(mesh, MORPHS_PER_FRAME)
+    times = key_times(mesh.metadata, PLACES_PER_FRAME)
     first = mesh.at(0.0)
     shown = _add_mesh(file, mesh, first, normals=False)  # they would stay while the surface turns
     drawn = file.content["meshes"][0]
@@ -154,7 +155,7 @@ def _add_morphing(file: GltfFile, mesh: Mesh4D) -> int:
     moved = (_in_gltf(mesh.move(times[k : k + 1])[0] - first) for k in range(1, len(times)))
     primitive["targets"] = [{"POSITION": file.add_array(away, "vertices", bounds=True)} for away in moved]
     drawn["weights"] = [0.0] * len(primitive["targets"])
-    animation = _Animation(file, seconds)
+    animation = _Animation(file, _seconds(mesh, times))
     animation.move(shown, "weights", np.eye(len(times), dtype=np.float32)[:, 1:].reshape(-1))
     animation.finish()
     return shown
@@ -179,11 +180,3 @@ class _Animation:
 
 def _in_gltf(points: Tensor) -> np.ndarray:
     return turn_points(points, GLTF_FROM_WORLD).contiguous().numpy()
-
-
-def _rotations_in_gltf(quats: Tensor) -> np.ndarray:
-    """Turn rotations (..., 4) wxyz of the world into the same about glTF's axes, xyzw."""
-    axes = GLTF_FROM_WORLD.expand_as(quats)
-    back = axes * torch.tensor([1.0, -1, -1, -1])
-    turned = multiply_quats(multiply_quats(axes, quats), back)
-    return torch.nn.functional.normalize(turned, dim=-1)[..., [1, 2, 3, 0]].numpy()

@@ -1,22 +1,21 @@
 """The mesh as Wavefront OBJ, a file for each frame, with one material and one texture for all of them.
 
-Axes are glTF's, y up and the front on +z, as programs expect of OBJ; units those of the world.
+Axes are glTF's, y up and the front on +z, as programs expect of OBJ; units those of the world; or both those
+of the given model.
 """
 
-import io
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from diffusion2.events import Warned, stage
-from diffusion2.exporters.axes import GLTF_FROM_WORLD, turn_points
+from diffusion2.exporters.axes import GLTF_FROM_WORLD, place_points
 from diffusion2.exporters.choosing import Job
+from diffusion2.exporters.texture import NAME, encode_texture, upward
 from diffusion2.exporters.writing import writing_numbered
 from diffusion2.gaussians.mesh import Mesh4D
 from diffusion2.image_matrix import frame_times
-from diffusion2.pictures import to_bytes
 from diffusion2.reconstruction.mesh import extract_mesh
 
 
@@ -38,7 +37,8 @@ def write_obj_frames(job: Job) -> None:
             # A vertex of the surface is one here, also where the texture has a seam.
             _, first = np.unique(mesh.welded.numpy(), return_index=True)
             for number, time in enumerate(frame_times(count).tolist()):
-                points = turn_points(mesh.at(time)[torch.from_numpy(first)], GLTF_FROM_WORLD)
+                vertices = mesh.at(time)[torch.from_numpy(first)]
+                points = place_points(vertices, GLTF_FROM_WORLD, job.model_frame)
                 numbered(number).write_text(before + _rows("v", points.numpy()) + after, encoding="utf-8")
                 progress(number + 1, count)
     fps = f", to be played at {job.asset.metadata.fps:.4g} a second" if count > 1 else ": nothing moves"
@@ -47,10 +47,8 @@ def write_obj_frames(job: Job) -> None:
 
 def _write_material(mesh: Mesh4D, folder: Path, prefix: str) -> str:
     """Write the texture and the material that has it; give the material's file name."""
-    name = f"{prefix}texture"  # fox_texture.png: a fox.png may well be there
-    picture = io.BytesIO()
-    Image.fromarray(to_bytes(mesh.texture).numpy()).save(picture, format="PNG", optimize=True)
-    (folder / f"{name}.png").write_bytes(picture.getvalue())
+    name = f"{prefix}{NAME}"
+    (folder / f"{name}.png").write_bytes(encode_texture(mesh.texture))
     lines = ["newmtl object", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "illum 1", f"map_Kd {name}.png", ""]
     (folder / f"{name}.mtl").write_text("\n".join(lines), encoding="utf-8")
     return f"{name}.mtl"
@@ -64,8 +62,7 @@ def _constant_parts(mesh: Mesh4D, material: str) -> tuple[str, str]:
         "f " + " ".join(f"{v}/{vt}" for v, vt in zip(*row, strict=True)) + "\n"
         for row in zip(corners.tolist(), seen.tolist(), strict=True)
     )
-    uvs = mesh.uvs.numpy() * [1, -1] + [0, 1]
-    return f"mtllib {material}\no object\n", _rows("vt", uvs) + "usemtl object\n" + faces
+    return f"mtllib {material}\no object\n", _rows("vt", upward(mesh.uvs)) + "usemtl object\n" + faces
 
 
 def _rows(keyword: str, values: np.ndarray) -> str:

@@ -1,7 +1,7 @@
 """3D Gaussians as PLY, laid out as the program of Kerbl et al. (2023) writes them: what most viewers read.
 
 Numbers are the stored ones: logarithms of scales, logits of opacities, quaternions wxyz, harmonics. Axes are
-`PLY_FROM_WORLD`, units those of the world.
+`PLY_FROM_WORLD`, units those of the world; or both those of the given model.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from diffusion2.events import Warned, stage
-from diffusion2.exporters.axes import PLY_FROM_WORLD, turn_gaussians
+from diffusion2.exporters.axes import PLY_FROM_WORLD, place_gaussians
 from diffusion2.exporters.choosing import Job
 from diffusion2.exporters.writing import writing, writing_numbered
 from diffusion2.gaussians import Gaussians
@@ -25,7 +25,7 @@ def write_ply(job: Job) -> None:
         ExportError: the file can't be written.
     """
     with writing(job.path, "the Gaussians") as temporary:
-        _write(job.asset.at(job.settings.time or 0.0), temporary, job.settings.pad_sh)
+        _write(job, job.settings.time or 0.0, temporary)
 
 
 def write_ply_frames(job: Job) -> None:
@@ -43,7 +43,7 @@ def write_ply_frames(job: Job) -> None:
     ):
         progress(0, len(times))
         for number, time in enumerate(times.tolist()):
-            _write(job.asset.at(time), numbered(number), job.settings.pad_sh)
+            _write(job, time, numbered(number))
             progress(number + 1, len(times))
     if moves:
         fps = job.asset.metadata.fps
@@ -52,8 +52,9 @@ def write_ply_frames(job: Job) -> None:
         job.report(Warned("nothing moves in this asset: one file is all of it"))
 
 
-def _write(gaussians: Gaussians, path: Path, pad_sh: bool) -> None:
-    rows = to_rows(turn_gaussians(gaussians, PLY_FROM_WORLD), pad_sh)
+def _write(job: Job, time: float, path: Path) -> None:
+    placed = place_gaussians(job.asset.at(time), PLY_FROM_WORLD, job.model_frame)
+    rows = to_rows(placed, job.settings.pad_sh)
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(rows)}"]
     lines += [f"property float {name}" for name in rows.dtype.names or ()]
     with path.open("wb") as file:

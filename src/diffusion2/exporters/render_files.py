@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from diffusion2.atomic_files import atomic_path
 from diffusion2.cameras import Cameras
 from diffusion2.errors import ExportError, InputError, in_one_line
-from diffusion2.exporters import write_video
+from diffusion2.exporters.video import SUFFIXES, write_video
 from diffusion2.gaussians import Asset4D, render
 from diffusion2.gaussians.rasterize import Rendering
 from diffusion2.pictures import write_picture
@@ -33,9 +32,9 @@ def render_to_files(
         asset: what to show.
         cameras: one per frame.
         times: one per frame, each in [0, 1].
-        out: `.png` for one frame, `.mp4` for a video; else a folder, which gets for each frame
-            `rgb_000.png`, `alpha_000.png` (8 bits) and `depth_000.npy` (float32 (H, W), world units along
-            the view axis, accumulated: divide by alpha for the expected depth).
+        out: `.png` for one frame, a video's or animated picture's (`SUFFIXES`); else a folder, which gets for
+            each frame `rgb_000.png`, `alpha_000.png` (8 bits) and `depth_000.npy` (float32 (H, W), world
+            units along the view axis, accumulated: divide by alpha for the expected depth).
         background: grey in [0, 1].
         fps: of the video.
 
@@ -47,17 +46,18 @@ def render_to_files(
         raise InputError(
             f"{out} holds one picture, but {len(times)} frames are asked for: give a folder or .mp4"
         )
-    if out.suffix and out.suffix.lower() not in (".png", ".mp4"):
-        raise InputError(f"{out}: write pictures to .png, .mp4 or a folder, not {out.suffix}")
+    known = (".png", *SUFFIXES)
+    if out.suffix and out.suffix.lower() not in known:
+        raise InputError(f"{out}: write pictures to {', '.join(known)} or a folder, not {out.suffix}")
     try:
         if not out.suffix:
             _write_folder(asset, cameras, times, out, background)
             return out
-        frames = torch.cat([chunk.rgb for _, chunk in _chunks(asset, cameras, times, background)])
-        if out.suffix.lower() == ".mp4":
-            write_video(frames, out, fps)
+        frames = (rgb for _, chunk in _chunks(asset, cameras, times, background) for rgb in chunk.rgb)
+        if out.suffix.lower() == ".png":
+            write_picture(out, next(frames).permute(2, 0, 1))
         else:
-            write_picture(out, frames[0].permute(2, 0, 1))
+            write_video(frames, out, fps)
     except OSError as error:
         raise ExportError(f"can't write {out}: {in_one_line(error)}") from error
     return out

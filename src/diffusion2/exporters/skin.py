@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffusion2.events import Report, Warned
+from diffusion2.exporters.keys import BONES_PER_FRAME, key_times
 from diffusion2.gaussians.deformation import DeformationField, spread_nodes
 from diffusion2.gaussians.mesh import Mesh4D
 from diffusion2.gaussians.posing import NEIGHBOURS, follow_nearest, follow_own, pose
@@ -17,6 +19,8 @@ from diffusion2.quaternions import rotation_matrices
 
 BONES = 256
 """For a field without nodes; an index of a bone is then a byte."""
+TOLERANCE = 0.02
+"""Share of the extent; where bones are off by more, that is said."""
 _CHUNK = 16
 """Moments that are measured together."""
 
@@ -45,6 +49,20 @@ class Skin:
         shifts = self.translations[keys] - (turns @ self.places[..., None])[..., 0]
         moved = torch.einsum("tpkij,pj->tpki", turns[:, self.joints], vertices) + shifts[:, self.joints]
         return (moved * self.weights[..., None]).sum(2)
+
+
+def make_moving_skin(mesh: Mesh4D, field: DeformationField, report: Report) -> tuple[Tensor, Skin]:
+    """Turn the motion of a mesh into that of bones at key times (T,), and say where they are off."""
+    times = key_times(mesh.metadata, BONES_PER_FRAME)
+    skin = make_skin(mesh.vertices, field, times)
+    off = largest_error(skin, mesh, times)
+    if off > TOLERANCE:
+        report(
+            Warned(
+                f"bones move the mesh up to {off:.1%} of its size off: --animation morph is exact, and larger"
+            )
+        )
+    return times, skin
 
 
 @torch.no_grad()

@@ -48,34 +48,66 @@ def writing_numbered(pattern: Path, what: str, count: int) -> Iterator[Callable[
     Raises:
         ExportError: when they can't be written; then nothing is left behind, and what was there is.
     """
-    folder = pattern.parent
-    if folder.exists() and not folder.is_dir():
-        raise ExportError(f"{folder}: {what} can't be written there: it is a file; give a folder")
     before, star, after = pattern.name.partition("*")
     if not star or "*" in after:
         raise ExportError(f"{pattern}: one * in the file's name is where the numbers go")
-    _check_folder(folder, what)
     digits = max(DIGITS, len(str(count - 1)))
     fits = re.compile(f"{re.escape(before)}[0-9]+{re.escape(after)}")
+    with _gathering(pattern.parent, what, fits, shown=pattern) as work:
+        yield lambda number: work / f"{before}{number:0{digits}d}{after}"
+
+
+@contextmanager
+def writing_folder(folder: Path, what: str, fits: re.Pattern[str]) -> Iterator[Path]:
+    """Yield a temporary folder whose files and folders get into `folder` when the block succeeds.
+
+    Args:
+        folder: where they go; made where only it is missing.
+        what: what is written, for the message.
+        fits: the names that are in such a folder; they are replaced, those that don't come again, too.
+
+    Raises:
+        ExportError: it has anything else in it, or can't be written; then nothing is left behind, and what
+            was there is.
+    """
+    if folder.is_dir():
+        others = sorted(path.name for path in folder.iterdir() if not fits.fullmatch(path.name))
+        if others:
+            raise ExportError(
+                f"{folder}: {what} can't be written there: it holds other files ({others[0]} …); give a new "
+                "or empty folder"
+            )
+    with _gathering(folder, what, fits, shown=folder) as work:
+        yield work
+
+
+@contextmanager
+def _gathering(folder: Path, what: str, fits: re.Pattern[str], shown: Path) -> Iterator[Path]:
+    """Yield a temporary folder inside of `folder`; its contents replace what fits when the block succeeds."""
+    if folder.exists() and not folder.is_dir():
+        raise ExportError(f"{folder}: {what} can't be written there: it is a file; give a folder")
+    _check_folder(folder, what)
     made = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
         work = folder / f".{what.split()[-1]}.{os.getpid()}.tmp"
         try:
             work.mkdir()
-            yield lambda number: work / f"{before}{number:0{digits}d}{after}"
-            earlier = [path for path in folder.iterdir() if fits.fullmatch(path.name)]
-            new = sorted(work.iterdir())
+            yield work
+            earlier = {path.name for path in folder.iterdir() if fits.fullmatch(path.name)}
+            new = sorted(work.iterdir(), key=lambda path: (path.is_file(), path.name))  # lists come last
             for path in new:
+                if path.is_dir():
+                    remove(folder / path.name)
                 os.replace(path, folder / path.name)
-            for path in {path.name for path in earlier} - {path.name for path in new}:
-                (folder / path).unlink()
+            for name in earlier - {path.name for path in new}:
+                remove(folder / name)
         finally:
             remove(work)
             if made and not any(folder.iterdir()):
                 folder.rmdir()
     except OSError as error:
-        raise ExportError(f"{pattern}: {what} could not be written: {in_one_line(error)}") from error
+        raise ExportError(f"{shown}: {what} could not be written: {in_one_line(error)}") from error
 
 
 def _check_folder(path: Path, what: str) -> None:

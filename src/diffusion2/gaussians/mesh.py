@@ -68,13 +68,18 @@ def carry(points: Tensor, deformation: DeformationField | None, times: Tensor) -
 
 
 def smooth_normals(vertices: Tensor, triangles: Tensor, welded: Tensor) -> Tensor:
-    """Return unit normals (P, 3): triangles' normals averaged by area over vertices that are one."""
+    """Return unit normals (P, 3): triangles' normals averaged by area over vertices that are one.
+
+    Where they cancel, as on both sides of a sheet without thickness, the normal is up.
+    """
     corners = vertices[triangles]
     normals = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = torch.zeros(int(welded.max()) + 1 if len(welded) else 0, 3)
     for k in range(3):
         total.index_add_(0, welded[triangles[:, k]], normals)
-    return torch.nn.functional.normalize(total[welded], dim=1, eps=1e-20)
+    length = total.norm(dim=1, keepdim=True)
+    up = torch.tensor([0.0, 0.0, 1.0])
+    return torch.where(length > 1e-20, total / length, up)[welded]
 
 
 def is_closed(triangles: Tensor) -> bool:

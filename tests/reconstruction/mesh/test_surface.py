@@ -80,6 +80,12 @@ def test_surfaces_are_turned_outwards():
     assert bool(((outwards.vertices - torch.tensor([3.0, 0, 0])) * normals).sum(1).gt(0).all())
 
 
+def test_normals_have_unit_length_where_triangles_cancel():
+    sheet = torch.tensor([[0, 1, 2], [0, 2, 1]])
+    normals = smooth_normals(tetrahedron().vertices[:3], sheet, torch.arange(3))
+    assert torch.equal(normals, torch.tensor([[0.0, 0, 1]]).expand(3, 3))
+
+
 def test_floaters_are_dropped_and_large_parts_kept():
     surface = together(tetrahedron(), tetrahedron((9.0, 0, 0), 0.05), tetrahedron((-9.0, 0, 0), 0.8))
     kept = without_floaters(surface)

@@ -28,6 +28,10 @@ _LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 """Distances, in units of the truncation, at which the surface is looked for."""
 
 
+_REFERENCE_PICTURE, _REFERENCE_VIEW = 8.0, 2.0
+"""How much the reference picture and the others of its view count for the texture, beside any other."""
+
+
 def extract_mesh(
     asset: Asset4D,
     matrix: ImageMatrix | None = None,
@@ -124,7 +128,9 @@ def _photos_of_matrix(asset: Asset4D, vertices: torch.Tensor, matrix: ImageMatri
         for frame in range(matrix.frames):
             if view != reference and frame != matrix.reference_frame:
                 continue
-            weight = float(weights[view, frame]) * (2.0 if view == reference else 1.0)
+            weight = float(weights[view, frame])
+            if view == reference:  # nearer to what was given than any other
+                weight *= _REFERENCE_PICTURE if frame == matrix.reference_frame else _REFERENCE_VIEW
             image = matrix.images[view, frame].float().clamp(0, 1).permute(1, 2, 0)
             photos.append(
                 Photo(moved[frame], image, alphas[view, frame, 0], viewmats[view], Ks[view], weight)
