@@ -8,14 +8,17 @@ from contextlib import contextmanager
 PRELOADED = ["diffusion2.pipeline", "diffusion2.priors.mini", "diffusion2.cli", "av", "viser"]
 
 
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # as the command sets it; torch reads it when imported
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def _run(call, arguments, rank, size, port):
-    os.environ |= {
+def _run(environment, call, arguments, rank, size, port):
+    os.environ |= environment | {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "WORLD_SIZE": str(size),
@@ -36,7 +39,8 @@ def started(size, call, *arguments):
     context.set_forkserver_preload(PRELOADED)
     port = free_port()
     processes = [
-        context.Process(target=_run, args=(call, arguments, rank, size, port)) for rank in range(size)
+        context.Process(target=_run, args=(dict(os.environ), call, arguments, rank, size, port))
+        for rank in range(size)
     ]
     for process in processes:
         process.start()

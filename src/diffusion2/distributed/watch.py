@@ -8,12 +8,13 @@ whose machine is gone, when its beat has failed to come for `LOST_AFTER`.
 import _thread
 import json
 import os
+import signal
 import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 import torch.distributed as dist
 
@@ -82,7 +83,7 @@ class Watch:
             return error if is_own else ProcessError(self.failure or str(error))
         if self._speaks():
             return ProcessError(self.failure)
-        return SystemExit(130 if isinstance(error, KeyboardInterrupt) else 1)
+        return SystemExit(130 if is_own and isinstance(error, KeyboardInterrupt) else 1)
 
     def leave(self) -> None:
         """Say that this process is done, or has said why it is not."""
@@ -120,7 +121,7 @@ class Watch:
                 self._store.set(f"beat/{self.rank}", str(count))
                 beats = self._store.multi_get(self._beats)
                 if not self.failure and self._store.check(["failed"]):
-                    self.failure = json.loads(self._store.get("failed"))["said"]
+                    self._learn(self._store.get("failed"))
             except RuntimeError as error:
                 self.failure = f"torchrun is gone, or its machine ({in_one_line(error)}); {GO_ON}"
                 self._end()
@@ -132,7 +133,11 @@ class Watch:
                 if beat != seen[rank]:
                     seen[rank], since[rank] = beat, now
                 elif beat != LEFT and now - since[rank] > LOST_AFTER and rank != self.rank:
-                    self._tell(f"{self.name(rank)} has not answered for {LOST_AFTER:.0f} s; {GO_ON}", rank)
+                    self._tell(
+                        f"{self.name(rank)} has not answered for {LOST_AFTER:.0f} s; {GO_ON}",
+                        rank,
+                        hangs=True,
+                    )
             if self.failure:
                 self._end()
                 return
@@ -149,14 +154,20 @@ class Watch:
 
     # -- who failed -----------------------------------------------------------------------------
 
-    def _tell(self, said: str, rank: int) -> None:
+    def _tell(self, said: str, rank: int, *, hangs: bool = False) -> None:
         """Note why the run stops, and which process made it, unless that is noted already."""
-        record = json.dumps({"said": said, "rank": rank, "by": self.rank})
-        try:
-            record = self._store.compare_set("failed", "", record)
-            self.failure = json.loads(record)["said"]
-        except RuntimeError:
-            self.failure = said
+        record = json.dumps({"said": said, "rank": rank, "by": self.rank, "hangs": hangs}).encode()
+        with suppress(RuntimeError):  # whoever keeps the store may be gone, too
+            record = self._store.compare_set("failed", "", record.decode())
+        self._learn(record)
+
+    def _learn(self, record: bytes) -> None:
+        """Take in why the run stops; one that hangs beside this one is ended, or torchrun waits for it."""
+        failed = json.loads(record)
+        self.failure = failed["said"]
+        if failed["hangs"] and self._is_beside(failed["rank"]):
+            with suppress(OSError):
+                os.kill(self._who[failed["rank"]]["pid"], signal.SIGKILL)
 
     def _tell_dead(self) -> bool:
         """Look for processes beside this one that ended and said nothing; note the first that is found."""
@@ -166,12 +177,15 @@ class Watch:
                 return True
         return False
 
+    def _is_beside(self, rank: int) -> bool:
+        """Say whether it is another process that the same torchrun started."""
+        return rank != self.rank and self._who[rank]["agent"] == self._agent
+
     def _is_dead(self, rank: int) -> bool:
-        who: Any = self._who[rank]
-        if rank == self.rank or who["agent"] != self._agent:
+        if not self._is_beside(rank):
             return False
         try:
-            os.kill(who["pid"], 0)
+            os.kill(self._who[rank]["pid"], 0)
         except ProcessLookupError:
             try:
                 return self._store.get(f"beat/{rank}") != LEFT

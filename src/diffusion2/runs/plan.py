@@ -88,7 +88,7 @@ def check_shared_facts(theirs: Mapping[str, Any]) -> GenerateSettings:
     settings = settings_from_dict(theirs["settings"])
     ours = facts_to_share(settings)
     for what in ("versions", "weights"):
-        for name in theirs[what].keys() | ours[what].keys():
+        for name in sorted(theirs[what].keys() | ours[what].keys()):
             here, there = (str(facts[what].get(name, "none"))[:12] for facts in (ours, theirs))
             if here != there:
                 raise InputError(
