@@ -40,7 +40,7 @@ HOMES = {
     "huggingface_hub": {"weights.catalogue", "weights.hub", "metrics.clip", "inputs.text"},
     "numba": {"kernels", "gaussians.rasterize.pictures"},
     "gsplat": {"gaussians.rasterize"},
-    "av": {"exporters.video", "inputs.video_file"},
+    "av": {"exporters.video", "inputs.video_file", "inputs.interlacing", "inputs.apng"},
     "pillow_heif": {"pictures"},
     "trimesh": {"inputs.stl"},
     "mapbox_earcut": {"inputs.polygons"},

@@ -7,6 +7,7 @@ Tensors have their channels first, (..., C, H, W), arrays of bytes last, (..., H
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,12 @@ HEADER_BYTES = 1 << 16
 """In which a file says what it is."""
 HEIC_INSTALL = "pip install 'diffusion2[heic]'"
 MAX_PIXELS = 8192 * 8192
-ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT, TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 0x0112, 256, 257, 262, 0
+ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT, TIFF_BITS, TIFF_PHOTOMETRIC = 0x0112, 256, 257, 258, 262
+TIFF_PURPOSE, TIFF_PLANES, TIFF_EXTRA, TIFF_NUMBERS, DNG_VERSION = 254, 284, 338, 339, 50706
+"""Tags of TIFF: what a picture in it is for, whether channels lie apart, what those beyond the colours are,
+whether numbers have signs; and what only raw photos have."""
+REDUCED, APART, ALPHA, SIGNED, WHITE_IS_ZERO = 1, 2, {1, 2}, 2, 0
+TIFF_BEGINS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 class NoPicture(InputError):
@@ -141,28 +147,31 @@ def open_picture(path: Path) -> Image.Image:
     if (heif := _heif_kind(begin)) == "HEIC":
         _register_heic(path)
         formats.append("HEIF")
-    limit, own_tiff = Image.MAX_IMAGE_PIXELS, TiffImagePlugin.READ_LIBTIFF
-    Image.init()
     try:
-        Image.MAX_IMAGE_PIXELS = None  # our own check is stricter, and says what to do
-        # Pillow's own reader of TIFF without compression gets turned ones and 16-bit planes wrong
-        TiffImagePlugin.READ_LIBTIFF = features.check("libtiff")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            picture = Image.open(path, formats=[name for name in formats if name in Image.OPEN])
+        # Pillow's own reader of TIFF without compression gets turned ones and 16-bit planes wrong, the one
+        # that it has from libtiff floats and 32-bit numbers in the order of other computers
+        picture = _open(path, formats, libtiff=True)
+        if picture.format == "TIFF" and picture.mode in ("F", "I"):
+            picture.close()
+            picture = _open(path, formats, libtiff=False)
     except Image.UnidentifiedImageError as error:
         if heif:  # as a video, it would be one of the tiles that the picture is made of
             raise InputError(
                 f"{path} is a picture in {heif} that can't be read: it may be damaged; give a PNG or JPEG"
             ) from error
+        if begin.startswith(TIFF_BEGINS):
+            raise InputError(
+                f"{path} is a TIFF with a layout or kind of numbers that can't be read: save it with 8 or 16 "
+                "bits a channel, or as PNG"
+            ) from error
         reason = "it has no picture format; give a PNG, JPEG or WebP file"
         raise NoPicture(f"{path} can't be read as a picture: {reason}") from error
     except Exception as error:  # decoders raise anything on broken data
         raise _damaged(path, error) from error
-    finally:
-        Image.MAX_IMAGE_PIXELS, TiffImagePlugin.READ_LIBTIFF = limit, own_tiff
     try:
         check_not_too_large(path, *picture.size)
+        if picture.format == "TIFF":
+            _check_tiff(picture, path)
         if hdr := hdr_transfer(picture, begin):
             raise InputError(
                 f"{path} is an HDR picture ({hdr}), whose colours would be wrong: save it as SDR first"
@@ -171,6 +180,43 @@ def open_picture(path: Path) -> Image.Image:
         picture.close()
         raise
     return picture
+
+
+def _open(path: Path, formats: list[str], *, libtiff: bool) -> Image.Image:
+    limit, own_tiff = Image.MAX_IMAGE_PIXELS, TiffImagePlugin.READ_LIBTIFF
+    Image.init()
+    try:
+        Image.MAX_IMAGE_PIXELS = None  # our own check is stricter, and says what to do
+        TiffImagePlugin.READ_LIBTIFF = libtiff and features.check("libtiff")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Image.open(path, formats=[name for name in formats if name in Image.OPEN])
+    finally:
+        Image.MAX_IMAGE_PIXELS, TiffImagePlugin.READ_LIBTIFF = limit, own_tiff
+
+
+def _check_tiff(picture: Image.Image, path: Path) -> None:
+    """Refuse a TIFF of which Pillow would read something else than what it shows.
+
+    Raises:
+        InputError: it is a raw photo, or its alpha or its numbers would be lost.
+    """
+    tags = picture.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
+    if DNG_VERSION in tags or tags.get(TIFF_PURPOSE, 0) & REDUCED:
+        raise InputError(
+            f"{path} is a raw photo, or begins with a small preview, and what is behind it can't be read: "
+            "develop it, and save it as PNG or JPEG"
+        )
+    read = picture.has_transparency_data and not (picture.mode == "LA" and tags.get(TIFF_PLANES) == APART)
+    if ALPHA & set(tags.get(TIFF_EXTRA, ())) and not read:
+        raise InputError(f"{path} is a TIFF whose alpha can't be read: save it as PNG")
+    tiles: Any = getattr(picture, "tile", None)
+    swapped = tags.prefix[:2] == b"MM" and tiles and tiles[0][0] == "libtiff"
+    if swapped and picture.mode in ("F", "I"):
+        raise InputError(
+            f"{path} is a TIFF of compressed floats or 32-bit numbers in big-endian order, which can't be "
+            "read: save it uncompressed, or as PNG"
+        )
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
@@ -251,15 +297,26 @@ def check_not_too_large(path: Path, width: int, height: int) -> None:
 
 def _deep_as_rgb(picture: Image.Image) -> Image.Image:
     """Turn grey of 16 or 32 bits, or floats, into RGB; RGBA where one value of it is transparent."""
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float32))
     tags = getattr(picture, "tag_v2", {})
+    stored = np.asarray(picture)
+    signed = SIGNED in tags.get(TIFF_NUMBERS, ())
+    if picture.format == "TIFF" and picture.mode == "I" and not signed:
+        stored = stored.view(np.uint32)
+    values = np.nan_to_num(stored.astype(np.float32))
     if picture.mode.startswith("I;") and tags.get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO:
         values = 65535 - values  # Pillow turns 8 bits round, but not 16
     highest = float(values.max())
-    if picture.mode == "F":
-        top = 1.0 if highest <= 1 else 255.0 if highest <= 255 else 65535.0
-    else:
-        top = 65535.0 if picture.mode.startswith("I;") or highest > 255 else 255.0
+    if picture.mode.startswith("I;"):
+        top = 65535.0
+    elif signed and tags[TIFF_BITS][0] == 16:
+        top = 32767.0
+    else:  # nothing says it: the least of what is usual
+        usual = (
+            (1.0, 255.0, 65535.0)
+            if picture.mode == "F"
+            else (255.0, 65535.0, float(np.iinfo(stored.dtype).max))
+        )
+        top = next((most for most in usual if highest <= most), usual[-1])
     grey = Image.fromarray(np.clip(values / top * 255, 0, 255).round().astype(np.uint8))
     grey.info = {name: value for name, value in picture.info.items() if name == "icc_profile"}
     hidden = picture.info.get("transparency")

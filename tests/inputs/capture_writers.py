@@ -4,6 +4,7 @@ Nothing here uses the product's cameras: what is written, and what is drawn, is 
 """
 
 import json
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -172,6 +173,27 @@ def write_colmap(folder: Path, pictures: list[tuple[str, Camera]], model: str = 
         images += [f"{k} {row(pose)} {k} {name}", "" if k % 2 else "10.5 20.5 -1 3.25 4 7"]
     (folder / "cameras.txt").write_text("\n".join(cameras) + "\n")
     (folder / "images.txt").write_text("\n".join(images) + "\n")
+
+
+BINARY = {"SIMPLE_PINHOLE": 0, "PINHOLE": 1, "SIMPLE_RADIAL": 2}
+"""The numbers of COLMAP's models."""
+
+
+def to_binary(folder: Path) -> None:
+    """Write COLMAP's text files as binary ones instead, with two points in every picture."""
+    cameras, images = [], []
+    for line in (folder / "cameras.txt").read_text().splitlines()[1:]:
+        number, model, width, height, *values = line.split()
+        cameras.append(struct.pack("<IiQQ", int(number), BINARY[model], int(width), int(height)))
+        cameras.append(struct.pack(f"<{len(values)}d", *map(float, values)))
+    lines = (folder / "images.txt").read_text().splitlines()[1::2]
+    for line in lines:
+        number, *pose, camera, name = line.split(maxsplit=9)
+        images.append(struct.pack("<I7dI", int(number), *map(float, pose), int(camera)))
+        images.append(name.encode() + b"\0" + struct.pack("<Q", 2) + struct.pack("<ddq", 1.0, 2.0, -1) * 2)
+    for name, entries, count in (("cameras", cameras, len(cameras) // 2), ("images", images, len(lines))):
+        (folder / f"{name}.bin").write_bytes(struct.pack("<Q", count) + b"".join(entries))
+        (folder / f"{name}.txt").unlink()
 
 
 def our_cameras():

@@ -244,6 +244,15 @@ def avif_in_hlg(folder):
     return folder / "a.avif"
 
 
+def tiff(shape, kind="u1", **options):
+    def make(folder):
+        tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'diffusion2[mesh]'")
+        tifffile.imwrite(folder / "a.tif", np.zeros(shape, kind), metadata=None, **options)
+        return folder / "a.tif"
+
+    return make
+
+
 def heic(**options):
     def make(folder):
         pillow_heif = pytest.importorskip("pillow_heif", reason="needs pip install 'diffusion2[heic]'")
@@ -376,7 +385,24 @@ PICTURES = {
     "heic cut off": (cut(heic(), 0.5), "HEIC|damaged"),
     "tiff of another byte order, with large offsets": (
         written("a.tif", b"MM\0\x2b\0\x08\0\0\0\0\0\0\0\0\0\x10" + bytes(64)),
-        "no picture",
+        "a TIFF with a layout",
+    ),
+    "tiff of long floats": (tiff((64, 64), "f8"), "a TIFF with a layout or kind of numbers"),
+    "tiff of inks and alpha": (
+        tiff((64, 64, 5), photometric="separated", extrasamples=["unassalpha"]),
+        "a TIFF with a layout",
+    ),
+    "tiff whose grey and alpha lie apart": (
+        tiff((2, 64, 64), photometric="minisblack", planarconfig="separate", extrasamples=["unassalpha"]),
+        "whose alpha can't be read",
+    ),
+    "tiff of compressed floats from another computer": (
+        tiff((64, 64), "f4", byteorder=">", compression="deflate"),
+        "big-endian",
+    ),
+    "a raw photo": (
+        tiff((64, 64, 3), photometric="rgb", subfiletype=1, extratags=[(50706, 1, 4, (1, 4, 0, 0), True)]),
+        "is a raw photo",
     ),
     "a profile that is junk": (saved("a.png", icc_profile=JUNK[:500]), None),
     "heic": (written("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + JUNK), "HEIC"),

@@ -122,6 +122,13 @@ def unwelded(columns):
     return ply("binary_little_endian", faces, vertices, uvs, ["TextureFile skin.png"])
 
 
+def sides_with_alpha(alphas, sides=range(6)):
+    """A box of some of its sides as a PLY, each of an opacity up to 255."""
+    vertices = BOX[np.array(SIDES)[list(sides)].ravel()]
+    values = [("alpha", "uchar", np.repeat(alphas, 4))] if alphas is not None else None
+    return ply("binary_little_endian", np.arange(len(vertices)).reshape(-1, 4), vertices, values)
+
+
 def glb(change=None, name="a.glb", material=None, picture=None, nodes=None, **top):
     """Write the textured box as a glTF binary; `change` gets its builder, `material` overrides its own."""
 
@@ -376,6 +383,15 @@ OBJ = {
         glb(material={"pbrMetallicRoughness": {"baseColorFactor": [1, 0, 0, 0.5]}, "alphaMode": "BLEND"}),
         None,
     ),
+    "a map of transparency": (
+        obj(
+            box_obj(),
+            "map_Kd skin.png\nmap_Tr hole.png",
+            {"skin.png": skin(), "hole.png": mask().point(lambda v: 255 - v)},
+        ),
+        glb(material={"alphaMode": "MASK"}, picture=skin(0)),
+        None,
+    ),
     "a transparency": (obj(box_obj(), "Kd 1 0 0\nTr 0.5"), obj(box_obj(), "Kd 1 0 0\nd 0.5"), None),
     "a light of its own": (
         obj(box_obj(), "Kd 0 0 0\nKe 1 0 0"),
@@ -431,6 +447,27 @@ PLY = {
         OPEN,
         None,
     ),
+    "a side of a ply that its alpha hides": (
+        sides_with_alpha([255, 0, 255, 255, 255, 255]),
+        sides_with_alpha(None, (0, 2, 3, 4, 5)),
+        "alpha of its vertices is taken as opacity",
+    ),
+    "a ply that its alpha makes glass": (
+        sides_with_alpha([128] * 6),
+        obj(
+            "\n".join(
+                [
+                    *(f"v {x} {y} {z}" for x, y, z in BOX),
+                    "usemtl skin",
+                    *("f " + " ".join(str(v + 1) for v in side) for side in SIDES),
+                    "mtllib m.mtl\n",
+                ]
+            ),
+            "Kd 0.6 0.6 0.6\nd 0.50196",
+        ),
+        "alpha of its vertices is taken as opacity",
+    ),
+    "a ply that its alpha hides": (sides_with_alpha([0] * 6), sides_with_alpha(None), "does not count"),
     "faces of different lengths in words": (ply("ascii", [(0, 1, 2, 3, 4), (0, 1, 3)]), OPEN, None),
     "strips of triangles": (
         ply("binary_little_endian", [(0, 1, 3, 2, -1, 0, 3, 4)], element="tristrips"),

@@ -12,6 +12,7 @@ from tests.inputs.capture_writers import (
     our_cameras,
     save,
     static_transforms,
+    to_binary,
     write_colmap,
     write_frames,
     write_transforms,
@@ -61,8 +62,20 @@ def shrink_picture(folder):
     save(folder / "images/cam3_0.png", np.zeros((40, 90, 4), dtype=np.uint8))
 
 
-def binary_only(folder):
-    (folder / "cameras.bin").write_bytes(b"\0")
+def binary_cut_off(folder):
+    to_binary(folder)
+    (folder / "images.bin").write_bytes((folder / "images.bin").read_bytes()[:-60])
+
+
+def binary_of_another_lens(folder, number=7):
+    to_binary(folder)
+    data = bytearray((folder / "cameras.bin").read_bytes())
+    data[12:16] = number.to_bytes(4, "little")
+    (folder / "cameras.bin").write_bytes(bytes(data) + bytes(8))
+
+
+def binary_of_no_lens(folder):
+    binary_of_another_lens(folder, 99)
 
 
 def write_parallel(folder):
@@ -111,7 +124,12 @@ FAULTS = {
         edit(lambda c: [c["frames"].append(c["frames"][0]), *(f.update(time=0) for f in c["frames"])]),
         "taken from one place at one time",
     ),
-    "binary COLMAP": (binary_only, "write them as text with colmap model_converter"),
+    "binary COLMAP cut off": (colmap(binary_cut_off), r"images\.bin is cut off"),
+    "binary COLMAP of another lens": (
+        colmap(binary_of_another_lens),
+        r"model FOV is not known .* image_undist",
+    ),
+    "binary COLMAP of a lens without a name": (colmap(binary_of_no_lens), "has the number 99, which is not"),
     "unknown model": (colmap(replace_in("cameras.txt", "PINHOLE", "FOV")), "FOV is not .* image_undist"),
     "few parameters": (
         colmap(replace_in("cameras.txt", r"^(1 PINHOLE.*) \S+$", r"\1")),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.inputs.capture_writers import (
     FOCAL,
     balls_at,
@@ -17,6 +18,7 @@ from tests.inputs.capture_writers import (
     our_cameras,
     save,
     static_transforms,
+    to_binary,
     write_colmap,
     write_frames,
     write_transforms,
@@ -99,17 +101,28 @@ def test_our_own_matrix_comes_back_from_transforms_to_the_pixel(tmp_path):
     image, alpha = on_white(from_pixels(draw(our_cameras()[2], balls_at(0.5))))
     assert float((matrix.images[2, 1] - image).abs().max()) <= 1 / 255  # two roundings to 8 bits
     assert float((matrix.alphas[2, 1] - alpha).abs().max()) <= 1 / 255
-    assert len(notes) == 1
+    assert len(notes) == 2
     assert "our origin is its point (0, 0, 0)" in notes[0]
+    assert "24 frames a second are taken" in notes[1]
     np.testing.assert_allclose(capture.frame.to_world(np.eye(3)), np.eye(3), atol=1e-6)
 
 
-@pytest.mark.parametrize("model", ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL"])
-def test_a_colmap_world_of_any_place_and_size_is_brought_to_ours(tmp_path, model):
+@pytest.mark.parametrize(
+    ("model", "form"),
+    [
+        ("SIMPLE_PINHOLE", "text"),
+        ("PINHOLE", "binary"),
+        ("SIMPLE_RADIAL", "text"),
+        ("SIMPLE_RADIAL", "binary"),
+    ],
+)
+def test_a_colmap_world_of_any_place_and_size_is_brought_to_ours(tmp_path, model, form):
     cameras = [elsewhere(camera, TURN, SCALE, SHIFT) for camera in our_cameras()]
     for k, camera in enumerate(cameras):
         save(tmp_path / f"images/cam {k}.png", draw(camera, moved(balls_at(0))))
     write_colmap(tmp_path / "sparse/0", [(f"cam {k}.png", camera) for k, camera in enumerate(cameras)], model)
+    if form == "binary":
+        to_binary(tmp_path / "sparse/0")
     capture, _ = notes_of(tmp_path)
     found = capture.matrix.cameras
     np.testing.assert_allclose(found.elevations_deg, 10, atol=1e-4)
@@ -352,6 +365,39 @@ def test_our_cameras_come_first(tmp_path):
 def test_a_folder_without_cameras_is_no_capture(tmp_path):
     save(tmp_path / "images/0.png", draw(our_cameras()[0], balls_at(0)))
     assert not is_capture(tmp_path)
+
+
+def test_times_may_be_words_and_paths_those_of_another_computer(tmp_path):
+    frames = write_frames(tmp_path, our_cameras(), [balls_at(0), balls_at(1)])
+    frames = [(f"/home/me/fox/{name}", camera, f"{time:.3f}") for name, camera, time in frames]
+    write_transforms(tmp_path, frames)
+    capture, notes = notes_of(tmp_path)
+    assert capture.matrix.images.shape[:2] == (8, 2)
+    assert any("24 frames a second are taken" in note for note in notes)
+
+
+def test_a_reference_of_another_world_is_told_of(tmp_path):
+    path = static_transforms(tmp_path)
+    ours, _ = notes_of(tmp_path)
+    _, notes = notes_of(tmp_path, frame=ours.frame)
+    assert "placed by the world of the result" in notes[0]
+    assert "is it the same" not in notes[0]
+    shifted = replace(ours.frame, center=ours.frame.center + np.array([0, 0, 1.0]))
+    assert "away from where the result is: is it the same" in notes_of(tmp_path, frame=shifted)[1][0]
+    lying = replace(ours.frame, axes=ours.frame.axes[[0, 2, 1]] * [[1], [-1], [1]])
+    assert "their up is 90° from the result's: is it the same" in notes_of(path.parent, frame=lying)[1][0]
+
+
+def test_notes_of_captures_name_no_options_that_they_do_not_have(tmp_path):
+    frames = write_frames(tmp_path, our_cameras(), [balls_at(0)], background=(120, 160, 110))
+    for name, *_ in frames:
+        picture = Image.open(tmp_path / name)
+        picture.paste((10, 10, 10), (2, 2, 5, 5))
+        picture.save(tmp_path / name)
+    write_transforms(tmp_path, [(name, camera, None) for name, camera, _ in frames])
+    _, notes = notes_of(tmp_path)
+    assert any("speck" in note and "masks beside the pictures say otherwise" in note for note in notes)
+    assert not any("--mask" in note or "--background" in note for note in notes)
 
 
 def test_a_picture_scaled_down_scales_its_lens(tmp_path):

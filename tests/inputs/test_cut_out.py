@@ -148,8 +148,8 @@ BACKGROUNDS = {
     "a ring on green with noise": (lambda: grained(composed(ring(), plain((60, 160, 90))), 5), 0.97, None),
     "a ring on green in its shadow": (lambda: shadowed(plain(GREEN_SCREEN), ring()), 0.98, LIGHT),
     "another green inside on green": (badge, 0.99, None),
-    "black eyes on black": (face_on_black, 0.99, "small black parts inside the object"),
-    "a white belly on white": (lambda: outlined((255, 255, 255)), 0.99, None),
+    "black eyes on black": (face_on_black, 0.99, "white or black as the background"),
+    "a white belly on white": (lambda: outlined((255, 255, 255)), 0.99, "white or black as the background"),
     "a white belly on red": (lambda: outlined((200, 60, 90)), 0.99, None),
     # shadows
     "a shadow on white": (lambda: shadowed(plain((250, 250, 250))), 0.98, LIGHT),
@@ -459,6 +459,20 @@ def test_dark_folds_before_black_are_the_objects_where_the_network_sees_it(seen)
     (found,), notes = cut([picture])
     assert overlap(found.getchannel("A"), whole) > 0.98
     assert "as dark as the background, and the network u2netp.onnx found it there" in notes[0]
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0)])
+def test_holes_before_white_and_black_are_those_that_the_network_does_not_see(seen, colour):
+    layer = ring(colour=(90, 140, 190), width=45)
+    picture, truth = composed(layer, plain(colour))
+    seen.append(truth)
+    (found,), notes = cut([picture])
+    assert overlap(found.getchannel("A"), truth) > 0.98
+    assert notes == []
+    seen[:] = [layer.ellipse((60, 30, 180, 150), fill=colour).rgba()[..., 3]]
+    (found,), (note,) = cut([picture])
+    assert overlap(found.getchannel("A"), seen[0]) > 0.98
+    assert "are not taken for holes; --mask FILE" in note
 
 
 def test_where_no_network_can_be_asked_the_note_says_so(no_network):

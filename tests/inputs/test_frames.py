@@ -101,6 +101,12 @@ def test_a_folder_lists_its_pictures_only(tmp_path):
     assert [p.name for p in list_pictures(tmp_path / "f")[0]] == ["f0.png", "f1.png", "f2.png"]
 
 
+def test_a_hyphen_is_a_sign_where_only_some_names_have_one():
+    for stems in (["t-1", "t0", "t1"], ["n-10", "n-2", "n0"], ["x-1", "x-2", "x-10"], ["a-2 b3", "a-2 b10"]):
+        paths = [Path(f"{stem}.png") for stem in stems]
+        assert in_order(reversed(paths)) == paths
+
+
 def touched(folder, *files):
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -118,11 +124,11 @@ def test_what_systems_leave_in_folders_is_skipped_in_silence(tmp_path):
 
 def test_masks_belong_to_frames_by_name_then_by_number_then_by_order(tmp_path):
     by_name = read_folder(touched(tmp_path / "a", "f1.png", "f2.png", "f2_mask.png", "f1_mask.png"))
-    assert {i: m.name for i, m in by_name.masks.items()} == {0: "f1_mask.png", 1: "f2_mask.png"}
+    assert {i: names(m) for i, m in by_name.masks.items()} == {0: ["f1_mask.png"], 1: ["f2_mask.png"]}
     by_number = read_folder(touched(tmp_path / "b", "f1.png", "f2.png", "mask_002.png", "mask_001.png"))
-    assert {i: m.name for i, m in by_number.masks.items()} == {0: "mask_001.png", 1: "mask_002.png"}
+    assert {i: names(m) for i, m in by_number.masks.items()} == {0: ["mask_001.png"], 1: ["mask_002.png"]}
     by_order = read_folder(touched(tmp_path / "c", "x1.png", "x2.png", "masks/m7.png", "masks/m8.png"))
-    assert {i: m.name for i, m in by_order.masks.items()} == {0: "m7.png", 1: "m8.png"}
+    assert {i: names(m) for i, m in by_order.masks.items()} == {0: ["m7.png"], 1: ["m8.png"]}
 
 
 def test_frames_without_a_mask_among_others_with_one_are_told_of(tmp_path):

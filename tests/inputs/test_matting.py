@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -104,3 +106,29 @@ def test_the_soft_edge_takes_the_objects_colour():
     assert (cleaned[edge][:, 0] > 2 * cleaned[edge][:, 1]).mean() > 0.95
     sure = alpha >= 242
     assert np.array_equal(cleaned[sure][:, :3], np.asarray(picture)[sure])
+
+
+def test_a_small_object_is_looked_at_once_more_from_near(monkeypatch):
+    looks = []
+
+    def look(picture, network):
+        looks.append(picture.size)
+        mask = Image.new("L", picture.size)
+        if len(looks) == 1:
+            mask.paste(200, (60, 40, 100, 60))
+        else:
+            mask.paste(255, (5, 5, 20, 20))
+        return mask
+
+    monkeypatch.setattr(matting, "_look", look)
+    mask = object_mask(Image.new("RGB", (200, 100)), Path("any"))
+    # the second look is at the first's box and a quarter of its 40 pixels around it, from (50, 30) on
+    assert looks == [(200, 100), (60, 40)]
+    assert mask.getbbox() == (55, 35, 70, 50)
+
+
+def test_an_object_that_fills_the_picture_is_looked_at_once(monkeypatch):
+    looks = []
+    monkeypatch.setattr(matting, "_look", lambda p, _: looks.append(p.size) or Image.new("L", p.size, 255))
+    assert object_mask(Image.new("RGB", (64, 64)), Path("any")).getextrema() == (255, 255)
+    assert len(looks) == 1

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from diffusion2.errors import InputError
 from diffusion2.inputs.video import read_clip
@@ -74,6 +75,50 @@ def test_a_video_that_is_turned_is_turned_upright(tmp_path):
     rows, columns = np.nonzero(np.asarray(picture.convert("L")) < 200)
     # counter-clockwise by a quarter: what was right is now at the top
     assert (columns.mean(), rows.mean()) == pytest.approx((20, 96 - 80), abs=1)
+
+
+def test_a_video_with_alpha_is_turned_too(tmp_path):
+    import av
+
+    path = tmp_path / "a.webm"
+    wide = disc(x=80, y=20, radius=10, size=(96, 48), ground=None)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=10, options={"crf": "4", "b:v": "0"})
+        stream.width, stream.height, stream.pix_fmt = 96, 48, "yuva420p"
+        stream.metadata["alpha_mode"] = "1"
+        if not hasattr(stream, "set_display_rotation"):
+            pytest.skip("needs a PyAV that can mark videos as turned (18)")
+        stream.set_display_rotation(90)
+        frame = av.VideoFrame.from_ndarray(np.asarray(wide), format="rgba").reformat(format="yuva420p")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    alpha = np.asarray(read_clip(path, 1, 96).pictures[0].getchannel("A"))
+    rows, columns = np.nonzero(alpha > 128)
+    assert (columns.mean(), rows.mean()) == pytest.approx((20, 96 - 80), abs=1)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_half_frames_are_made_whole_and_told(tmp_path, codec):
+    moments = [np.asarray(disc(x=20 + 4 * i, radius=10)) for i in range(8)]
+    woven = [first.copy() for first in moments[::2]]
+    for frame, second in zip(woven, moments[1::2], strict=True):
+        frame[::2] = second[::2]  # encoders take odd lines for the earlier ones, if nothing is said
+    path = write_video(
+        tmp_path / "a.mkv",
+        [Image.fromarray(frame) for frame in woven],
+        fps=25,
+        codec=codec,
+        pixels="yuv420p",
+        flags="+ildct+ilme",
+        q="1",
+    )
+    clip = read_clip(path, 4, 64)
+    assert "is interlaced" in clip.notes[0]
+    assert middles(clip.pictures) == pytest.approx([20, 28, 36, 44], abs=1)
+    for picture in clip.pictures:
+        rows = np.asarray(picture.convert("L"), np.float64)
+        # a comb changes from row to row and back, by 200 of 255 at the disc's two sides
+        assert np.abs(rows[1:-1] - (rows[:-2] + rows[2:]) / 2).max() < 120
 
 
 def test_a_turn_by_no_quarter_is_taken_for_the_nearest_and_told(tmp_path):

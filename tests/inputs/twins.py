@@ -158,7 +158,10 @@ def profiled(name, space, mode="RGB"):
 
 
 def write_yuv(path, values, codec, pixels, matrix, full=False, tags=(2, 2, 2)):
-    """Write pictures (H, W, 3) in [0, 1] with the Y'CbCr matrix of (red's weight, blue's weight)."""
+    """Write pictures (H, W, 3) in [0, 1] with the Y'CbCr matrix of (red's weight, blue's weight).
+
+    Colours of half the width are averages of two pixels.
+    """
     import av
 
     bits = 10 if pixels.endswith("10le") else 8
@@ -174,6 +177,8 @@ def write_yuv(path, values, codec, pixels, matrix, full=False, tags=(2, 2, 2)):
             luma = value @ np.array([red, 1 - red - blue, blue])
             chroma = [(value[..., 2] - luma) / (2 - 2 * blue), (value[..., 0] - luma) / (2 - 2 * red)]
             low, high, reach = (0, 255, 255) if full else (16, 219, 224)
+            if "422" in pixels:
+                chroma = [(c[:, ::2] + c[:, 1::2]) / 2 for c in chroma]
             planes = [luma * high + low, *(c * reach + 128 for c in chroma)]
             frame = av.VideoFrame(stream.width, stream.height, pixels)
             for plane, content in zip(frame.planes, planes, strict=True):
@@ -195,14 +200,15 @@ def coloured_video(name, encode, codec="libx264", pixels="yuv444p", **options):
     return make
 
 
-def hdr_video(encode, code):
+def hdr_video(encode, code, tags=(9, 9)):
+    """A video of HDR; tags are those of its matrix and primaries, 2 says nothing."""
     return coloured_video(
         "a.mov",
         lambda p: encode(light_of(p, BT2020)),
         "libx265",
         "yuv444p10le",
         matrix=(0.2627, 0.0593),
-        tags=(9, code, 9),
+        tags=(tags[0], code, tags[1]),
     )
 
 
@@ -212,7 +218,7 @@ def bt(matrix, code, full=False):
     )
 
 
-def shown_by(matrix):
+def shown_by(matrix, name="a.mp4", codec="libx264", **options):
     """A video whose display matrix turns it upright."""
 
     def make(folder):
@@ -222,8 +228,8 @@ def shown_by(matrix):
         rows, columns = np.mgrid[: HEIGHT if a else WIDTH, : WIDTH if a else HEIGHT]
         x, y = a * columns + c * rows, b * columns + d * rows
         x, y = x - x.min(), y - y.min()
-        with av.open(str(folder / "a.mp4"), "w") as container:
-            stream = container.add_stream("libx264", rate=10, options={"crf": "1"})
+        with av.open(str(folder / name), "w") as container:
+            stream = container.add_stream(codec, rate=10, options={"crf": "1", **options})
             if not hasattr(stream, "set_display_matrix"):
                 pytest.skip("needs a PyAV that writes display matrices (18)")
             stream.height, stream.width = x.shape
@@ -234,9 +240,48 @@ def shown_by(matrix):
                 stored = np.ascontiguousarray(np.asarray(shown)[y, x])
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="rgb24")))
             container.mux(stream.encode())
-        return folder / "a.mp4"
+        return folder / name
 
     return make
+
+
+def shown_by_its_pictures(folder):
+    """A video whose orientation stands in H.264's own message, before the first frame alone."""
+    import av
+    from av.bitstream import BitStreamFilterContext
+
+    plain = shown_by(MATRICES["mirrored left to right"])(folder)
+    with av.open(str(plain)) as source, av.open(str(folder / "b.mp4"), "w") as container:
+        stream = source.streams.video[0]
+        copy = container.add_stream_from_template(stream)
+        copy.set_display_matrix([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30])
+        mirror = BitStreamFilterContext(
+            "h264_metadata=display_orientation=insert:flip=horizontal", stream, copy
+        )
+        for packet in source.demux(stream):
+            for changed in mirror.filter(packet if packet.size else None):
+                changed.stream = copy
+                container.mux(changed)
+    return folder / "b.mp4"
+
+
+def thumbnail_track(folder):
+    """A video beside larger pictures of it, one for every six frames."""
+    import av
+
+    with av.open(str(folder / "a.mkv"), "w") as container:
+        large, real = (container.add_stream("libx264", rate=10, options={"crf": "1"}) for _ in range(2))
+        large.width, large.height, real.width, real.height = 2 * WIDTH, 2 * HEIGHT, WIDTH, HEIGHT
+        large.pix_fmt = real.pix_fmt = "yuv444p"
+        for index, shown in enumerate(walk(13)):
+            container.mux(real.encode(av.VideoFrame.from_ndarray(np.asarray(shown), format="rgb24")))
+            if index % 6 == 0:
+                frame = av.VideoFrame(2 * WIDTH, 2 * HEIGHT, "yuv444p")
+                frame.pts, frame.time_base = index, Fraction(1, 10)
+                container.mux(large.encode(frame))
+        for stream in (large, real):
+            container.mux(stream.encode())
+    return folder / "a.mkv"
 
 
 def two_streams(small_first=True, still=False):
@@ -293,6 +338,36 @@ def tiff(orientation, mode="RGB", deep=False, **layout):
     return make
 
 
+def grey_tiff(kind, most, orientation=1, **layout):
+    """A TIFF of grey in numbers of a kind, up to the most that they are to be."""
+
+    def make(folder):
+        tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'diffusion2[mesh]'")
+        shown = np.asarray(creature().convert("L"))
+        stored = np.ascontiguousarray(ORIENTATIONS.get(orientation, lambda a: a)(shown)) / 255 * most
+        extra = [(0x0112, 3, 1, orientation, True)]
+        tifffile.imwrite(folder / "a.tif", stored.astype(kind), extratags=extra, metadata=None, **layout)
+        return folder / "a.tif"
+
+    return make
+
+
+def pages(folder):
+    tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'diffusion2[mesh]'")
+    with tifffile.TiffWriter(folder / "a.tif") as writer:
+        for shown in (creature(), Image.new("RGB", (WIDTH, HEIGHT))):
+            writer.write(np.asarray(shown), photometric="rgb")
+    return folder / "a.tif"
+
+
+GREY = {
+    "tiff of floats": ("f4", 1.0, 1, {}),
+    "tiff of floats from another computer, turned": ("f4", 1.0, 6, {"byteorder": ">"}),
+    "tiff of 32 bits": ("u4", 2**32 - 1, 1, {}),
+    "tiff of 16 bits with a sign, from another computer": ("i2", 2**15 - 1, 8, {"byteorder": ">"}),
+}
+
+
 def heic(tile=0, orientation=1):
     def make(folder):
         pillow_heif = pytest.importorskip("pillow_heif", reason="needs pip install 'diffusion2[heic]'")
@@ -322,6 +397,30 @@ def animated_png(folder):
         folder / "a.png", save_all=True, default_image=True, append_images=[first, *others], duration=100
     )
     return folder / "a.png"
+
+
+def layered_png(folder):
+    """An animated PNG whose frames are laid over each other and taken away again."""
+    first, *others = cut_out_walk()
+    wrong = Image.new("RGBA", (WIDTH, HEIGHT), (0, 0, 0, 255))
+    how = {"disposal": 1, "blend": 1, "default_image": True, "duration": 100}
+    wrong.save(folder / "a.png", save_all=True, append_images=[first, *others], **how)
+    return folder / "a.png"
+
+
+def palette_png(folder):
+    """An animated PNG with one palette, whose frames are parts of the picture."""
+    colours = creature().quantize(16)
+    first, *others = (shown.quantize(palette=colours) for shown in walk())
+    first.save(folder / "a.png", save_all=True, append_images=others, duration=100)
+    return folder / "a.png"
+
+
+def cut_out_walk():
+    pictures = [shown.convert("RGBA") for shown in walk()]
+    for shown in pictures:
+        shown.putalpha(silhouette(shown))
+    return pictures
 
 
 # -- folders ----------------------------------------------------------------------------------------
@@ -360,11 +459,11 @@ def timed_frames(folder):
     return folder / "f"
 
 
-def masked_frames(name, change=lambda mask: mask, folder_name="f"):
+def masked_frames(name, change=lambda mask: mask, folder_name="f", frame_name="{:03d}.png"):
     """Frames on a busy ground with their masks under a name of {:03d}."""
 
     def make(folder):
-        path = write_frames(folder / folder_name, [busy(p, i) for i, p in enumerate(walk())])
+        path = write_frames(folder / folder_name, [busy(p, i) for i, p in enumerate(walk())], frame_name)
         for index, shown in enumerate(walk()):
             place = path / name.format(index)
             place.parent.mkdir(exist_ok=True)
@@ -372,6 +471,17 @@ def masked_frames(name, change=lambda mask: mask, folder_name="f"):
         return path
 
     return make
+
+
+def masks_in_parts(folder):
+    """Two masks of every frame, of its left and right half."""
+    path = write_frames(folder / "f", [busy(p, i) for i, p in enumerate(walk())])
+    for index, shown in enumerate(walk()):
+        for half, left in enumerate((0, WIDTH // 2)):
+            part = Image.new("L", shown.size)
+            part.paste(silhouette(shown).crop((left, 0, left + WIDTH // 2, HEIGHT)), (left, 0))
+            part.save(path / f"{index:03d}_mask_{half}.png")
+    return path
 
 
 def one_mask(folder):
@@ -414,6 +524,7 @@ PICTURES = {f"tiff of orientation {o}": (tiff(o), plain_picture, None) for o in 
         picture("twin.png", lambda: creature().convert("L")),
         None,
     ),
+    "tiff of several pages": (pages, plain_picture, "2 pages: the first"),
     "png of 16-bit grey": (
         picture("a.png", lambda: Image.fromarray(np.asarray(creature().convert("L"), np.uint16) * 257)),
         picture("twin.png", lambda: creature().convert("L")),
@@ -434,9 +545,49 @@ PICTURES = {f"tiff of orientation {o}": (tiff(o), plain_picture, None) for o in 
     ),
 }
 
+PICTURES |= {
+    name: (grey_tiff(*how[:3], **how[3]), picture("twin.png", lambda: creature().convert("L")), None)
+    for name, how in GREY.items()
+}
+
 VIDEOS = {f"a video {name}": (shown_by(matrix), plain_frames, None) for name, matrix in MATRICES.items()} | {
     "a video in PQ": (hdr_video(pq, 16), plain_frames, r"HDR \(PQ\)"),
     "a video in HLG": (hdr_video(hlg, 18), plain_frames, r"HDR \(HLG\)"),
+    "a video in PQ that says its curve alone": (hdr_video(pq, 16, tags=(2, 2)), plain_frames, r"HDR \(PQ\)"),
+    "a video in HLG that says its curve alone": (hdr_video(hlg, 18, tags=(2, 2)), plain_frames, "HLG"),
+    "a video of 10 bits": (
+        coloured_video(
+            "a.mkv",
+            lambda p: np.asarray(p) / 255,
+            "ffv1",
+            "yuv422p10le",
+            matrix=(0.299, 0.114),
+            tags=(6, 1, 1),
+        ),
+        plain_frames,
+        None,
+    ),
+    "a video of 10 bits without tags": (
+        coloured_video("a.mkv", lambda p: np.asarray(p) / 255, "ffv1", "yuv444p10le", matrix=(0.299, 0.114)),
+        plain_frames,
+        "taken for SDR",
+    ),
+    "a mkv turned and mirrored": (
+        shown_by(MATRICES["turned left and mirrored"], "a.mkv"),
+        plain_frames,
+        None,
+    ),
+    "a webm turned right": (
+        shown_by(MATRICES["turned right"], "a.webm", "libvpx-vp9", **{"b:v": "0"}),
+        plain_frames,
+        None,
+    ),
+    "a video mirrored by a message in it": (shown_by_its_pictures, plain_frames, None),
+    "a video beside its larger thumbnails": (
+        thumbnail_track,
+        lambda folder: write_frames(folder / "twin", walk(13)),
+        "2 video streams",
+    ),
     "a video in BT.601": (bt((0.299, 0.114), 6), plain_frames, None),
     "a video in BT.601, full range": (bt((0.299, 0.114), 6, full=True), plain_frames, None),
     "a video in BT.709": (bt((0.2126, 0.0722), 1), plain_frames, None),
@@ -445,6 +596,12 @@ VIDEOS = {f"a video {name}": (shown_by(matrix), plain_frames, None) for name, ma
     "a video behind its thumbnail": (two_streams(), plain_frames, "2 video streams"),
     "a video before its thumbnail": (two_streams(small_first=False), plain_frames, "2 video streams"),
     "a video behind a large cover": (two_streams(still=True), plain_frames, "2 video streams"),
+    "animated png with a palette": (palette_png, plain_frames, None),
+    "animated png of layers": (
+        layered_png,
+        lambda folder: write_frames(folder / "twin", cut_out_walk()),
+        "not part of the animation",
+    ),
     "animated png with a picture before it": (animated_png, plain_frames, "not part of the animation"),
 }
 
@@ -469,6 +626,12 @@ FOLDERS = {
         masked_frames("{:03d}_mask.png", lambda m: m.resize((WIDTH * 2, HEIGHT * 2))),
         plain_frames,
         "is scaled",
+    ),
+    "masks in parts": (masks_in_parts, plain_frames, "those of one frame together"),
+    "masks whose word is stuck": (
+        masked_frames("framemask{:03d}.png", frame_name="frame{:03d}.png"),
+        plain_frames,
+        "masks",
     ),
     "one mask for all": (
         one_mask,

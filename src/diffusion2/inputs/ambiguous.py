@@ -8,7 +8,7 @@ import numpy as np
 from diffusion2.errors import BackendUnavailable, WeightsError
 from diffusion2.inputs.background import BLACK, WHITE, Parts
 from diffusion2.inputs.ground import Ground
-from diffusion2.inputs.morphology import close_bays, large_regions
+from diffusion2.inputs.morphology import close_bays, label_regions, large_regions, median_of_each
 
 WORTH_TELLING = 0.02
 """Share of all that is not background from which on ambiguous regions are worth a question and a note."""
@@ -16,13 +16,15 @@ LITTLE_LEFT = 0.2
 """Share of it that must be left as object where all else is taken for light."""
 HALF, MOST, SOME = 128, 230, 38
 """What a network must see, of 255: of a soft pixel to take it for the object; of one with the background's
-colours, where soft ones are the object's; and of soft regions on average, to be asked about each pixel."""
+colours, where soft ones are the object's; and of soft regions on average, to be asked about each pixel, or
+of a hole, to take it for a part of the object."""
 FOLD = 0.08
 """Width of a dark fold at most, as a share of the root of the object's area, to both sides."""
 COLOURED = 40
 """How far the channels of a background's colour differ that things rarely have."""
-WIDE_HOLE = 0.1
-"""Share of the object from which on a black region before black is a hole, not an eye."""
+LEAST_HOLE, WIDE_HOLE = 0.005, 0.1
+"""Share of the object from which on the network is asked about a region of the background's white or black;
+and from which on a black region before black is a hole in any case, not an eye."""
 
 Saliencies = list[np.ndarray]
 
@@ -64,9 +66,9 @@ def decide(
     Soft regions, faint or light and shadow, are not, but for what a network sees of them as the object: a
     white thing has parts before white that no rule tells from shadows. It is asked unless the background is
     coloured, as things are rarely of just that colour. Where hardly anything else is left, it decides alone.
-    Regions of the background's colour inside the object are holes; but not before white, as on white nothing
-    tells them apart, nor before black where they are small, as eyes are. Narrow bays before black are dark
-    folds of the object where the network sees it.
+    Regions of the background's colour inside the object are holes. Before white and black, which bellies and
+    eyes have, too, those are that a network does not see, and wide ones before black. Narrow bays before
+    black are dark folds of the object where the network sees it.
 
     Args:
         parts: of every picture.
@@ -91,7 +93,7 @@ def decide(
             _decide_soft(masks, parts, SaliencyNetwork(network.name, None) if coloured else network, tell)
     if colour.max() <= BLACK:
         _fill_dark_folds(masks, parts, network, tell)
-    _decide_holes(masks, parts, colour, tell)
+    _decide_holes(masks, parts, colour, network, tell)
     return masks
 
 
@@ -157,20 +159,39 @@ def _fill_dark_folds(
 
 
 def _decide_holes(
-    masks: list[np.ndarray], parts: Sequence[Parts], colour: np.ndarray, tell: Callable[[str], None]
+    masks: list[np.ndarray],
+    parts: Sequence[Parts],
+    colour: np.ndarray,
+    network: SaliencyNetwork,
+    tell: Callable[[str], None],
 ) -> None:
     """Add regions of the background's colour that are no holes to the masks."""
+    if BLACK < colour.max() and colour.min() < WHITE:
+        return
     area = max(float(np.mean([mask.sum() for mask in masks])), 1.0)
+    doubtful = [large_regions(part.holes, LEAST_HOLE * area) for part in parts]
+    seen = network.see() if any(region.any() for region in doubtful) else None
     kept = 0
-    for mask, part in zip(masks, parts, strict=True):
-        if colour.min() >= WHITE:
-            mask |= part.holes
-        elif colour.max() <= BLACK:
-            small = part.holes & ~large_regions(part.holes, WIDE_HOLE * area)
-            kept += int(small.any())
-            mask |= small
-    if kept:
-        tell("small black parts inside the object are not taken for holes; --mask FILE says otherwise")
+    for index, (mask, part) in enumerate(zip(masks, parts, strict=True)):
+        holes = np.zeros_like(mask)
+        if seen is not None:
+            holes |= _unseen_regions(doubtful[index], seen[index])
+        if colour.max() <= BLACK:
+            holes |= large_regions(part.holes, WIDE_HOLE * area)
+        mask |= part.holes & ~holes
+        kept += int((part.holes & ~holes).sum())
+    if kept > WORTH_TELLING * area * len(masks):
+        tell(
+            "parts inside the object that are as white or black as the background are not taken for holes"
+            f"{network.absence}; --mask FILE says otherwise"
+        )
+
+
+def _unseen_regions(regions: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """Keep those connected regions that a network does not see as the object."""
+    labels, count = label_regions(regions)
+    means = median_of_each(saliency.astype(np.float32), labels, count)
+    return np.concatenate([[False], means < SOME])[labels]
 
 
 def _share(seen: Saliencies, regions: Sequence[np.ndarray]) -> float:

@@ -43,8 +43,12 @@ UNREADABLE = {
 """Pictures that are missed if they are left out in silence."""
 MASK = re.compile(r"(?:(?<=[^a-z])|^)masks?(?=[^a-z]|$)", re.IGNORECASE)
 """The word in a name."""
+STUCK_MASK = re.compile(r"masks?", re.IGNORECASE)
+"""The same inside a word, which counts where the name without it is that of another picture."""
 NUMBER = re.compile(r"(?:(?:^|(?<=[_= (\[,]))[-+](?=\d))?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 """A number in a name; what follows a letter or a digit is a hyphen, not a sign."""
+SIGNED = re.compile(r"(?<!\d)[-+]?\d+(?:\.\d+)?(?:e[-+]\d+)?")
+"""The same where a hyphen after a letter is a sign: names like `t-1` and `t0` differ in nothing else."""
 WHOLE = re.compile(r"\d+")
 
 
@@ -54,12 +58,12 @@ class Folder:
 
     Attributes:
         frames: in order.
-        masks: of some or all frames, by the frame's index.
+        masks: of some or all frames, by the frame's index; several of one frame are parts of its mask.
         notes: what was decided about the folder, a line each.
     """
 
     frames: list[Path]
-    masks: dict[int, Path] = field(default_factory=dict)
+    masks: dict[int, list[Path]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -72,8 +76,10 @@ def read_folder(folder: Path) -> Folder:
         InputError: there are none.
     """
     pictures, notes = list_pictures(folder)
-    frames = [path for path in pictures if not MASK.search(path.stem)]
-    masks = [path for path in pictures if MASK.search(path.stem)]
+    stems = {path.stem.lower() for path in pictures}
+    masks = [path for path in pictures if _is_mask(path.stem.lower(), stems)]
+    others = set(pictures) - set(masks)
+    frames = [path for path in pictures if path in others]
     if not frames:
         frames, masks = pictures, []
     for inner in filter(is_mask_folder, sorted(folder.iterdir())):
@@ -82,6 +88,10 @@ def read_folder(folder: Path) -> Folder:
     if masks:
         notes.append(_describe(folder, frames, masks, pairs))
     return Folder(frames, pairs, [*notes, *_note_patterns(folder, frames)])
+
+
+def _is_mask(stem: str, stems: set[str]) -> bool:
+    return bool(MASK.search(stem) or ("mask" in stem and STUCK_MASK.sub("", stem) in stems))
 
 
 def list_pictures(folder: Path) -> tuple[list[Path], list[str]]:
@@ -95,6 +105,9 @@ def list_pictures(folder: Path) -> tuple[list[Path], list[str]]:
     if not found:
         inner = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
         hint = f"; it has folders in it ({', '.join(inner[:3])}): give one of them" if inner else ""
+        beside = [name for name in inner if is_mask_folder(folder / name)]
+        if beside and len(inner) > len(beside):
+            hint += f", with --mask {folder / beside[0]}"
         raise InputError(f"{folder} is a folder without pictures (PNG, JPEG, WebP …) in it{hint}")
     missed = sorted(path.name for path in files if path.suffix.lower() in UNREADABLE)
     notes = []
@@ -124,7 +137,16 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
     counted = len({len(digits) for digits in fractions}) > 1 and any(
         len(digits) > 1 and digits.endswith("0") for digits in fractions
     )
-    return sorted(paths, key=lambda path: name_key(path.stem, WHOLE if counted else NUMBER))
+    number = WHOLE if counted else numbers_of(paths)
+    return sorted(paths, key=lambda path: name_key(path.stem, number))
+
+
+def numbers_of(paths: Iterable[Path]) -> re.Pattern[str]:
+    """Tell what a number is in a folder's names: a hyphen after a letter is a sign if only some have one."""
+    stems = [path.stem for path in paths]
+    plain = {NUMBER.sub("#", stem) for stem in stems}
+    signed = {SIGNED.sub("#", stem) for stem in stems}
+    return SIGNED if len(signed) == 1 < len(plain) else NUMBER
 
 
 def name_key(stem: str, number: re.Pattern[str] = NUMBER) -> list[tuple[int, Decimal, str]]:
@@ -138,55 +160,74 @@ def name_key(stem: str, number: re.Pattern[str] = NUMBER) -> list[tuple[int, Dec
     return [*key, (1, Decimal(0), stem[end:])] if stem[end:] else key
 
 
-def pair_masks(frames: Sequence[Path], masks: Sequence[Path]) -> dict[int, Path]:
-    """Find each frame's mask: by its name, else by the numbers in it, else by the order of as many of both.
+def pair_masks(frames: Sequence[Path], masks: Sequence[Path]) -> dict[int, list[Path]]:
+    """Find each frame's masks: by its name, else by the numbers in it, else by the order of as many of both.
 
-    A single mask without any number is that of all frames.
+    A single mask without any number is that of all frames. Masks whose names go on after the frame's are
+    parts: of `000.png`, `000_mask.png` as well as `000_mask_1.png`.
     """
     if len(masks) == 1 and len(frames) > 1 and not WHOLE.search(masks[0].stem):
-        return dict.fromkeys(range(len(frames)), masks[0])
-    best: dict[int, Path] = {}
+        return {index: [masks[0]] for index in range(len(frames))}
+    best = _by_parts(frames, masks)
     for key in (_bare_name, _numbers):
         known = defaultdict(list)
         for mask in masks:
             known[key(mask)].append(mask)
         keys = [key(frame) for frame in frames]
         times = Counter(keys)
-        found = {i: known[k][0] for i, k in enumerate(keys) if k and len(known[k]) == 1 and times[k] == 1}
+        found = {i: known[k] for i, k in enumerate(keys) if k and len(known[k]) == 1 and times[k] == 1}
         best = max(best, found, key=len)
-    return best or (dict(enumerate(masks)) if len(masks) == len(frames) else {})
+    return best or ({i: [mask] for i, mask in enumerate(masks)} if len(masks) == len(frames) else {})
+
+
+def _by_parts(frames: Sequence[Path], masks: Sequence[Path]) -> dict[int, list[Path]]:
+    """Assign each mask to the one frame with whose name its own begins."""
+    names = [_bare_name(frame) for frame in frames]
+    numbers = {name: index for index, name in enumerate(names) if name and names.count(name) == 1}
+    found = defaultdict(list)
+    for mask in masks:
+        name = _bare_name(mask)
+        while name and name not in numbers:
+            name = name.rpartition("_")[0]
+        if name:
+            found[numbers[name]].append(mask)
+    return dict(sorted(found.items()))
 
 
 def _bare_name(path: Path) -> str:
     """A name without the word mask and what joins it to the rest."""
-    return re.sub(r"[^a-z0-9.+=-]+", "_", MASK.sub("", path.stem.lower())).strip("_-. ")
+    stem = path.stem.lower()
+    without = MASK.sub("", stem) if MASK.search(stem) else STUCK_MASK.sub("", stem)
+    return re.sub(r"[^a-z0-9.+=-]+", "_", without).strip("_-. ")
 
 
 def _numbers(path: Path) -> tuple[Decimal, ...]:
     return tuple(Decimal(number) for number in NUMBER.findall(path.stem))
 
 
-def _describe(folder: Path, frames: list[Path], masks: list[Path], pairs: dict[int, Path]) -> str:
+def _describe(folder: Path, frames: list[Path], masks: list[Path], pairs: dict[int, list[Path]]) -> str:
     """Say what became of the masks among frames."""
     if not pairs:
         return (
             f"{folder} has {len(masks)} masks ({masks[0].name} …) that fit none of its {len(frames)} frames "
             "by name or number: they are left out; name each like its frame, or give their folder with --mask"
         )
-    used = len(set(pairs.values()))
+    used = len({mask for parts in pairs.values() for mask in parts})
+    joined = ", those of one frame together" if any(len(parts) > 1 for parts in pairs.values()) else ""
     rest = len(frames) - len(pairs)
     left_out = f"; {len(masks) - used} others fit no frame and are left out" if used < len(masks) else ""
     without = f"; {rest} frames have none and are cut out as pictures without one" if rest else ""
     what = f"{masks[0].name} is" if used == 1 else f"{used} pictures ({masks[0].name} …) are"
     return (
-        f"{folder}: {what} taken as the frames' masks, white being the object{without}{left_out}; move masks "
-        "elsewhere to do without"
+        f"{folder}: {what} taken as the frames' masks{joined}, white being the object{without}{left_out}; "
+        "move masks elsewhere to do without"
     )
 
 
 def _note_patterns(folder: Path, frames: list[Path]) -> list[str]:
     """Say when names are not all made alike, as strangers may be among the frames."""
-    patterns = Counter(NUMBER.sub("#", path.stem) + path.suffix.lower() for path in frames)
+    number = numbers_of(frames)
+    patterns = Counter(number.sub("#", path.stem) + path.suffix.lower() for path in frames)
     if len(patterns) == 1:
         return []
     kinds = ", ".join(f"{count} like {pattern}" for pattern, count in patterns.most_common(3))

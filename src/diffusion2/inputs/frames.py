@@ -1,7 +1,7 @@
 """Sequences of pictures over time, and which of them a run takes."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from diffusion2.errors import InputError
+from diffusion2.inputs.apng import is_for_ffmpeg, read_apng
 from diffusion2.inputs.folder import Folder
-from diffusion2.inputs.masks import read_mask
+from diffusion2.inputs.masks import read_masks
 from diffusion2.inputs.picture import decode_rgba, open_input
 from diffusion2.pictures import upright_size
 
@@ -67,11 +68,13 @@ class PictureFrames:
                         f"{second[0]} x {second[1]}"
                     )
                 found[index] = decode_rgba(picture, path, side)
+                if picture.format == "TIFF" and (pages := _count(picture)) > 1:
+                    self.notes.append(f"{path} has {pages} pages: the first is taken, and no other")
         return [found[index].copy() for index in indices]
 
     def masks(self, indices: Sequence[int], side: int) -> list[Image.Image | None]:
         """Read the masks of these pictures, mode L; None for those without."""
-        return [read_mask(self.mask_paths[i], side) if i in self.mask_paths else None for i in indices]
+        return [read_masks(self.mask_paths[i], side) if i in self.mask_paths else None for i in indices]
 
 
 class AnimationFrames:
@@ -95,7 +98,7 @@ class AnimationFrames:
                     f"{path}: the picture for programs that know no animated PNG is not part of the "
                     "animation and is left out"
                 )
-            for index in range(self._first, getattr(picture, "n_frames", 1)):
+            for index in range(self._first, _count(picture)):
                 if not _seek(picture, index):
                     break
                 self.times.append(seconds)
@@ -108,20 +111,45 @@ class AnimationFrames:
         """Decode these frames."""
         found: dict[int, Image.Image] = {}
         with open_input(self.path) as picture:
-            for index in range(max(indices) + 1):
-                if not _seek(picture, index + self._first):
-                    raise InputError(f"{self.path} can't be read: its frame {index} is damaged")
+            for index, shown in zip(range(max(indices) + 1), self._all(picture), strict=False):
                 if index in indices:
-                    found[index] = decode_rgba(picture, self.path, side)
+                    found[index] = decode_rgba(shown, self.path, side)
+        if missing := sorted(set(indices) - set(found)):
+            raise InputError(f"{self.path} can't be read: its frame {missing[0]} is damaged")
         return [found[index].copy() for index in indices]
+
+    def _all(self, picture: Image.Image) -> Iterator[Image.Image]:
+        """Yield all frames as far as they can be decoded."""
+        if picture.format == "PNG" and is_for_ffmpeg(self.path):
+            yield from read_apng(self.path, picture.info.get("icc_profile"))
+            return
+        for index in range(self._first, self._first + len(self.times)):
+            if not _seek(picture, index):
+                return
+            if index == self._first == 1 and not _covers(picture):
+                raise InputError(
+                    f"{self.path}: the first frame of this animated PNG is to be laid over nothing, which "
+                    "can't be done with its palette: save it without one, or its frames as pictures"
+                )
+            yield picture
 
 
 def is_animation(picture: Image.Image) -> bool:
     """Tell whether an opened picture has several frames that follow each other."""
+    return picture.format in ANIMATED and _count(picture) > 1
+
+
+def _count(picture: Image.Image) -> int:
+    """Count the frames or pages of an opened picture; 1 where that can't be done."""
     try:
-        return picture.format in ANIMATED and getattr(picture, "n_frames", 1) > 1
+        return getattr(picture, "n_frames", 1)
     except Exception:  # decoders raise anything on broken data
-        return False
+        return 1
+
+
+def _covers(picture: Image.Image) -> bool:
+    """Tell whether a frame of an animated PNG takes the place of all that was there."""
+    return picture.info.get("bbox") == (0, 0, *picture.size) and not picture.info.get("blend")
 
 
 def choose_frames(

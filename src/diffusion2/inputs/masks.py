@@ -41,6 +41,14 @@ def read_mask(path: Path, side: int) -> Image.Image:
         return mask_of(decoded)
 
 
+def read_masks(paths: Sequence[Path], side: int) -> Image.Image:
+    """Read the masks of one picture, the object's parts, as one mask of all of them; see `read_mask`."""
+    first, *others = (read_mask(path, side) for path in paths)
+    for other in others:
+        first = ImageChops.lighter(first, other if other.size == first.size else other.resize(first.size))
+    return first
+
+
 def mask_of(picture: Image.Image) -> Image.Image:
     """Turn a picture into a mask, mode L: its alpha where it has any, else its brightness.
 

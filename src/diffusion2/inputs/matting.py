@@ -27,6 +27,11 @@ DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 """Of the pictures that the networks of this family were trained on."""
 
 
+SEEN, ROOM, NEARLY_ALL = 64, 0.25, 0.8
+"""Of 255, what a look must see to be looked at once more; how much around it is looked at, of its longer
+side; and from which share of the picture on there is no second look."""
+
+
 def find_matting_network(given: str | None = None) -> Path:
     """Return the network's file: the given one, else a known one that is installed.
 
@@ -51,7 +56,10 @@ def find_matting_network(given: str | None = None) -> Path:
 
 
 def object_mask(picture: Image.Image, network: Path) -> Image.Image:
-    """Find the object in an RGB picture.
+    """Find the object in an RGB picture, in two looks: at all of it, and at what the first one found.
+
+    The network sees every picture in a few hundred pixels; thin parts of an object that fills only a part of
+    it are seen when they are larger.
 
     Returns:
         Its mask, mode L, of the picture's size; soft.
@@ -60,6 +68,21 @@ def object_mask(picture: Image.Image, network: Path) -> Image.Image:
         BackendUnavailable: onnxruntime is missing.
         InputError: the file is no such network.
     """
+    whole = _look(picture, network)
+    box = whole.point([255 * (a >= SEEN) for a in range(256)]).getbbox()
+    if box is None:
+        return whole
+    room = round(ROOM * max(box[2] - box[0], box[3] - box[1]))
+    left, top = max(0, box[0] - room), max(0, box[1] - room)
+    near = (left, top, min(picture.width, box[2] + room), min(picture.height, box[3] + room))
+    if (near[2] - left) * (near[3] - top) > NEARLY_ALL * picture.width * picture.height:
+        return whole
+    mask = Image.new("L", picture.size)
+    mask.paste(_look(picture.crop(near), network), near)
+    return mask
+
+
+def _look(picture: Image.Image, network: Path) -> Image.Image:
     session = _session(network)
     try:
         (entry, *others) = session.get_inputs()

@@ -70,6 +70,7 @@ def _primitive(mesh: Polygons, look: Look, triangles: np.ndarray, normals: np.nd
     colors = np.tile(look.color, (len(corners), 1))
     if look.texture is None and mesh.colors is not None:
         colors = mesh.colors[corners] ** GAMMA
+    opacities = np.ones(len(corners)) if mesh.alphas is None else mesh.alphas[corners]
     return Primitive(
         node=0,
         skin=None,
@@ -82,7 +83,7 @@ def _primitive(mesh: Polygons, look: Look, triangles: np.ndarray, normals: np.nd
         joints=None,
         weights=None,
         targets=np.zeros((0, len(corners), 3)),
-        alphas=None if look.material.alpha_mode == "OPAQUE" else np.full(len(corners), look.opacity),
+        alphas=None if look.material.alpha_mode == "OPAQUE" else look.opacity * opacities,
         material=look.material,
         emission=look.emission,
         emission_texture=look.emission_texture,

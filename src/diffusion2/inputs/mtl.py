@@ -214,6 +214,8 @@ class Looks:
             opaque = np.asarray(found.convert("RGBA").getchannel(channel))
         if opaque is None:
             opaque = np.asarray(found.convert("L"))
+        if named is raw.maps.get("map_tr"):  # of transparency, as Tr is
+            opaque = 255 - opaque
         if picture is None:
             return opaque
         if _laid(named) != _laid(colors):

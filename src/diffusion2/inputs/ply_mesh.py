@@ -1,14 +1,24 @@
 """Meshes in PLY files, as Blender, MeshLab, CloudCompare and scanners write them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned
-from diffusion2.inputs.looks import GREY_LOOK, Look, TextureFiles, alpha_of, make_texture, transparency
+from diffusion2.inputs.looks import (
+    GREY_LOOK,
+    PARTLY,
+    Look,
+    TextureFiles,
+    alpha_of,
+    make_texture,
+    transparency,
+)
 from diffusion2.inputs.ply import Columns, Element, Lists, read_elements, read_header
 from diffusion2.inputs.polygons import Polygons
+from diffusion2.meshes.materials import Material
 
 CORNERS = ("vertex_indices", "vertex_index")
 UVS = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"), ("texture_s", "texture_t"))
@@ -53,8 +63,9 @@ def read_ply(path: Path, report: Report) -> tuple[Polygons, list[Look]]:
         _at(_columns(table, ("nx", "ny", "nz"), may_lack=True), corners),
         _uvs(rows, table, corners, counts),
         _colors(vertices, table, faces, rows, corners, counts),
+        _alphas(path, vertices, table, corners, report),
     )
-    return mesh, _looks(path, named, mesh.uvs is not None, report)
+    return mesh, _looks(path, named, mesh, report)
 
 
 def _columns(table: Columns, names: tuple[str, ...], *, may_lack: bool = False) -> np.ndarray:
@@ -95,12 +106,32 @@ def _colors(
             if not set(names) <= columns.keys():
                 continue
             values = _columns(columns, names)
-            kind = np.dtype(next(column.dtype for column in element.properties if column.name == names[0]))
-            values = np.nan_to_num(values / (np.iinfo(kind).max if kind.kind in "iu" else 1.0)).clip(0, 1)
+            values = np.nan_to_num(values / _most(element, names[0])).clip(0, 1)
             if element is vertices:
                 return _at(values, corners)
             return np.repeat(values, counts, axis=0) if len(values) == len(counts) else None
     return None
+
+
+def _alphas(
+    path: Path, vertices: Element, table: Columns, corners: np.ndarray, report: Report
+) -> np.ndarray | None:
+    """Find the corners' opacities (C,) in [0, 1]; None where all are opaque, or none is seen at all."""
+    values = _columns(table, ("alpha",), may_lack=True)[:, 0]
+    found = np.nan_to_num(values / _most(vertices, "alpha")).clip(0, 1) if len(values) else values
+    if not len(found) or (found >= 1).all():
+        return None
+    if not found.any():
+        report(Warned(f"{path}: the alpha of its vertices hides all of it, and does not count"))
+        return None
+    report(Warned(f"{path}: the alpha of its vertices is taken as opacity; save it without if it is none"))
+    return found[corners.clip(0, len(found) - 1)]
+
+
+def _most(element: Element, name: str) -> float:
+    """Tell what stands for 1 in a column: the most that whole numbers can be, else 1."""
+    kind = np.dtype(next(column.dtype for column in element.properties if column.name == name))
+    return float(np.iinfo(kind).max) if kind.kind in "iu" else 1.0
 
 
 def _strips(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -114,22 +145,26 @@ def _strips(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return triangles.reshape(-1), np.full(len(triangles), 3)
 
 
-def _looks(path: Path, named: list[str], has_uvs: bool, report: Report) -> list[Look]:
+def _looks(path: Path, named: list[str], mesh: Polygons, report: Report) -> list[Look]:
     """Read the textures that the comments name."""
-    if not named or not has_uvs:
+    plain = GREY_LOOK
+    if mesh.alphas is not None:
+        partly = float(((mesh.alphas > 0.1) & (mesh.alphas < 0.9)).mean()) > PARTLY
+        plain = replace(plain, material=Material("BLEND" if partly else "MASK", double_sided=True))
+    if not named or mesh.uvs is None:
         if named:
             report(Warned(f"{path} names the texture {named[0]}, but not where it lies: it is drawn without"))
-        return [GREY_LOOK] * max(len(named), 1)
+        return [plain] * max(len(named), 1)
     pictures = TextureFiles(path, report)
     looks = []
     for name in named:
         picture = pictures.read(name)
         alpha = alpha_of(picture)
         alpha = alpha if alpha is not None and alpha.any() else None
-        looks.append(
-            GREY_LOOK
-            if picture is None
-            else Look(np.ones(3), texture=make_texture(picture, alpha), material=transparency(alpha, 1.0))
-        )
+        if picture is None:
+            looks.append(plain)
+            continue
+        material = transparency(alpha, 1.0) if mesh.alphas is None else plain.material
+        looks.append(Look(np.ones(3), texture=make_texture(picture, alpha), material=material))
     pictures.tell()
     return looks

@@ -24,6 +24,7 @@ class Polygons:
         normals: (C, 3) the file's own; None or NaN where there are none.
         uvs: (C, 2) places in a texture, v up; None or NaN where there are none.
         colors: (C, 3) sRGB in [0, 1], or None.
+        alphas: (C,) opacity in [0, 1], or None.
     """
 
     points: np.ndarray
@@ -33,6 +34,7 @@ class Polygons:
     normals: np.ndarray | None = None
     uvs: np.ndarray | None = None
     colors: np.ndarray | None = None
+    alphas: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -61,7 +63,7 @@ class Polygons:
             self.corners[kept],
             self.counts[chosen],
             self.looks[chosen],
-            *map(of, (self.normals, self.uvs, self.colors)),
+            *map(of, (self.normals, self.uvs, self.colors, self.alphas)),
         )
 
 

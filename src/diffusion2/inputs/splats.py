@@ -159,12 +159,16 @@ def render_splats(splats: SplatFile, frame: ModelFrame, cameras: Cameras) -> np.
 
 
 def _harmonics(rows: Columns, whole: np.ndarray) -> Tensor | None:
-    """Read the harmonics above degree 0, (N, K, 3); in the file those of red come first, then green, blue."""
+    """Read the harmonics above degree 0, (N, K, 3); in the file those of red come first, then green, blue.
+
+    Those above degree 3 are left out.
+    """
     count = sum(name.startswith("f_rest_") for name in rows) // 3
-    if count not in DEGREES or not {f"f_rest_{k}" for k in range(3 * count)} <= rows.keys():
+    read = max((degree for degree in DEGREES if degree <= count), default=0)
+    if not read or not {f"f_rest_{k}" for k in range(3 * count)} <= rows.keys():
         return None
-    values = np.empty((int(whole.sum()), count, 3), np.float32)
+    values = np.empty((int(whole.sum()), read, 3), np.float32)
     for channel in range(3):
-        for k in range(count):
+        for k in range(read):
             values[:, k, channel] = _floats(rows, f"f_rest_{channel * count + k}")[whole]
     return torch.from_numpy(np.nan_to_num(values))

@@ -10,7 +10,7 @@ from PIL import Image
 from diffusion2.errors import InputError
 from diffusion2.inputs.folder import MASK, Folder, list_pictures, pair_masks, read_folder
 from diffusion2.inputs.frames import AnimationFrames, Frames, PictureFrames, choose_frames, is_animation
-from diffusion2.inputs.masks import apply_masks, mask_of, read_mask
+from diffusion2.inputs.masks import apply_masks, mask_of, read_mask, read_masks
 from diffusion2.inputs.picture import open_input
 from diffusion2.inputs.video_file import VideoFile
 from diffusion2.pictures import NoPicture
@@ -128,9 +128,9 @@ def _given_masks(
         count = len(frames.times)
         pairs = pair_masks(frames.paths, files) if isinstance(frames, PictureFrames) else {}
         if len(pairs) < count:
-            pairs = dict(enumerate(files * count if len(files) == 1 else files))
+            pairs = {i: [file] for i, file in enumerate(files * count if len(files) == 1 else files)}
             _check_count(mask, len(pairs), path, count)
-        return [read_mask(pairs[index], side) for index in indices]
+        return [read_masks(pairs[index], side) for index in indices]
     with open_frames(mask) as opened:
         count = len(opened.times)
         if isinstance(opened, PictureFrames):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from av.codec import CodecContext
 from av.error import EOFError as EndOfFile
 from av.error import FFmpegError, InvalidDataError
@@ -12,15 +13,18 @@ from av.stream import Disposition
 from PIL import Image
 
 from diffusion2.errors import InputError, in_one_line
+from diffusion2.inputs.interlacing import Deinterlacer
 from diffusion2.inputs.picture import check_size
-from diffusion2.inputs.video_frame import HDR, Shot, develop, nearest_turn, take_shot
+from diffusion2.inputs.video_frame import HDR, Shot, develop, display_matrix, nearest_turn, take_shot
 
-CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,ivf"
+CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,ivf,mxf,nut,yuv4mpegpipe"
 """What a file may be: no playlists, which would open other files."""
 SEEK_FRAMES = 60
 """Frames ahead from which on seeking is worth its trouble."""
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """FFmpeg's own decoders of these leave the alpha out."""
+FEW_FRAMES = 3
+"""A video stream with so many times fewer frames than another has is a track of thumbnails."""
 
 
 class NoVideo(InputError):
@@ -49,15 +53,17 @@ class VideoFile:
         self.notes = []
         self._file = path.open("rb")
         self._container: Any = None
+        self._deinterlacer = Deinterlacer()
         try:
             self._open()
             self._number, self._stamps = self._choose_stream()
-            self._stream = self._container.streams[self._number]
+            self._matrix = self._first_matrix()
         except (FFmpegError, OSError, ValueError) as error:
             raise self._refusal(error) from error
         finally:
             if not hasattr(self, "_stamps"):
                 self.close()
+        self._stream = self._container.streams[self._number]
         tick = float(self._stream.time_base)
         self.times = [(stamp - self._stamps[0]) * tick for stamp in self._stamps]
 
@@ -123,25 +129,30 @@ class VideoFile:
         streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise InputError(f"{self.path} has no pictures in it, only sound or a cover")
+        streams = [stream for stream in streams if stream.codec_context is not None]
+        if not streams:
+            raise InputError(f"{self.path} has a video of a codec that is not known here, or it is damaged")
         stamps: dict[int, set[int]] = {stream.index: set() for stream in streams}
         for packet in self._container.demux(streams):  # decodes nothing
             stamp = packet.dts if packet.pts is None else packet.pts
             if stamp is not None and packet.size and not packet.is_discard:
                 stamps[packet.stream.index].add(stamp)
 
+        most = max(map(len, stamps.values()))
+
         def worth(stream: Any) -> tuple[Any, ...]:
             side_line = stream.disposition & (Disposition.timed_thumbnails | Disposition.still_image)
             return (
-                stream.codec_context is not None and bool(stamps[stream.index]),
+                bool(stamps[stream.index]),
                 not side_line,
-                len(stamps[stream.index]) > 1,
+                len(stamps[stream.index]) * FEW_FRAMES > most,
                 stream.width * stream.height,
                 bool(stream.disposition & Disposition.default),
                 -stream.index,
             )
 
         best: Any = max(streams, key=worth)
-        if not stamps[best.index] or best.codec_context is None:
+        if not stamps[best.index]:
             raise InputError(f"{self.path} has no frames that can be decoded, or they have no times")
         check_size(self.path, best.width, best.height)
         if len(streams) > 1:
@@ -150,6 +161,19 @@ class VideoFile:
                 f"{best.height} pixels and {len(stamps[best.index])} frames, is taken, and no other"
             )
         return best.index, sorted(stamps[best.index])
+
+    def _first_matrix(self) -> np.ndarray:
+        """Read the display matrix of the first frame, which counts for all that have none of their own.
+
+        That is where the container says it, as FFmpeg's own decoders pass it on, and H.264's own message.
+        """
+        self._rewind()
+        try:
+            first = next(self._container.decode(self._stream), None)
+        except FFmpegError:
+            first = None
+        found = None if first is None else display_matrix(first)
+        return np.eye(2) if found is None else found
 
     def _make_decoder(self) -> Any:
         """Make a decoder for the chosen stream."""
@@ -177,6 +201,9 @@ class VideoFile:
 
     def _frames(self) -> Iterator[Any]:
         """Decode whatever can be decoded, in the order in which it is shown."""
+        return self._deinterlacer.whole(self._decoded())
+
+    def _decoded(self) -> Iterator[Any]:
         decoder = self._make_decoder()
         for packet in self._container.demux(self._stream):
             try:
@@ -189,7 +216,7 @@ class VideoFile:
         check_size(self.path, frame.width, frame.height)
         ratio = self._stream.sample_aspect_ratio or 1
         try:
-            return take_shot(frame, side, float(ratio) if 0.1 <= ratio <= 10 else 1.0)
+            return take_shot(frame, side, float(ratio) if 0.1 <= ratio <= 10 else 1.0, self._matrix)
         except (FFmpegError, ValueError) as error:
             raise InputError(
                 f"{self.path}: its pictures ({frame.format.name}, matrix {int(frame.colorspace)}) can't be "
@@ -202,6 +229,16 @@ class VideoFile:
             self.notes.append(
                 f"{self.path} is HDR ({', '.join(sorted(hdr))}): it is brought to SDR with its reference "
                 "white as white, what is brighter is compressed; give an SDR video for other colours"
+            )
+        if self._deinterlacer.used:
+            self.notes.append(
+                f"{self.path} is interlaced: its half frames are made whole by FFmpeg's filter bwdif; "
+                "deinterlace the video first for another"
+            )
+        if any(shot.is_untagged for shot in shots):
+            self.notes.append(
+                f"{self.path} has more than 8 bits a colour and says no curve that they follow: it is "
+                "taken for SDR; if its pictures look pale, it is HDR: give it the tags of PQ or HLG"
             )
         if not all(nearest_turn(shot.matrix)[1] for shot in shots):
             self.notes.append(

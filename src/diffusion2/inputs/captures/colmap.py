@@ -1,16 +1,17 @@
-"""COLMAP's text files: cameras.txt and images.txt, as its documentation ("Output Format") defines them.
+"""COLMAP's models, as text or binary, as its documentation ("Output Format") defines them.
 
 A line of images.txt says how a point of the world gets into the camera (quaternion w, x, y, z, then the
 shift); every second line lists points and doesn't matter here.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from diffusion2.errors import InputError, in_one_line
+from diffusion2.inputs.captures import colmap_binary
 from diffusion2.inputs.captures.lens import Lens
 from diffusion2.inputs.captures.shots import Shot, check_missing, check_pose, find_picture, fit_lens
 from diffusion2.inputs.folder import NUMBER, PICTURES, name_key
@@ -32,26 +33,17 @@ MODELS = {
 """The parameters of each camera model, in order."""
 
 
-def find_model(folder: Path) -> Path | None:
-    """Find the folder of cameras.txt and images.txt of a capture.
-
-    Raises:
-        InputError: there are only binary files.
-    """
-    for place in PLACES:
-        if (folder / place / "cameras.txt").is_file() and (folder / place / "images.txt").is_file():
-            return folder / place
-    for place in PLACES:
-        if (folder / place / "cameras.bin").is_file():
-            model = folder / place
-            raise InputError(
-                f"{model} holds COLMAP's binary files: write them as text with colmap model_converter "
-                f"--input_path {model} --output_path {model} --output_type TXT"
-            )
+def find_model(folder: Path) -> tuple[Path, Path] | None:
+    """Find the files of cameras and images of a capture, as text or else binary."""
+    for suffix in (".txt", ".bin"):
+        for place in PLACES:
+            found = folder / place / f"cameras{suffix}", folder / place / f"images{suffix}"
+            if all(path.is_file() for path in found):
+                return found
     return None
 
 
-def read_colmap(folder: Path, model: Path, number: float | None = None) -> list[Shot]:
+def read_colmap(folder: Path, model: tuple[Path, Path], number: float | None = None) -> list[Shot]:
     """Read the shots of a capture.
 
     Pictures are looked for in `images/` and the folder itself; where a name has pictures in one folder a
@@ -59,18 +51,21 @@ def read_colmap(folder: Path, model: Path, number: float | None = None) -> list[
 
     Args:
         folder: the capture.
-        model: where its text files are.
+        model: its files, of `find_model`.
         number: of the frame's folder that the capture is.
 
     Raises:
         InputError: a file can't be read or makes no sense, a picture is missing or of another size.
     """
-    lenses = dict(_read_lenses(model / "cameras.txt"))
+    cameras, images = model
+    binary = cameras.suffix == ".bin"
+    lenses = dict(_make_lenses(cameras, (colmap_binary.read_cameras if binary else _read_cameras)(cameras)))
     shots, missing, names = [], [], 0
-    for name, camera, pose in _read_poses(model / "images.txt"):
+    for name, camera, values in (colmap_binary.read_images if binary else _read_images)(images):
         names += 1
+        pose = _invert(np.array(values), f"{images}: the pose of {name}")
         if camera not in lenses:
-            raise InputError(f"{model / 'images.txt'}: {name} has camera {camera}, which cameras.txt lacks")
+            raise InputError(f"{images}: {name} has camera {camera}, which {cameras.name} lacks")
         found = _find_over_time(folder, name)
         if not found:
             missing.append(name)
@@ -85,9 +80,9 @@ def read_colmap(folder: Path, model: Path, number: float | None = None) -> list[
                     mask=_find_mask(folder, picture, name),
                 )
             )
-    check_missing(missing, names, model / "images.txt")
+    check_missing(missing, names, images)
     if not shots:
-        raise InputError(f"{model / 'images.txt'} names no pictures: no camera was found")
+        raise InputError(f"{images} names no pictures: no camera was found")
     return shots
 
 
@@ -123,7 +118,8 @@ def _find_mask(folder: Path, picture: Path, name: str) -> Path | None:
     return None
 
 
-def _read_lenses(path: Path) -> Iterator[tuple[str, Lens]]:
+def _read_cameras(path: Path) -> Iterator[tuple[str, str, list[float]]]:
+    """Yield each camera's id, its model, and its width, height and parameters."""
     for line in _lines(path):
         parts = line.split()
         if not parts:
@@ -133,12 +129,18 @@ def _read_lenses(path: Path) -> Iterator[tuple[str, Lens]]:
                 f"{path}: a line of a camera has an id, model, width, height, parameters: {line!r}"
             )
         number, model, *rest = parts
+        yield number, model, _numbers(path, rest, line) if model in MODELS else []
+
+
+def _make_lenses(
+    path: Path, cameras: Iterable[tuple[str, str, Sequence[float]]]
+) -> Iterator[tuple[str, Lens]]:
+    for number, model, values in cameras:
         if model not in MODELS:
             raise InputError(
                 f"{path}: the camera model {model} is not known here (known: {', '.join(MODELS)}): undistort "
                 "the pictures with colmap image_undistorter"
             )
-        values = _numbers(path, rest, line)
         names = MODELS[model]
         if len(values) != 2 + len(names):
             raise InputError(
@@ -170,8 +172,8 @@ def make_lens(path: Path, model: str, width: int, height: int, values: dict[str,
     )  # fmt: skip
 
 
-def _read_poses(path: Path) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yield each picture's name, its camera's id and its pose (4, 4), camera to world."""
+def _read_images(path: Path) -> Iterator[tuple[str, str, list[float]]]:
+    """Yield each picture's name, its camera's id, and its quaternion and shift."""
     expects_points = False
     for line in _lines(path):
         parts = line.split()
@@ -183,8 +185,7 @@ def _read_poses(path: Path) -> Iterator[tuple[str, str, np.ndarray]]:
         if len(parts) < 10:
             raise InputError(f"{path}: a line of a picture has 10 parts, not {len(parts)}: {line[:80]!r}")
         name = line.split(maxsplit=9)[9].strip()
-        values = _numbers(path, parts[1:8], line)
-        yield name, parts[8], _invert(np.array(values), f"{path}: the pose of {name}")
+        yield name, parts[8], _numbers(path, parts[1:8], line)
         expects_points = True
 
 
@@ -210,7 +211,7 @@ def _invert(values: np.ndarray, what: str) -> np.ndarray:
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise InputError(f"{path} can't be read: {in_one_line(error)}") from error
     return [line for line in lines if not line.lstrip().startswith("#")]

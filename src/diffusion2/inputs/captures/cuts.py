@@ -1,5 +1,6 @@
 """The object in each picture of a capture, cut out, and nothing else of the picture."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,10 @@ class Cut:
         return self.lens.directions(np.array([(left + right) / 2, (top + bottom) / 2]))
 
 
+HINT = re.compile(r"--mask FILE says [^;]*|--background \w+ takes [^;]*")
+"""What notes say of options that there are for other inputs."""
+
+
 class Notes:
     """Gathers what was said about single cameras, so that the same is said once for all of them."""
 
@@ -79,7 +84,9 @@ class Notes:
 
         def hear(event: Event) -> None:
             if isinstance(event, Warned):
-                note = event.message.removeprefix(f"{name}: ")
+                note = HINT.sub(
+                    "masks beside the pictures say otherwise", event.message.removeprefix(f"{name}: ")
+                )
                 self._said[note] = self._said.get(note, 0) + 1
 
         return hear

@@ -17,17 +17,13 @@ from diffusion2.inputs.captures.shots import Shot
 from diffusion2.inputs.folder import NUMBER, name_key
 
 WHAT_THERE_IS = (
-    "transforms.json (nerfstudio, NeRF, D-NeRF), or COLMAP's cameras.txt and images.txt in it, in sparse/0/, "
-    "or in one folder a frame"
+    "transforms.json (nerfstudio, NeRF, D-NeRF), or COLMAP's cameras and images (.txt or .bin) in it, in "
+    "sparse/0/, or in one folder a frame"
 )
 
 
 def is_capture(folder: Path) -> bool:
-    """Tell whether a folder has cameras of another program in it.
-
-    Raises:
-        InputError: it has them in COLMAP's binary files.
-    """
+    """Tell whether a folder has cameras of another program in it."""
     return bool(find_transforms(folder) or find_model(folder) or _frame_folders(folder))
 
 

@@ -31,7 +31,8 @@ def find_transforms(folder: Path) -> list[Path]:
 
 def read_times(path: Path) -> list[float]:
     """Read the times that a file's frames have, as it says them."""
-    return [float(t) for frame in _frames(path, _content(path)) if (t := frame.get("time")) is not None]
+    found = [_time(path, frame, str(frame.get("file_path"))) for frame in _frames(path, _content(path))]
+    return [time for time in found if time is not None]
 
 
 def read_transforms(folder: Path, path: Path, number: float | None = None) -> list[Shot]:
@@ -73,7 +74,7 @@ def read_transforms(folder: Path, path: Path, number: float | None = None) -> li
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} can't be read: {in_one_line(error)}") from error
     if not isinstance(content, dict):
@@ -101,9 +102,13 @@ def _time(path: Path, frame: dict[str, Any], name: str) -> float | None:
     time = frame.get("time")
     if time is None:
         return None
-    if isinstance(time, bool) or not isinstance(time, int | float) or not math.isfinite(time):
+    try:
+        number = math.nan if isinstance(time, bool) else float(time)  # some write it as a word
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
         raise InputError(f'{path}: "time" of {name} must be a number, not {time!r}')
-    return float(time)
+    return number
 
 
 def _mask(folder: Path, path: Path, frame: dict[str, Any]) -> Path | None:

@@ -14,7 +14,7 @@ from diffusion2.inputs.captures.cuts import Cut, Notes, cut_row
 from diffusion2.inputs.captures.folder import read_shots
 from diffusion2.inputs.captures.rectify import make_cameras_of, rectify
 from diffusion2.inputs.captures.rig import Rig, make_rig
-from diffusion2.inputs.captures.world import Sight, choose_reference, place
+from diffusion2.inputs.captures.world import Sight, choose_reference, misfit, place
 from diffusion2.inputs.frames import FOLDER_FPS
 
 
@@ -79,6 +79,10 @@ def read_capture(
     if frame is None:
         frame, what = place(_sight(rig, cuts))
         notes.append(_describe(folder, frame, what))
+    else:
+        notes.append(_describe_given(folder, misfit(_sight(rig, cuts), frame)))
+    if len(rig.times) > 1:
+        notes.append(f"{folder}: nothing says how fast it is, so {FOLDER_FPS:g} frames a second are taken")
     views, frames = rig.present.shape
     cameras, as_they_are = make_cameras_of(rig.centres, cuts, frames, frame)
     if not as_they_are:
@@ -152,6 +156,11 @@ def _describe(folder: Path, frame: ModelFrame, what: str) -> str:
         f"{folder}: our origin is its point ({origin}), {what}; up is its ({up}); one of its units is "
         f"{frame.scale:.4g} of ours; the asset's model_frame leads back"
     )
+
+
+def _describe_given(folder: Path, away: str) -> str:
+    where = f"{folder} is placed by the world of the result (its asset's model_frame)"
+    return f"{where}; but {away}: is it the same world?" if away else where
 
 
 def _describe_turned(folder: Path, cuts: dict[tuple[int, int], Cut], width: int, height: int) -> str:

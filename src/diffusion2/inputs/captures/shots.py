@@ -64,11 +64,20 @@ def check_pose(pose: np.ndarray, what: str) -> np.ndarray:
 
 
 def find_picture(folder: Path, name: str) -> Path | None:
-    r"""Find a picture by the name in a file: relative to a folder, `\` as `/`, any usual suffix."""
-    path = folder / name.replace("\\", "/")
-    if path.is_file() or not path.name:
-        return path if path.name else None
-    return next((p for p in (path.with_name(path.name + s) for s in sorted(PICTURES)) if p.is_file()), None)
+    r"""Find a picture by the name in a file: relative to a folder, `\` as `/`, any usual suffix.
+
+    Of a path of another computer (`/home/me/fox/images/0.png`) its last parts count.
+    """
+    name = name.replace("\\", "/")
+    places = [folder / name]
+    if name.startswith("/") or name[1:2] == ":":
+        parts = name.split("/")
+        places += [folder.joinpath(*parts[k:]) for k in range(max(1, len(parts) - 3), len(parts))]
+    for place in filter(lambda place: place.name, places):
+        for path in (place, *(place.with_name(place.name + suffix) for suffix in sorted(PICTURES))):
+            if path.is_file():
+                return path
+    return None
 
 
 def check_missing(missing: list[str], all_names: int, source: Path) -> None:

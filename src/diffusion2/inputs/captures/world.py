@@ -21,6 +21,8 @@ _LEVEL = 0.05
 _SNAP_DEG = 15.0
 """Cameras that are not level, but upright on the whole, stand on the ground of the capture's world if it is
 this near to theirs."""
+_FAR, _TILTED_DEG = 0.5, 30.0
+"""How far from our origin, whose cameras are 2 away, and from our up a capture's may be in a given world."""
 _OVERHEAD = 0.98
 """Sine of the elevation from which on a camera has no azimuth to speak of."""
 
@@ -58,6 +60,19 @@ def place(sight: Sight) -> tuple[ModelFrame, str]:
     return ModelFrame(axes, axes @ center, scale), what
 
 
+def misfit(sight: Sight, frame: ModelFrame) -> str:
+    """Say in words what speaks against a world that was found elsewhere; nothing, if nothing does."""
+    try:
+        center, _ = _center(sight)
+    except InputError:
+        return ""
+    away = float(np.linalg.norm(frame.axes @ center - frame.center)) * frame.scale
+    if away > _FAR:
+        return f"what they look at is {away:.2g} away from where the result is"
+    tilt = float(np.rad2deg(np.arccos(np.clip(_up(sight) @ frame.axes[2], -1, 1))))
+    return f"their up is {tilt:.0f}° from the result's" if tilt > _TILTED_DEG else ""
+
+
 def choose_reference(positions: np.ndarray) -> int:
     """Choose the camera nearest azimuth 0, of those at (V, 3) in our world; none from right above."""
     unit = positions / np.linalg.norm(positions, axis=1, keepdims=True)
@@ -76,7 +91,7 @@ def _center(sight: Sight) -> tuple[np.ndarray, str]:
         distances = np.linalg.norm(offsets, axis=1)
         past = np.linalg.norm(np.cross(offsets, axes), axis=1) / distances
         aside = np.linalg.norm(np.cross(offsets, sight.to_object), axis=1) / distances
-        on_object = np.median(aside / sight.sizes) < 1
+        on_object = np.median(aside / np.maximum(sight.sizes, 1e-12)) < 1
         if (np.einsum("vi,vi->v", offsets, axes) > 0).all() and past.max() < _MEET and on_object:
             return meeting, "where its cameras' axes meet"
     middle = _meet(sight.centres, sight.to_object)
