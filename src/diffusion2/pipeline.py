@@ -161,8 +161,8 @@ def reconstruct(
 
     Raises:
         AssetFormatError: a part of the matrix is missing or can't be read.
-        InputError: the folder has an asset already, and `overwrite` is not given; a capture or a setting
-            can't be used.
+        InputError: the folder has an asset already, with all that shows it, and `overwrite` is not given; a
+            capture or a setting can't be used.
         NumericalError: the optimisation left the finite numbers.
     """
     early = list[Event]()
@@ -171,9 +171,13 @@ def reconstruct(
         raise InputError(f"there is no folder {run.path}")
     with locked(run.path, report):
         run.restore()
-        if run.asset_path.exists() and not overwrite:
+        has_asset = run.asset_path.exists() and not overwrite
+        if has_asset and run.is_shown:
             raise InputError(f"{run.asset_path} is there already: add --overwrite to replace it")
-        matrix, frame = _read_given_matrix(run, both(report, early.append))
+        if has_asset:  # left by a process that was ended before it had shown it
+            note = "is there already, and what shows it is made: add --overwrite to replace it"
+            both(report, early.append)(Warned(f"{run.asset_path} {note}"))
+        matrix, frame = (None, None) if has_asset else _read_given_matrix(run, both(report, early.append))
         began = run.settings_or_defaults()
         began = replace(
             began, seed=began.seed if seed is None else seed, reconstruction=settings or began.reconstruction
@@ -185,7 +189,8 @@ def reconstruct(
                 log(event)
             report = both(report, log)
             with run.completing(report):
-                _make_asset(run, began, report, matrix, frame)
+                if not has_asset:
+                    _make_asset(run, began, report, matrix, frame)
                 _make_results(run, report)
     return run
 

@@ -148,6 +148,21 @@ def test_the_last_finished_run_is_always_there(first, stages, tmp_path):
         stages.stop = None
 
 
+def test_a_reconstruction_that_was_ended_before_it_showed_its_asset_goes_on(stages, tmp_path):
+    """Neither is the asset made again, nor is --overwrite asked for; a note says so."""
+    (tmp_path / "a.png").write_bytes(b"a")
+    out = tmp_path / "run"
+    pipeline.generate(tmp_path / "a.png", out, SETTINGS)
+    assert not step("reconstruct", "video", stages, None, out)
+    stages.stop, events = None, []
+    asset = RunFolder(out).asset_path.read_text()
+    pipeline.reconstruct(out, report=events.append)
+    assert finished(out)[0] == asset
+    assert any("is there already" in getattr(event, "message", "") for event in events)
+    with pytest.raises(InputError, match="--overwrite"):
+        pipeline.reconstruct(out)
+
+
 @pytest.mark.parametrize("moved", range(7))
 def test_setting_a_run_aside_that_was_cut_short_is_undone(moved, stages, tmp_path, monkeypatch):
     """Killed after so many of its files were moved."""

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor
 from diffusion2.distributed.watch import Watch
 from diffusion2.errors import BackendUnavailable
 
+WAIT = timedelta(hours=12)
+"""How long one waits for another that is alive: an evaluation of the full-size pair takes hours on a CPU."""
 PAUSE = 5e-4
 """Seconds between two looks at whether a collective is done; between them, signals come through."""
 
@@ -159,7 +162,7 @@ class ProcessGroup:
         return [self._part(part) for part in parts]
 
     def _part(self, part: Sequence[int]) -> "ProcessGroup | None":
-        handle = dist.new_group(list(part)) if len(part) > 1 else None
+        handle = dist.new_group(list(part), timeout=WAIT) if len(part) > 1 else None
         if self.rank not in part:
             return None
         device, local = str(self._device), min(self.local_size, len(part))

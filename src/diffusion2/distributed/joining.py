@@ -10,16 +10,14 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
-from diffusion2.distributed.group import ALONE, ProcessGroup
+from diffusion2.distributed.group import ALONE, WAIT, ProcessGroup
 from diffusion2.distributed.watch import Watch
 from diffusion2.errors import ProcessError, in_one_line
 
 JOIN = timedelta(minutes=2)
 """How long the processes wait for each other at the start."""
-WAIT = timedelta(hours=12)
-"""How long one waits for another that is alive: an evaluation of the full-size pair takes hours on a CPU."""
-
 
 _current = ALONE
 
@@ -74,12 +72,14 @@ def _meet(rank: int, size: int, local: int) -> Watch:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
     keeps_store = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = dist.TCPStore(address, port, size, keeps_store, timeout=JOIN, wait_for_workers=False)
+    store = TCPStore(address, port, size, keeps_store, timeout=JOIN, wait_for_workers=False)
+    # a connection of its own, on which no long wait of others keeps the watch
+    watched = TCPStore(address, port, size, False, timeout=JOIN, wait_for_workers=False)
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     agent = f"{socket.gethostname()}/{os.environ.get('GROUP_RANK', '0')}"
-    watch = Watch(dist.PrefixStore(f"watch/{attempt}", store), rank, size, agent)
+    watch = Watch(PrefixStore(f"watch/{attempt}", watched), rank, size, agent)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    groups = dist.PrefixStore(f"groups/{attempt}", store)
+    groups = PrefixStore(f"groups/{attempt}", store)
     dist.init_process_group(backend, store=groups, rank=rank, world_size=size, timeout=WAIT)
     return watch
 

@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 
-import torch.distributed as dist
+from torch.distributed import Store  # pyright: ignore[reportPrivateImportUsage]
 
 from diffusion2.errors import ProcessError, in_one_line
 
@@ -33,22 +33,22 @@ class Watch:
     """One process's eye on the others.
 
     Args:
-        store: that all of them share.
+        store: that all of them share, by a connection that nothing else uses.
         rank: which one this is.
         size: how many there are.
         agent: tells apart the machines, or rather the torchruns, that started them.
     """
 
-    def __init__(self, store: dist.Store, rank: int, size: int, agent: str) -> None:
+    def __init__(self, store: Store, rank: int, size: int, agent: str) -> None:
         self.rank, self.size, self.failure = rank, size, ""
-        self._store, self._agent = store.clone(), agent
-        self._store.set_timeout(timedelta(seconds=LOST_AFTER))
+        self._store, self._agent = store, agent
         self._ending, self._stop = threading.Event(), threading.Event()
         who = {"host": socket.gethostname(), "pid": os.getpid(), "agent": agent}
         store.set(f"who/{rank}", json.dumps(who))
         store.set(f"beat/{rank}", "0")
         self._who = [json.loads(who) for who in store.multi_get([f"who/{r}" for r in range(size)])]
         store.multi_get(self._beats)
+        store.set_timeout(timedelta(seconds=LOST_AFTER))
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 

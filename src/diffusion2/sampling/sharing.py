@@ -8,7 +8,8 @@ from diffusion2.sampling.joint import State
 def share_conditions(group: ProcessGroup, conditions: Conditions | None = None) -> Conditions:
     """Tell the other processes the pictures that are known, or be told them."""
     if conditions is None:
-        return Conditions(**group.broadcast().tensors)
+        told = group.broadcast().tensors
+        return Conditions(told["picture"], told.get("video"), told.get("views"))
     known = {"picture": conditions.picture, "video": conditions.video, "views": conditions.views}
     group.broadcast(Message({name: images for name, images in known.items() if images is not None}))
     return conditions
