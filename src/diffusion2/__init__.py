@@ -14,6 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from diffusion2.batch.generate_many import generate_many
+    from diffusion2.batch.summary import BatchSummary
     from diffusion2.cameras import Cameras, make_cameras, orbit
     from diffusion2.config import (
         PRESETS,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         NumericalError,
         OutOfMemory,
         ProcessError,
+        RunsFailed,
         WeightsError,
     )
     from diffusion2.events import (
@@ -56,6 +59,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "generate": "pipeline",
+    "generate_many": "batch.generate_many",
+    "BatchSummary": "batch.summary",
     "reconstruct": "pipeline",
     "sample": "pipeline",
     "reconstruct_matrix": "reconstruction",
@@ -96,6 +101,7 @@ _HOMES = {
     "NumericalError": "errors",
     "OutOfMemory": "errors",
     "ProcessError": "errors",
+    "RunsFailed": "errors",
     "WeightsError": "errors",
 }
 
@@ -105,6 +111,7 @@ __all__ = [
     "AssetFormatError",
     "AssetMetadata",
     "BackendUnavailable",
+    "BatchSummary",
     "Cameras",
     "Conditions",
     "Diffusion2Error",
@@ -125,6 +132,7 @@ __all__ = [
     "RunFinished",
     "RunFolder",
     "RunStarted",
+    "RunsFailed",
     "SamplingSettings",
     "Source",
     "StageFinished",
@@ -134,6 +142,7 @@ __all__ = [
     "WeightsError",
     "export",
     "generate",
+    "generate_many",
     "load_asset",
     "make_cameras",
     "orbit",

@@ -8,7 +8,8 @@
     ├── ExportError          a result could not be written                      (exit 2)
     ├── NumericalError       a computation left the finite numbers              (exit 1)
     ├── OutOfMemory          a device's memory is too small for the least work  (exit 1)
-    └── ProcessError         one of the processes of a run ended or hangs       (exit 1)
+    ├── ProcessError         one of the processes of a run ended or hangs       (exit 1)
+    └── RunsFailed           some runs of many have failed                      (exit 1)
 
 Every message is one line that names the thing, what was expected, what came, and what to do next.
 """
@@ -67,6 +68,12 @@ class OutOfMemory(Diffusion2Error):
 
 class ProcessError(Diffusion2Error):
     """One of the processes that make a run together failed, ended or doesn't answer."""
+
+    exit_code = 1
+
+
+class RunsFailed(Diffusion2Error):
+    """Some runs of many have failed; the others are complete."""
 
     exit_code = 1
 

@@ -33,7 +33,7 @@ from diffusion2.image_matrix import Conditions, ImageMatrix
 from diffusion2.inputs import read_conditions
 from diffusion2.inputs.captures import is_capture, read_capture
 from diffusion2.priors.devices import choose_device, choose_dtype
-from diffusion2.priors.loading import load_priors
+from diffusion2.priors.loading import LoadPriors, load_priors
 from diffusion2.priors.prior import PriorPair
 from diffusion2.reconstruction import reconstruct_matrix
 from diffusion2.runs.condition_files import (
@@ -67,6 +67,7 @@ def generate(
     resume: bool = False,
     report: Report = ignore,
     group: ProcessGroup = ALONE,
+    load: LoadPriors | None = None,
 ) -> RunFolder:
     """Turn whatever is known of a moving object into a moving 3D asset.
 
@@ -79,13 +80,15 @@ def generate(
         resume: continue the run in `out`; the result is the same as without the interruption.
         report: takes the events of the work.
         group: processes that share stage 1, of which this is the first; the others call `assist`.
+        load: gives the pair of priors, such as a `KeptPriors` that several runs share; None: it is loaded.
 
     Raises:
         InputError: the input, the folder or a setting can't be used. Nothing has been changed then.
         WeightsError: the preset's weights are missing. Nothing has been changed then.
         NumericalError: a stage left the finite numbers.
     """
-    with _begin(source, out, preset, overwrite, resume, report, group) as work:
+    load = load or load_priors
+    with _begin(source, out, preset, overwrite, resume, report, group, load) as work:
         _make_matrix(work)
         if not work.run.asset_path.exists():
             _make_asset(work.run, work.settings, work.report)
@@ -107,7 +110,7 @@ def sample(
 
     Arguments and errors are those of `generate`.
     """
-    with _begin(source, out, preset, overwrite, resume, report, group) as work:
+    with _begin(source, out, preset, overwrite, resume, report, group, load_priors) as work:
         _make_matrix(work)
     return work.run
 
@@ -216,6 +219,7 @@ def _begin(
     resume: bool,
     report: Report,
     group: ProcessGroup,
+    load: LoadPriors,
 ) -> Iterator[_Work]:
     """Read the conditions and load the priors, which refuses what can't be used; then begin or go on."""
     began, early = time.perf_counter(), list[Event]()
@@ -232,7 +236,7 @@ def _begin(
         recorded = read_recorded_conditions(run, settings) if resume else None
         conditions = recorded or read_conditions(plan.source, settings, both(report, early.append))
         networks = assign(settings, group.size).networks(group.rank)
-        priors = None if has_matrix else load_priors(settings, networks)
+        priors = None if has_matrix else load(settings, networks)
         if priors is not None:
             conditions = conditions.with_channels(priors.codec.picture_channels)
         with run.writing("the same command with --resume goes on from the last checkpoint"):

@@ -48,13 +48,13 @@ class Workers:
         batch_size: sequences in one call of a prior, which may cut them further to fit its memory; 0:
             `AT_ONCE`.
         threads: calls at once. On a CPU one call per core, each on one thread, is faster than one call on all
-            cores, as the arrays are small. 0: one per core, of those that the machine's processes share.
+            cores, as the arrays are small. 0: `allowed_threads`.
         group: the processes that work together.
     """
 
     def __init__(self, batch_size: int = 1, threads: int = 1, group: ProcessGroup = ALONE) -> None:
         self.batch_size = batch_size or AT_ONCE
-        self.threads = threads or max(1, available_cores() // group.local_size)
+        self.threads = threads or allowed_threads(group.local_size)
         self.group = group
         self._pool: ThreadPoolExecutor | None = None
 
@@ -140,6 +140,18 @@ def _half(
     assert guidance is not None
     estimate = prior.denoise(latents, sigma, prior.half(condition, conditional=conditional))
     return guidance.part(estimate, conditional=conditional)
+
+
+def allowed_threads(processes: int = 1) -> int:
+    """Count the threads that may compute: a core each, of those that the machine's processes share.
+
+    Who starts several runs on a machine divides its cores by OMP_NUM_THREADS, which torch reads, too. To
+    processes that work together torchrun says 1 there, whatever there is: it does not count then.
+    """
+    said, cores = os.environ.get("OMP_NUM_THREADS", ""), available_cores()
+    if processes == 1 and said.isdecimal() and int(said):
+        return min(cores, int(said))
+    return max(1, cores // processes)
 
 
 def available_cores() -> int:

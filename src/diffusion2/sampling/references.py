@@ -21,7 +21,7 @@ from diffusion2.sampling.conditioning import (
 from diffusion2.sampling.dealing import Share
 from diffusion2.sampling.joint import JointSchedule, sample_joint
 from diffusion2.sampling.noise import REFERENCE_VIDEO, REFERENCE_VIEWS, CellNoise
-from diffusion2.sampling.parallel import Sequences, Workers, available_cores
+from diffusion2.sampling.parallel import Sequences, Workers, allowed_threads
 from diffusion2.sampling.roles import assign
 
 
@@ -68,7 +68,7 @@ def sample_references(
     jobs = {
         name: makers[name](pair, picture, settings, team) for name, team in teams.items() if team is not None
     }
-    threads = min(settings.sampling.threads or available_cores(), len(jobs))
+    threads = min(settings.sampling.threads or allowed_threads(group.local_size), len(jobs))
     with stage(report, "references") as progress, Workers(1, max(1, threads)) as workers:
         listeners = _share(progress, len(jobs))
 
