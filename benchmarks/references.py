@@ -27,7 +27,7 @@ from diffusion2.metrics.lpips import load_lpips
 from diffusion2.metrics.orbit import compare_orbit
 from diffusion2.priors.mini import load_pair
 from diffusion2.reconstruction.masks import estimate_alphas
-from diffusion2.sampling.generate import sample_references
+from diffusion2.sampling import sample_references
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ SOURCE = Path(diffusion2.__file__).parent
 # A module may import modules of a lower layer, or of its own room.
 LAYERS = [
     {"errors", "events", "atomic_files", "color_profiles"},
-    {"config", "cameras", "pictures", "quaternions", "kernels", "weights"},
+    {"config", "cameras", "pictures", "quaternions", "kernels", "weights", "distributed"},
     {"image_matrix"},
     {"runs"},
     {"gaussians", "meshes", "metrics"},
@@ -23,6 +23,7 @@ LAYERS = [
     {"exporters"},
     {"evaluation", "viewer", "training"},
     {"pipeline", "research"},
+    {"batch"},
     {"commands"},
     {"cli"},
     {"__main__", "__init__"},
@@ -64,6 +65,7 @@ HOMES = {
     "moderngl": {"meshes"},
     "DracoPy": {"meshes"},
     "filelock": {"runs.lock"},
+    "ray": {"batch.ray_engine"},
     "tyro": {"cli", "commands"},
     "rich": {"commands.terminal", "exporters.scene"},  # viser prints through rich; the viewer keeps it quiet
 }
@@ -81,6 +83,7 @@ PUBLIC = {
     "AssetFormatError",
     "AssetMetadata",
     "BackendUnavailable",
+    "BatchSummary",
     "Cameras",
     "Conditions",
     "Diffusion2Error",
@@ -95,12 +98,14 @@ PUBLIC = {
     "NumericalError",
     "OutOfMemory",
     "PRESETS",
+    "ProcessError",
     "ReconstructionSettings",
     "Report",
     "ResultWritten",
     "RunFinished",
     "RunFolder",
     "RunStarted",
+    "RunsFailed",
     "SamplingSettings",
     "Source",
     "StageFinished",
@@ -110,6 +115,7 @@ PUBLIC = {
     "WeightsError",
     "export",
     "generate",
+    "generate_many",
     "load_asset",
     "make_cameras",
     "orbit",
@@ -251,6 +257,12 @@ def test_every_public_name_is_there(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="colour"):
         _ = diffusion2.colour
+
+
+def test_processes_talk_to_each_other_in_one_place():
+    for name, path in modules():
+        found = [i for i in imports_of(path) if i.startswith("torch.distributed")]
+        assert not found or is_in(name, {"distributed"}), name
 
 
 def test_there_is_no_pickle():

@@ -14,6 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from diffusion2.batch.generate_many import generate_many
+    from diffusion2.batch.summary import BatchSummary
     from diffusion2.cameras import Cameras, make_cameras, orbit
     from diffusion2.config import (
         PRESETS,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
         InputError,
         NumericalError,
         OutOfMemory,
+        ProcessError,
+        RunsFailed,
         WeightsError,
     )
     from diffusion2.events import (
@@ -55,6 +59,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "generate": "pipeline",
+    "generate_many": "batch.generate_many",
+    "BatchSummary": "batch.summary",
     "reconstruct": "pipeline",
     "sample": "pipeline",
     "reconstruct_matrix": "reconstruction",
@@ -94,6 +100,8 @@ _HOMES = {
     "InputError": "errors",
     "NumericalError": "errors",
     "OutOfMemory": "errors",
+    "ProcessError": "errors",
+    "RunsFailed": "errors",
     "WeightsError": "errors",
 }
 
@@ -103,6 +111,7 @@ __all__ = [
     "AssetFormatError",
     "AssetMetadata",
     "BackendUnavailable",
+    "BatchSummary",
     "Cameras",
     "Conditions",
     "Diffusion2Error",
@@ -116,12 +125,14 @@ __all__ = [
     "InputSettings",
     "NumericalError",
     "OutOfMemory",
+    "ProcessError",
     "ReconstructionSettings",
     "Report",
     "ResultWritten",
     "RunFinished",
     "RunFolder",
     "RunStarted",
+    "RunsFailed",
     "SamplingSettings",
     "Source",
     "StageFinished",
@@ -131,6 +142,7 @@ __all__ = [
     "WeightsError",
     "export",
     "generate",
+    "generate_many",
     "load_asset",
     "make_cameras",
     "orbit",

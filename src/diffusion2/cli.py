@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusion2.commands import command_types
-from diffusion2.commands.run import peek, spell_out
+from diffusion2.commands.run import peek, spell_out, together
 from diffusion2.config import PRESETS, GenerateSettings, InputSettings
 from diffusion2.errors import Diffusion2Error, InputError
 
@@ -48,14 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for library in ("DIFFUSERS", "TRANSFORMERS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
     os.environ.update(WAITING | os.environ)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # what is lost with a process is said by us
     try:
         with warnings.catch_warnings(), _termination_interrupts():
             if not debug and not sys.warnoptions:
                 # libraries' remarks to their programmers are of no use to ours
                 warnings.filterwarnings("ignore", module=r"(?!diffusion2)")
-            command = parse(arguments)
-            if command is not None:
-                command.run()
+            with together(arguments) as has_command:
+                command = parse(arguments) if has_command else None
+                if command is not None:
+                    command.run()
         sys.stdout.flush()
         return 0
     except KeyboardInterrupt:

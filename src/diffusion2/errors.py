@@ -7,7 +7,9 @@
     ├── AssetFormatError     a file is not an asset or run this version reads   (exit 2)
     ├── ExportError          a result could not be written                      (exit 2)
     ├── NumericalError       a computation left the finite numbers              (exit 1)
-    └── OutOfMemory          a device's memory is too small for the least work  (exit 1)
+    ├── OutOfMemory          a device's memory is too small for the least work  (exit 1)
+    ├── ProcessError         one of the processes of a run ended or hangs       (exit 1)
+    └── RunsFailed           some runs of many have failed                      (exit 1)
 
 Every message is one line that names the thing, what was expected, what came, and what to do next.
 """
@@ -60,6 +62,18 @@ class NumericalError(Diffusion2Error):
 
 class OutOfMemory(Diffusion2Error):
     """A device's memory is too small for the least piece of work."""
+
+    exit_code = 1
+
+
+class ProcessError(Diffusion2Error):
+    """One of the processes that make a run together failed, ended or doesn't answer."""
+
+    exit_code = 1
+
+
+class RunsFailed(Diffusion2Error):
+    """Some runs of many have failed; the others are complete."""
 
     exit_code = 1
 

@@ -61,6 +61,11 @@ class Conditions:
         video, views = (None if images is None else changed(images) for images in (self.video, self.views))
         return replace(self, picture=changed(self.picture), video=video, views=views)
 
+    def as_written(self) -> "Conditions":
+        """Return them with video and views as a run's folder holds them, of 8 bits."""
+        video, views = (None if images is None else as_written(images) for images in (self.video, self.views))
+        return replace(self, video=video, views=views)
+
 
 @dataclass(frozen=True)
 class ImageMatrix:

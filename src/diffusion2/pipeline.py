@@ -15,6 +15,7 @@ from torch import Tensor
 
 from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings, ReconstructionSettings
+from diffusion2.distributed import ALONE, Message, ProcessGroup
 from diffusion2.errors import InputError, OutOfMemory
 from diffusion2.events import (
     Event,
@@ -32,8 +33,8 @@ from diffusion2.gaussians import load_asset
 from diffusion2.image_matrix import Conditions, ImageMatrix, turn_time
 from diffusion2.inputs import read_conditions
 from diffusion2.inputs.captures import is_capture, read_capture
-from diffusion2.priors.devices import choose_device
-from diffusion2.priors.loading import load_priors
+from diffusion2.priors.devices import choose_device, choose_dtype
+from diffusion2.priors.loading import LoadPriors, load_priors
 from diffusion2.priors.prior import PriorPair
 from diffusion2.reconstruction import reconstruct_matrix
 from diffusion2.runs.condition_files import (
@@ -47,10 +48,13 @@ from diffusion2.runs.event_log import EventLog
 from diffusion2.runs.live import LiveFiles
 from diffusion2.runs.lock import locked
 from diffusion2.runs.matrix_files import read_matrix, write_matrix
-from diffusion2.runs.plan import plan_resumed, plan_run
+from diffusion2.runs.plan import check_shared_facts, facts_to_share, plan_resumed, plan_run
 from diffusion2.runs.run_folder import RunFolder
 from diffusion2.runs.source import Source
 from diffusion2.sampling import Preview, assemble_matrix, decode_matrix, sample_matrix, sample_references
+from diffusion2.sampling.parallel import available_cores
+from diffusion2.sampling.roles import assign
+from diffusion2.sampling.sharing import share_conditions, share_state
 from diffusion2.weights.catalogue import check_available
 
 MINI_DOMAIN = "the mini pair has only seen low-poly toy creatures: other objects run, but will not look good"
@@ -64,6 +68,8 @@ def generate(
     overwrite: bool = False,
     resume: bool = False,
     report: Report = ignore,
+    group: ProcessGroup = ALONE,
+    load: LoadPriors | None = None,
 ) -> RunFolder:
     """Turn whatever is known of a moving object into a moving 3D asset.
 
@@ -75,13 +81,16 @@ def generate(
         overwrite: replace the run in `out`; it is kept until the new one is complete.
         resume: continue the run in `out`; the result is the same as without the interruption.
         report: takes the events of the work.
+        group: processes that share stage 1, of which this is the first; the others call `assist`.
+        load: gives the pair of priors, such as a `KeptPriors` that several runs share; None: it is loaded.
 
     Raises:
         InputError: the input, the folder or a setting can't be used. Nothing has been changed then.
         WeightsError: the preset's weights are missing. Nothing has been changed then.
         NumericalError: a stage left the finite numbers.
     """
-    with _begin(source, out, preset, overwrite=overwrite, resume=resume, report=report) as work:
+    load = load or load_priors
+    with _begin(source, out, preset, overwrite, resume, report, group, load) as work:
         _make_matrix(work)
         if not work.run.asset_path.exists():
             _make_asset(work.run, work.settings, work.report, work.live)
@@ -97,14 +106,39 @@ def sample(
     overwrite: bool = False,
     resume: bool = False,
     report: Report = ignore,
+    group: ProcessGroup = ALONE,
 ) -> RunFolder:
     """Run stage 1 alone: the source becomes the image matrix, from which `reconstruct` goes on.
 
     Arguments and errors are those of `generate`.
     """
-    with _begin(source, out, preset, overwrite=overwrite, resume=resume, report=report) as work:
+    with _begin(source, out, preset, overwrite, resume, report, group, load_priors) as work:
         _make_matrix(work)
     return work.run
+
+
+def assist(group: ProcessGroup) -> None:
+    """Do this process's share of stage 1 of the run that the first process of a group makes.
+
+    It needs neither the run's folder nor its input, both of which only the first process sees.
+
+    Raises:
+        InputError: versions, weights or arguments differ from the first process's.
+        WeightsError: the weights are missing here.
+        BackendUnavailable: the run's device isn't here.
+        NumericalError: an estimate isn't finite.
+    """
+    facts = group.broadcast().note
+    if not facts:
+        return
+    settings = check_shared_facts(facts)
+    group.work_on(settings.sampling.device)
+    priors = load_priors(settings, assign(settings, group.size).networks(group.rank))
+    known = share_conditions(group)
+    references = sample_references(priors, known, settings, group=group).as_written()
+    start = share_state(group)
+    latents = sample_matrix(priors, references, settings, start=start, group=group)
+    decode_matrix(priors, latents, threads=settings.sampling.threads, group=group)
 
 
 def reconstruct(
@@ -129,8 +163,8 @@ def reconstruct(
 
     Raises:
         AssetFormatError: a part of the matrix is missing or can't be read.
-        InputError: the folder has an asset already, and `overwrite` is not given; a capture or a setting
-            can't be used.
+        InputError: the folder has an asset already, with all that shows it, and `overwrite` is not given; a
+            capture or a setting can't be used.
         NumericalError: the optimisation left the finite numbers.
     """
     early = list[Event]()
@@ -139,9 +173,13 @@ def reconstruct(
         raise InputError(f"there is no folder {run.path}")
     with locked(run.path, report):
         run.restore()
-        if run.asset_path.exists() and not overwrite:
+        has_asset = run.asset_path.exists() and not overwrite
+        if has_asset and run.is_shown:
             raise InputError(f"{run.asset_path} is there already: add --overwrite to replace it")
-        matrix, frame = _read_given_matrix(run, both(report, early.append))
+        if has_asset:  # left by a process that was ended before it had shown it
+            note = "is there already, and what shows it is made: add --overwrite to replace it"
+            both(report, early.append)(Warned(f"{run.asset_path} {note}"))
+        matrix, frame = (None, None) if has_asset else _read_given_matrix(run, both(report, early.append))
         began = run.settings_or_defaults()
         began = replace(
             began, seed=began.seed if seed is None else seed, reconstruction=settings or began.reconstruction
@@ -153,7 +191,8 @@ def reconstruct(
                 log(event)
             report = both(report, log)
             with run.completing(report), LiveFiles(run.path) as live:
-                _make_asset(run, began, report, live, matrix, frame)
+                if not has_asset:
+                    _make_asset(run, began, report, live, matrix, frame)
                 _make_results(run, report)
     return run
 
@@ -170,6 +209,7 @@ class _Work:
     conditions: Conditions
     priors: PriorPair | None
     report: Report
+    group: ProcessGroup
     live: LiveFiles
 
 
@@ -178,10 +218,11 @@ def _begin(
     source: str | Path | Source,
     out: str | Path,
     preset: str | GenerateSettings | None,
-    *,
     overwrite: bool,
     resume: bool,
     report: Report,
+    group: ProcessGroup,
+    load: LoadPriors,
 ) -> Iterator[_Work]:
     """Read the conditions and load the priors, which refuses what can't be used; then begin or go on."""
     began, early = time.perf_counter(), list[Event]()
@@ -192,9 +233,13 @@ def _begin(
         plan = plan_resumed(run, source, preset) if resume else plan_run(source, preset)
         settings = plan.settings
         check_available(settings.priors, settings.weights)
+        has_matrix = resume and run.has_matrix
+        if not has_matrix:
+            _enlist(group, settings)
         recorded = read_recorded_conditions(run, settings) if resume else None
         conditions = recorded or read_conditions(plan.source, settings, both(report, early.append))
-        priors = None if resume and run.has_matrix else load_priors(settings)
+        networks = assign(settings, group.size).networks(group.rank)
+        priors = None if has_matrix else load(settings, networks)
         if priors is not None:
             conditions = conditions.with_channels(priors.codec.picture_channels)
         with run.writing("the same command with --resume goes on from the last checkpoint"):
@@ -210,27 +255,32 @@ def _begin(
             with run.completing(report), LiveFiles(run.path) as live:
                 if recorded is None:
                     write_conditions(run, conditions, settings)
-                yield _Work(run, settings, conditions, priors, report, live)
+                yield _Work(run, settings, conditions, priors, report, group, live)
             report(RunFinished(time.perf_counter() - began))
 
 
 def _make_matrix(work: _Work) -> None:
     """Sample what is not known of the references, then the matrix, from where its last checkpoint is."""
     run, settings, given, priors = work.run, work.settings, work.conditions, work.priors
+    report, group = work.report, work.group
     if priors is None:
         return
-    known = read_made_references(run, given, settings)
-    references = write_made_references(run, sample_references(priors, known, settings, work.report), settings)
+    known = share_conditions(group, read_made_references(run, given, settings))
+    references = sample_references(priors, known, settings, report, group)
+    references = write_made_references(run, references, settings)
     latents = sample_matrix(
         priors,
         references,
         settings,
-        work.report,
+        report,
         on_checkpoint=run.checkpoints.save,
         on_estimate=_show_estimates(work.live, priors, references, settings),
-        start=run.checkpoints.latest(work.report),
+        start=share_state(group, run.checkpoints.latest(report)),
+        group=group,
     )
-    images = decode_matrix(priors, latents, work.report, settings.sampling.threads)
+    images = decode_matrix(priors, latents, report, settings.sampling.threads, group)
+    if group.size > 1:
+        torch.set_num_threads(available_cores())  # the others are done, and torchrun had said 1
     write_matrix(run.path, assemble_matrix(images, given, settings))
     work.report(ResultWritten("matrix", run.path / "matrix"))
 
@@ -245,6 +295,17 @@ def _show_estimates(
     except OutOfMemory:  # a look in passing is not worth a failure
         return lambda latents: None
     return lambda latents: live.show_matrix(lambda: turn_time(preview(latents), settings, dim=1))
+
+
+def _enlist(group: ProcessGroup, settings: GenerateSettings) -> None:
+    """Tell the other processes what is made, with what this machine would choose."""
+    if group.size == 1:
+        return
+    device = choose_device(settings.sampling.device, settings.priors)
+    precision = str(choose_dtype(settings.sampling.precision, device)).removeprefix("torch.")
+    sampling = replace(settings.sampling, device=device, precision=precision)
+    group.broadcast(Message(note=facts_to_share(replace(settings, sampling=sampling))))
+    group.work_on(device)
 
 
 def _read_given_matrix(run: RunFolder, report: Report) -> tuple[ImageMatrix, ModelFrame | None]:

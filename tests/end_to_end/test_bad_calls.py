@@ -34,6 +34,8 @@ def place(tmp_path):
     (run / "matrix").mkdir(parents=True)
     (run / "config.json").write_text('{"settings": {"seed": 1}, "preset": "mini", "input": {"sha256": "x"}}')
     (run / "asset.safetensors").write_bytes(b"an older asset")
+    for shown in ("orbit.mp4", "viewer.html"):
+        (run / shown).write_bytes(b"what shows it")
     return tmp_path
 
 

@@ -11,6 +11,7 @@ from diffusion2.cameras import make_cameras, orbit
 from diffusion2.cli import main
 from diffusion2.image_matrix import ImageMatrix, frame_times
 from diffusion2.pictures import write_picture
+from diffusion2.runs.lock import locked
 from diffusion2.runs.matrix_files import write_matrix
 
 VIEWS, FRAMES, SIZE = 4, 3, 24
@@ -62,6 +63,14 @@ def test_one_command_prints_a_table_and_writes_json_and_a_page(place, capsys):
     assert {path.name for path in (place / "run").iterdir()} == {
         *("matrix", "cameras.json", "evaluation.json", "evaluation.html")
     }
+
+
+def test_a_folder_where_a_run_is_at_work_is_not_written_into(place, capsys):
+    with locked(place / "run"):
+        assert call(place) == 2
+        assert "another run is at work" in capsys.readouterr().err
+        assert call(place, "--out", str(place / "scores")) == 0
+    assert not list((place / "run").glob("evaluation.*"))
 
 
 def test_the_second_call_gives_the_same_files(place):

@@ -37,7 +37,7 @@ class _Stages:
         if self.stop == name:
             raise KeyboardInterrupt
 
-    def references(self, priors, conditions, settings, report):
+    def references(self, priors, conditions, settings, report, group):
         self.at("references")
         pictures = torch.zeros(2, 3, 16, 16)
         return replace(conditions, video=pictures, views=pictures)
@@ -70,7 +70,7 @@ def stages(monkeypatch):
     for name, stand_in in {
         "check_available": lambda *_: None,
         "read_conditions": lambda *_: Conditions(torch.zeros(3, 16, 16)),
-        "load_priors": lambda settings: SimpleNamespace(codec=SimpleNamespace(picture_channels=3)),
+        "load_priors": lambda settings, networks: SimpleNamespace(codec=SimpleNamespace(picture_channels=3)),
         "Preview": lambda *_: None,
         "sample_references": stages.references,
         "sample_matrix": stages.matrix,
@@ -147,6 +147,21 @@ def test_the_last_finished_run_is_always_there(first, stages, tmp_path):
                 assert newest is None or newest in (now, kept), what
             assert set(os.listdir(out)) <= {*ENTRIES, ".previous"}, what
         stages.stop = None
+
+
+def test_a_reconstruction_that_was_ended_before_it_showed_its_asset_goes_on(stages, tmp_path):
+    """Neither is the asset made again, nor is --overwrite asked for; a note says so."""
+    (tmp_path / "a.png").write_bytes(b"a")
+    out = tmp_path / "run"
+    pipeline.generate(tmp_path / "a.png", out, SETTINGS)
+    assert not step("reconstruct", "video", stages, None, out)
+    stages.stop, events = None, []
+    asset = RunFolder(out).asset_path.read_text()
+    pipeline.reconstruct(out, report=events.append)
+    assert finished(out)[0] == asset
+    assert any("is there already" in getattr(event, "message", "") for event in events)
+    with pytest.raises(InputError, match="--overwrite"):
+        pipeline.reconstruct(out)
 
 
 @pytest.mark.parametrize("moved", range(7))

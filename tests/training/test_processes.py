@@ -10,9 +10,9 @@ import torch.multiprocessing
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from diffusion2.distributed import ALONE, joined
 from diffusion2.errors import NumericalError
 from diffusion2.training.loop import LoopSettings, Trainer
-from diffusion2.training.processes import Processes, join
 
 
 class _Line:
@@ -58,15 +58,14 @@ def _train(rank, port, folder, poisoned):
     os.environ.update(
         MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE="2", RANK=str(rank), OMP_NUM_THREADS="1"
     )
-    processes = join()
-    trainer = Trainer(_Line(poisoned if rank == 1 else None), folder / "line.safetensors", processes)
-    try:
-        for _ in range(12):
-            trainer._take_step(LoopSettings(1.0), 0.0)
-    except NumericalError as error:
-        (folder / f"{rank}.txt").write_text(str(error))
+    with joined() as group:
+        trainer = Trainer(_Line(poisoned if rank == 1 else None), folder / "line.safetensors", group)
+        try:
+            for _ in range(12):
+                trainer._take_step(LoopSettings(1.0), 0.0)
+        except NumericalError as error:
+            (folder / f"{rank}.txt").write_text(str(error))
     save_file(trainer.task.network.state_dict(), folder / f"{rank}.safetensors")
-    torch.distributed.destroy_process_group()
 
 
 def _run_two(folder, poisoned=None):
@@ -96,10 +95,10 @@ def test_not_a_number_in_one_process_stops_both(tmp_path):
 
 def test_a_process_that_was_started_alone_stays_alone(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    alone = join()
-    assert alone == Processes(0, 1)
-    values = torch.tensor([1.0, 2.0])
-    alone.average([values])
-    assert values.tolist() == [1.0, 2.0]
-    assert alone.any(True)
-    assert not alone.any(False)
+    with joined() as alone:
+        assert alone is ALONE
+        values = torch.tensor([1.0, 2.0])
+        alone.average([values])
+        assert values.tolist() == [1.0, 2.0]
+        assert alone.any(True)
+        assert not alone.any(False)

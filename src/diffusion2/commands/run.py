@@ -3,10 +3,11 @@
 import os
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -58,29 +59,62 @@ def peek(arguments: list[str]) -> Namespace:
     return parser.parse_known_args(arguments)[0]
 
 
-def refuse_many_processes() -> None:
+def refuse_many_processes(*, torchrun: bool = False) -> None:
     """Refuse to be one of several processes, each of which would make the same run.
+
+    Args:
+        torchrun: let those that torchrun started pass, as they work together.
 
     Raises:
         InputError: names the variable that says so.
     """
     for variable in PROCESSES:
         count = os.environ.get(variable, "")
-        if count.isdecimal() and int(count) > 1:
+        if count.isdecimal() and int(count) > 1 and not (torchrun and torchrun_started()):
             raise InputError(
                 f"this is one of {count} processes ({variable}), and each would make the same run: start it "
-                "once, without torchrun or mpirun; only train works in several processes"
+                "once; or generate, sample and train with torchrun, for whose processes they share the work"
             )
 
 
+def torchrun_started() -> bool:
+    """Say whether torchrun started this process beside others, with all that it takes to find them."""
+    count = os.environ.get("WORLD_SIZE", "")
+    return (
+        count.isdecimal() and int(count) > 1 and os.environ.keys() >= {"RANK", "MASTER_ADDR", "MASTER_PORT"}
+    )
+
+
+@contextmanager
+def together(arguments: list[str]) -> Iterator[bool]:
+    """Join the other processes that torchrun started to make one run.
+
+    Args:
+        arguments: of the command line; commands that make no matrix are left alone.
+
+    Yields:
+        Whether this process has a command to run. If not, it has done its share of the first one's work.
+    """
+    if arguments[:1] not in (["generate"], ["sample"]) or not torchrun_started():
+        yield True
+        return
+    from diffusion2.distributed import Message, joined
+    from diffusion2.pipeline import assist
+
+    with joined() as group:
+        if not group.is_first:
+            assist(group)
+        yield group.is_first
+        if group.is_first and not group.sent["broadcast"]:
+            group.broadcast(Message())  # there was nothing to do: help was shown, or all is there
+
+
 @dataclass(frozen=True)
-class Generate:
-    """Turn a picture, a video, words or a 3D model into a moving 3D asset: both stages and all results."""
+class _Run:
+    """What the commands have in common that make a run of an input."""
 
     out: Path
-    """Folder of the run, new or empty."""
-    input: Annotated[Positional[Path | None], arg(metavar="INPUT")] = None
-    """A picture, a video, a folder of frames, or a 3D model; docs/inputs.md has the formats."""
+    """Folder of the run, new or empty; of several inputs, the folder of their folders."""
     prompt: str = ""
     """Words instead of an INPUT, of which --text-model makes a picture."""
     video: Path | None = None
@@ -96,16 +130,11 @@ class Generate:
     input_settings: Annotated[InputSettings, arg(name="")] = field(default_factory=InputSettings)
     settings: Annotated[GenerateSettings, arg(name="")] = field(default_factory=GenerateSettings)
 
-    def run(self) -> None:
-        """Run both stages."""
-        from diffusion2.pipeline import generate
+    def _make(self, stages: Callable[..., "RunFolder"], given: Path | None) -> "RunFolder":
+        from diffusion2.distributed import current_group
 
-        run = self._make(generate)
-        print(f"open {run.viewer_path} in a browser: turn it with the mouse, scrub the time")
-
-    def _make(self, stages: Callable[..., "RunFolder"]) -> "RunFolder":
-        refuse_many_processes()
-        source = Source(self.input, self.prompt, self.video, self.given_views, self.input_settings, self.mask)
+        refuse_many_processes(torchrun=True)
+        source = Source(given, self.prompt, self.video, self.given_views, self.input_settings, self.mask)
         with Terminal() as terminal:
             return stages(
                 source,
@@ -114,18 +143,85 @@ class Generate:
                 overwrite=self.overwrite,
                 resume=self.resume,
                 report=terminal,
+                group=current_group(),
             )
 
 
 @dataclass(frozen=True)
-class Sample(Generate):
+class Generate(_Run):
+    """Turn a picture, a video, words or a 3D model into a moving 3D asset: both stages and all results.
+
+    Several inputs, a pattern in quotes, a list (.txt) or a table with settings for each (.csv) become a
+    folder each in --out; docs/batches.md. The same call goes on with what is not finished.
+    """
+
+    inputs: Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT")] = ()
+    """A picture, a video, a folder of frames, or a 3D model; docs/inputs.md has the formats. Or several."""
+    engine: Literal["local", "ray"] = "local"
+    """Where several inputs are worked on: here, one after the other, or on a Ray cluster."""
+    ray_address: str | None = None
+    """Of the cluster; None: what RAY_ADDRESS says, or else Ray is started on this machine."""
+
+    def run(self) -> None:
+        """Run both stages."""
+        from diffusion2.batch.jobs import are_many
+
+        if self.engine == "ray" or are_many(self.inputs):
+            self._make_many()
+            return
+        from diffusion2.pipeline import generate
+
+        run = self._make(generate, next(iter(self.inputs), None))
+        print(f"open {run.viewer_path} in a browser: turn it with the mouse, scrub the time")
+
+    def _make_many(self) -> None:
+        from diffusion2.batch.generate_many import generate_many
+
+        refuse_many_processes()
+        self._refuse_parts_of_one()
+        with Terminal() as terminal:
+            summary = generate_many(
+                self.inputs,
+                self.out,
+                self.settings,
+                input_settings=self.input_settings,
+                overwrite=self.overwrite,
+                engine=self.engine,
+                ray_address=self.ray_address,
+                report=terminal,
+            )
+        print(f"{len(summary.runs)} of {len(summary.jobs)} runs are finished")
+        for outcome in summary.failed:
+            print(f"failed: {outcome.name}: {outcome.error}")
+        summary.check()
+
+    def _refuse_parts_of_one(self) -> None:
+        """Refuse what can belong to one input only.
+
+        Raises:
+            InputError: names the option.
+        """
+        options = {"prompt": self.prompt, "video": self.video, "given-views": self.given_views}
+        for name in (name for name, value in {**options, "mask": self.mask}.items() if value):
+            raise InputError(
+                f"--{name} belongs to one input: give several in a table (.csv), see docs/batches.md"
+            )
+        if self.overwrite and self.resume:
+            raise InputError("choose one of --overwrite (start again) and --resume (continue)")
+
+
+@dataclass(frozen=True)
+class Sample(_Run):
     """Stage 1 alone: the input becomes the image matrix; `reconstruct` goes on from it."""
+
+    input: Annotated[Positional[Path | None], arg(metavar="INPUT")] = None
+    """A picture, a video, a folder of frames, or a 3D model; docs/inputs.md has the formats."""
 
     def run(self) -> None:
         """Run stage 1."""
         from diffusion2.pipeline import sample
 
-        self._make(sample)
+        self._make(sample, self.input)
 
 
 @dataclass(frozen=True)

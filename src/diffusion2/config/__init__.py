@@ -14,7 +14,7 @@ from diffusion2.config.checks import (
     conform_fields,
 )
 from diffusion2.config.export_settings import ExportSettings, MeshSettings
-from diffusion2.config.presets import PRESETS, name_preset
+from diffusion2.config.presets import PRESETS, move_to_preset, name_preset
 from diffusion2.config.settings import (
     GenerateSettings,
     InputSettings,
@@ -46,6 +46,7 @@ __all__ = [
     "closest",
     "conform_fields",
     "input_settings_from_dict",
+    "move_to_preset",
     "name_preset",
     "settings_from_dict",
 ]

@@ -7,7 +7,7 @@ A field's annotation is its rule, and the command line is made from the same one
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from numbers import Integral, Real
 from os import PathLike, fspath
@@ -82,6 +82,40 @@ class Settings:
                 built[name] = conform(prefix + name, value, kind)
         return cls(**built)
 
+    @classmethod
+    def names(cls, prefix: str = "") -> list[str]:
+        """List all settings, nested ones as "sampling.steps"."""
+        found = []
+        for name, kind in _kinds(cls).items():
+            nested = isinstance(kind, type) and issubclass(kind, Settings)
+            found += kind.names(f"{prefix}{name}.") if nested else [prefix + name]
+        return found
+
+    def with_texts(self, texts: Mapping[str, str], prefix: str = "") -> Self:
+        """Return these settings with others in the place of some, given as text.
+
+        Args:
+            texts: what `conform_text` reads, by names as `names` lists them.
+            prefix: what stands before these names in an error, "sampling." say.
+
+        Raises:
+            InputError: a name is unknown, or a value does not fit.
+        """
+        parts: dict[str, dict[str, str]] = {}
+        for name, text in texts.items():
+            first, _, rest = name.partition(".")
+            parts.setdefault(first, {})[rest] = text
+        refuse_unknown(type(self), parts, prefix)
+        changed = {}
+        for name, inner in parts.items():
+            mine, kind = getattr(self, name), _kinds(type(self))[name]
+            if isinstance(mine, Settings):
+                changed[name] = mine.with_texts(inner, f"{prefix}{name}.")
+            else:
+                refuse_unknown(type(self), [f"{name}.{rest}" for rest in inner if rest], prefix)
+                changed[name] = conform_text(prefix + name, inner[""], kind)
+        return replace(self, **changed)  # pyright: ignore[reportArgumentType] (subclasses are dataclasses)
+
 
 def conform_fields(instance: Any) -> None:
     """Check all fields of a frozen dataclass against their annotations and keep what `conform` makes of them.
@@ -120,6 +154,43 @@ def conform(name: str, value: Any, kind: Any) -> Any:
             raise InputError(f"{name} must be a tuple or a list, not {shorten(value)}")
         return tuple(conform(name, item, args[0]) for item in value)
     return _conform_plain(name, value, kind)
+
+
+def conform_text(name: str, text: str, kind: Any) -> Any:
+    """Turn text, as a cell of a table has it, into what an annotation names.
+
+    Numbers and words are as in Python, `true`, `false` and `none` in any case; the items of a tuple are
+    separated by blanks.
+
+    Args:
+        name: of the setting, for the error.
+        text: what the cell says.
+        kind: an annotation, see the module.
+
+    Raises:
+        InputError: the value does not fit.
+    """
+    return conform(name, _from_text(text.strip(), kind), kind)
+
+
+def _from_text(text: str, kind: Any) -> Any:
+    """Return the value that text says, or the text itself where it is no such value."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _from_text(text, args[0])
+    if origin in (Union, UnionType):
+        (wanted,) = (arg for arg in args if arg is not NoneType)
+        return None if text.lower() == "none" else _from_text(text, wanted)
+    if origin is tuple:
+        return tuple(_from_text(item, args[0]) for item in text.split())
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+    return text
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:

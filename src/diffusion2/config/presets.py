@@ -1,7 +1,9 @@
 """The table of presets: what is measured has a name."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
+from diffusion2.config.checks import Settings, check_known
 from diffusion2.config.settings import GenerateSettings, ReconstructionSettings, SamplingSettings
 
 _FULL_RECONSTRUCTION = ReconstructionSettings(
@@ -95,3 +97,25 @@ def name_preset(settings: GenerateSettings) -> GenerateSettings:
             if settings == replace(theirs, preset="none"):
                 return theirs
     return settings
+
+
+def move_to_preset(settings: GenerateSettings, name: str) -> GenerateSettings:
+    """Return another preset's settings, with all that was changed of the preset that these began from.
+
+    Raises:
+        InputError: there is no such preset.
+    """
+    check_known("preset", [name], PRESETS)
+    return _carry_over(PRESETS.get(settings.preset, GenerateSettings()), settings, PRESETS[name])
+
+
+def _carry_over(before: Any, after: Any, onto: Any) -> Any:
+    """Change settings as `before` was changed to `after`."""
+    changed = {}
+    for field in fields(after):
+        was, now, other = (getattr(settings, field.name) for settings in (before, after, onto))
+        if isinstance(now, Settings):
+            changed[field.name] = _carry_over(was, now, other)
+        elif now != was:
+            changed[field.name] = now
+    return replace(onto, **changed)

@@ -12,6 +12,7 @@ from diffusion2.evaluation.pairing import PairingSettings, read_pair
 from diffusion2.evaluation.tables import to_record
 from diffusion2.events import Report, ResultWritten, Warned, ignore, stage
 from diffusion2.metrics.networks import load_networks
+from diffusion2.runs.lock import locked
 
 JSON_NAME, PAGE_NAME = "evaluation.json", "evaluation.html"
 
@@ -38,7 +39,7 @@ def evaluate(
         report: takes the events of the work.
 
     Raises:
-        InputError: the two can't be compared.
+        InputError: the two can't be compared, or a run is at work in the folder of the results.
         AssetFormatError: a file is missing or can't be read.
         ExportError: the results can't be written. That is found before the work.
     """
@@ -48,26 +49,28 @@ def evaluate(
         report(Warned(note))
     folder = out or (result if result.is_dir() else result.parent)
     _check_writable(folder)
-    with stage(report, "networks"):
-        loaded = load_networks(networks, clip=clip)
-    evaluation = measure(pair.result, pair.reference, loaded, cameras_known=pair.cameras_known, report=report)
-    record: dict[str, Any] = {
-        "result": str(result),
-        "reference": str(reference),
-        "compared": pair.source,
-        "protocol": settings.protocol,
-        "notes": list(pair.notes),
-        **to_record(evaluation),
-    }
-    title = f"{_name(result)} against {_name(reference)}"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_page(folder / PAGE_NAME, evaluation, pair, title)
-    report(ResultWritten("page", folder / PAGE_NAME))
-    try:
-        write_json(folder / JSON_NAME, record)
-    except OSError as error:
-        raise ExportError(f"can't write {folder / JSON_NAME}: {in_one_line(error)}") from error
-    report(ResultWritten("scores", folder / JSON_NAME))
+    with locked(folder, report):
+        with stage(report, "networks"):
+            loaded = load_networks(networks, clip=clip)
+        evaluation = measure(
+            pair.result, pair.reference, loaded, cameras_known=pair.cameras_known, report=report
+        )
+        record: dict[str, Any] = {
+            "result": str(result),
+            "reference": str(reference),
+            "compared": pair.source,
+            "protocol": settings.protocol,
+            "notes": list(pair.notes),
+            **to_record(evaluation),
+        }
+        title = f"{_name(result)} against {_name(reference)}"
+        write_page(folder / PAGE_NAME, evaluation, pair, title)
+        report(ResultWritten("page", folder / PAGE_NAME))
+        try:
+            write_json(folder / JSON_NAME, record)
+        except OSError as error:
+            raise ExportError(f"can't write {folder / JSON_NAME}: {in_one_line(error)}") from error
+        report(ResultWritten("scores", folder / JSON_NAME))
     return evaluation
 
 

@@ -51,10 +51,21 @@ class BlendedMultiviewPrior:
         return prior
 
     def prepare(
-        self, pictures: Tensor, cameras: Cameras, guidance: Guidance, *, cond_aug: float, seed: int
+        self,
+        pictures: Tensor,
+        cameras: Cameras,
+        guidance: Guidance,
+        *,
+        cond_aug: float,
+        seed: int,
+        first: int = 0,
     ) -> SequenceCondition:
         """Prepare what the columns are conditioned on; see `NetworkMultiviewPrior.prepare`."""
-        return self._prior.prepare(pictures, cameras, guidance, cond_aug=cond_aug, seed=seed)
+        return self._prior.prepare(pictures, cameras, guidance, cond_aug=cond_aug, seed=seed, first=first)
+
+    def half(self, condition: SequenceCondition, *, conditional: bool) -> SequenceCondition:
+        """Get the condition of one of the two estimates that guidance combines; see `ConditionedPrior`."""
+        return self._prior.half(condition, conditional=conditional)
 
     def denoise(self, latents: Tensor, sigma: float, condition: SequenceCondition) -> Tensor:
         """Estimate the clean columns, all F of them; see `Prior.denoise`.

@@ -5,7 +5,7 @@ the autoencoder and the image encoder were not trained with it. Whatever lies in
 names is turned into diffusers' and transformers' layout; `docs/weights.md` says what is taken from where.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ def load_full_size(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     offload: bool = False,
+    networks: Collection[str] = ("video", "multiview"),
 ) -> PriorPair:
     """Load the pair of SVD-XT and SV3D_p, into the memory of the CPU; they go to the device when they work.
 
@@ -47,6 +48,7 @@ def load_full_size(
             work, compute in float32, the autoencoder as in the release.
         device: where all of it works.
         offload: keep only the network that works on the device; see `DeviceMemory`.
+        networks: of the two that denoise, those that will be used; the other is checked, but not read.
 
     Raises:
         WeightsError: something is missing, damaged, or not what it should be; the message names it.
@@ -57,8 +59,11 @@ def load_full_size(
     for part in parts.values():
         part.check()  # all of them, before any of them is read
     # the largest first, and each one's file closed when it is read: memory is that of the networks alone
-    video = parts.pop("unet").load(dtype)
-    multiview = parts.pop("orbit").load(dtype)
+    video, multiview = (
+        parts[part].load(dtype) if name in networks else parts[part].network
+        for name, part in (("video", "unet"), ("multiview", "orbit"))
+    )
+    del parts["unet"], parts["orbit"]
     memory = DeviceMemory(device, offload=offload)
     encoder = ClipImageEncoder(parts.pop("image_encoder").load(), memory=memory)
     codec = LatentCodec(parts.pop("vae").load(), batch_size=DECODED_AT_ONCE, memory=memory)

@@ -47,6 +47,11 @@ class Guidance:
         """Say whether the unconditional estimate matters at this noise level."""
         return self.sigma_low <= sigma <= self.sigma_high and bool((self.scales != 1).any())
 
+    def part(self, estimate: Tensor, *, conditional: bool) -> Tensor:
+        """Take what one of the two estimates (N, T, C, h, w) adds to the guided one, which is their sum."""
+        scales = self.scales.to(estimate)[:, None, None, None]
+        return (scales if conditional else 1 - scales) * estimate
+
     def combine(self, conditional: Tensor, unconditional: Tensor) -> Tensor:
         """Combine two estimates (N, T, C, h, w) into the guided one."""
         scales = self.scales.to(conditional)[:, None, None, None]

@@ -143,6 +143,11 @@ class NetworkPrior:
             what=f"sequence of {latents.shape[1]} images",
         )
 
+    def half(self, condition: SequenceCondition, *, conditional: bool) -> SequenceCondition:
+        """Get the condition of one of the two estimates that guidance combines; see `ConditionedPrior`."""
+        unguided = replace(condition, guidance=Guidance(torch.ones_like(condition.guidance.scales)))
+        return unguided if conditional else _unconditional(unguided)
+
     def bytes_each(self, shape: torch.Size, *, guided: bool) -> float:
         """Get the memory that one sequence takes while the network works on it, (N, T, C, h, w) of them."""
         _, frames, _, height, width = shape
@@ -154,13 +159,14 @@ class NetworkPrior:
         guidance = condition.guidance
         if not guidance.acts_at(sigma):
             return self._estimate(latents, sigma, condition)
+        empty = _unconditional(condition)
         both = self._estimate(
             latents.repeat(2, 1, 1, 1, 1),
             sigma,
             replace(
                 condition,
-                latents=torch.cat([condition.latents, torch.zeros_like(condition.latents)]),
-                context=torch.cat([condition.context, torch.zeros_like(condition.context)]),
+                latents=torch.cat([condition.latents, empty.latents]),
+                context=torch.cat([condition.context, empty.context]),
                 vector=condition.vector.repeat(2, 1, 1),
             ),
         )
@@ -183,6 +189,11 @@ class NetworkPrior:
         if reuse is not None and deep is not None and deep.features is not None:
             reuse.keep(deep.features, len(latents))
         return c_skip * latents + c_out * raw.float()
+
+
+def _unconditional(condition: SequenceCondition) -> SequenceCondition:
+    latents, context = torch.zeros_like(condition.latents), torch.zeros_like(condition.context)
+    return replace(condition, latents=latents, context=context)
 
 
 class _PicturePrior(NetworkPrior):
@@ -208,9 +219,15 @@ class _PicturePrior(NetworkPrior):
         self.codec, self.encoder = codec, encoder
 
     def _prepare(
-        self, pictures: Tensor, vector: Tensor, guidance: Guidance, cond_aug: float, key: tuple[int, int]
+        self,
+        pictures: Tensor,
+        vector: Tensor,
+        guidance: Guidance,
+        cond_aug: float,
+        key: tuple[int, int, int],
     ) -> SequenceCondition:
-        noise = torch.stack([_picture_noise(picture.shape, (*key, n)) for n, picture in enumerate(pictures)])
+        *stream, first = key
+        noise = torch.stack([_picture_noise(p.shape, (*stream, n)) for n, p in enumerate(pictures, first)])
         # cond_aug counts in pixels from -1 to 1, twice as wide as ours
         latents = self.codec.encode_mode(pictures + cond_aug / 2 * noise)
         return SequenceCondition(
@@ -226,7 +243,7 @@ class _PicturePrior(NetworkPrior):
         return int(self.network.config["addition_time_embed_dim"])
 
 
-def _picture_noise(shape: torch.Size, key: tuple[int, int, int]) -> Tensor:
+def _picture_noise(shape: torch.Size, key: tuple[int, ...]) -> Tensor:
     rng = np.random.default_rng(key)
     return torch.from_numpy(rng.standard_normal(tuple(shape), dtype=np.float32))
 
@@ -243,6 +260,7 @@ class NetworkVideoPrior(_PicturePrior):
         motion_bucket_id: float = 127,
         cond_aug: float = 0.02,
         seed: int = 0,
+        first: int = 0,
     ) -> SequenceCondition:
         """Prepare what N videos are conditioned on.
 
@@ -253,9 +271,10 @@ class NetworkVideoPrior(_PicturePrior):
             motion_bucket_id: see `video_vector`.
             cond_aug: standard deviation of the noise added to the pictures, in [-1, 1] pixels.
             seed: of that noise.
+            first: see `VideoPrior`.
         """
         vector = video_vector(fps_id, motion_bucket_id, cond_aug, self._width)
-        return self._prepare(pictures, vector, guidance, cond_aug, (seed, 0))
+        return self._prepare(pictures, vector, guidance, cond_aug, (seed, 0, first))
 
 
 class NetworkMultiviewPrior(_PicturePrior):
@@ -294,6 +313,7 @@ class NetworkMultiviewPrior(_PicturePrior):
         *,
         cond_aug: float = 1e-5,
         seed: int = 0,
+        first: int = 0,
     ) -> SequenceCondition:
         """Prepare what N orbits are conditioned on.
 
@@ -303,12 +323,13 @@ class NetworkMultiviewPrior(_PicturePrior):
             guidance: scales of the V views.
             cond_aug: standard deviation of the noise added to the pictures, in [-1, 1] pixels.
             seed: of that noise.
+            first: see `MultiviewPrior`.
         """
         azimuths = torch.deg2rad(torch.as_tensor(cameras.azimuths_deg, dtype=torch.float64))
         elevations = torch.as_tensor(cameras.elevations_deg, dtype=torch.float64)
         polars = torch.deg2rad(90 - elevations).expand_as(azimuths)
         vector = orbit_vector(polars, azimuths, cond_aug, self._width)
-        condition = self._prepare(pictures, vector, guidance, cond_aug, (seed, 1))
+        condition = self._prepare(pictures, vector, guidance, cond_aug, (seed, 1, first))
         if sees_lifted(self.network.config):
             assert self.lifter is not None
             lifted = lifted_views(self.lifter, self.codec.encode_mode, pictures, cameras)

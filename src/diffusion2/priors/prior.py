@@ -48,6 +48,13 @@ class ConditionedPrior(Prior, Protocol):
         """
         ...
 
+    def half(self, condition: Any, *, conditional: bool) -> Condition:
+        """Get a condition under which `denoise` gives one of the two estimates that guidance combines.
+
+        One without guidance gives the condition itself: both estimates are the same.
+        """
+        ...
+
 
 class VideoPrior(ConditionedPrior, Protocol):
     """A prior of videos that start from a picture."""
@@ -61,6 +68,7 @@ class VideoPrior(ConditionedPrior, Protocol):
         motion_bucket_id: float,
         cond_aug: float,
         seed: int,
+        first: int = 0,
     ) -> Condition:
         """Prepare what N videos are conditioned on.
 
@@ -71,6 +79,7 @@ class VideoPrior(ConditionedPrior, Protocol):
             motion_bucket_id: amount of motion, 0 to 255.
             cond_aug: standard deviation of the noise added to the pictures, in pixels from -1 to 1.
             seed: of that noise.
+            first: the first picture's number among all videos' pictures, which tells its noise.
         """
         ...
 
@@ -79,7 +88,14 @@ class MultiviewPrior(ConditionedPrior, Protocol):
     """A prior of orbits that end at a picture."""
 
     def prepare(
-        self, pictures: Tensor, cameras: Cameras, guidance: Guidance, *, cond_aug: float, seed: int
+        self,
+        pictures: Tensor,
+        cameras: Cameras,
+        guidance: Guidance,
+        *,
+        cond_aug: float,
+        seed: int,
+        first: int = 0,
     ) -> Condition:
         """Prepare what N orbits are conditioned on.
 
@@ -89,6 +105,7 @@ class MultiviewPrior(ConditionedPrior, Protocol):
             guidance: scales of the V views.
             cond_aug: standard deviation of the noise added to the pictures, in pixels from -1 to 1.
             seed: of that noise.
+            first: the first picture's number among all orbits' pictures, which tells its noise.
         """
         ...
 

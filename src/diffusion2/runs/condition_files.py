@@ -9,7 +9,7 @@ from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import AssetFormatError, in_one_line
 from diffusion2.image_matrix import Conditions, turn_time
-from diffusion2.pictures import as_written, with_alpha, write_picture
+from diffusion2.pictures import with_alpha, write_picture
 from diffusion2.runs.matrix_files import read_image, read_pictures, write_pictures
 from diffusion2.runs.run_folder import RunFolder
 
@@ -50,14 +50,14 @@ def write_made_references(run: RunFolder, conditions: Conditions, settings: Gene
     Returns:
         The conditions as the folder holds them: with references rounded to 8 bits.
     """
-    assert conditions.video is not None
-    assert conditions.views is not None
-    video, views = as_written(conditions.video), as_written(conditions.views)
+    written = conditions.as_written()
+    assert written.video is not None
+    assert written.views is not None
     if not run.video_path.is_dir():
-        write_pictures(run.video_path, turn_time(video, settings), "frame")
+        write_pictures(run.video_path, turn_time(written.video, settings), "frame")
     if not run.views_path.is_dir():
-        write_pictures(run.views_path, views, "view")
-    return replace(conditions, video=video, views=views)
+        write_pictures(run.views_path, written.views, "view")
+    return written
 
 
 def recorded_model_frame(run: RunFolder) -> ModelFrame | None:

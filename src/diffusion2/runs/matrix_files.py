@@ -99,7 +99,7 @@ def read_matrix(folder: str | Path) -> ImageMatrix:
     if len(shapes) > 1:
         raise AssetFormatError(f"the views in {folder / 'matrix'} differ in their frames or sizes")
     (frames, _, height, width) = shapes.pop()
-    cameras, times, fps, *references = read_cameras(folder / "cameras.json", height, width)
+    cameras, times, fps, frame, view = read_cameras(folder / "cameras.json", height, width)
     if len(cameras) != len(rows) or len(times) != frames:
         raise AssetFormatError(
             f"{folder / 'cameras.json'} has {len(cameras)} views and {len(times)} frames, "
@@ -107,7 +107,7 @@ def read_matrix(folder: str | Path) -> ImageMatrix:
         )
     alphas = None if any(a is None for _, a in rows) else torch.stack([a for _, a in rows if a is not None])
     images = torch.stack([images for images, _ in rows])
-    return ImageMatrix(images, cameras, times, fps, alphas, *references)
+    return ImageMatrix(images, cameras, times, fps, alphas, reference_frame=frame, reference_view=view)
 
 
 def cameras_to_dict(matrix: ImageMatrix) -> dict[str, object]:

@@ -1,12 +1,21 @@
 """What a run is made of and with, all choices made: for a new run, and for one that goes on."""
 
 import platform
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
-from diffusion2.config import PRESETS, GenerateSettings, InputSettings, check_known, name_preset
+from diffusion2.config import (
+    PRESETS,
+    GenerateSettings,
+    InputSettings,
+    check_known,
+    name_preset,
+    settings_from_dict,
+)
 from diffusion2.errors import InputError
 from diffusion2.runs.run_folder import RunFolder
 from diffusion2.runs.source import Source
@@ -58,6 +67,36 @@ class Plan:
             "platform": platform.platform(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+
+
+def facts_to_share(settings: GenerateSettings) -> dict[str, Any]:
+    """Return what the processes of one run have to agree on, and what tells the others what to do."""
+    return {
+        "settings": asdict(settings),
+        "arguments": sys.argv[1:],
+        "versions": package_versions(),
+        "weights": weights_hashes(settings.priors, settings.weights),
+    }
+
+
+def check_shared_facts(theirs: Mapping[str, Any]) -> GenerateSettings:
+    """Compare what the first process of a run says with what holds for this one; return the settings.
+
+    Raises:
+        InputError: a version, the weights or the arguments differ.
+    """
+    settings = settings_from_dict(theirs["settings"])
+    ours = facts_to_share(settings)
+    for what in ("versions", "weights"):
+        for name in sorted(theirs[what].keys() | ours[what].keys()):
+            here, there = (str(facts[what].get(name, "none"))[:12] for facts in (ours, theirs))
+            if here != there:
+                raise InputError(
+                    f"its {name} is {here}, the first process has {there}: all need the same {what}"
+                )
+    if ours["arguments"] != theirs["arguments"]:
+        raise InputError("it was started with other arguments than the first process")
+    return settings
 
 
 def plan_run(source: Source, preset: str | GenerateSettings | None) -> Plan:

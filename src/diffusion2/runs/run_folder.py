@@ -116,8 +116,12 @@ class RunFolder:
     @property
     def is_finished(self) -> bool:
         """Whether both stages are complete, and all results there."""
-        results = (self.asset_path, self.orbit_path, self.viewer_path)
-        return self.has_matrix and all(path.is_file() for path in results)
+        return self.has_matrix and self.asset_path.is_file() and self.is_shown
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether all is there that shows the asset."""
+        return self.orbit_path.is_file() and self.viewer_path.is_file()
 
     def holds_run(self) -> bool:
         """Tell whether a run is there: its settings, a complete matrix, or an asset.

@@ -1,77 +1,26 @@
-"""Stage 1: from a picture, or known references, to the latents of the matrix and its images."""
+"""Stage 1: from known references to the latents of the matrix and its images."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from threading import Lock
 
 import torch
 from torch import Tensor
 
-from diffusion2.config import GenerateSettings, SamplingSettings
+from diffusion2.config import GenerateSettings
+from diffusion2.distributed import ALONE, ProcessGroup
 from diffusion2.errors import InputError
-from diffusion2.events import Progress, Report, ignore, stage
+from diffusion2.events import Report, Warned, ignore, stage
 from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, turn_time, view_cameras
 from diffusion2.pictures import split_alpha
-from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
 from diffusion2.priors.prior import PriorPair
+from diffusion2.sampling.conditioning import cell_noise, mirrored, video_sequences, view_sequences
 from diffusion2.sampling.joint import JointSchedule, State, sample_joint
-from diffusion2.sampling.mirroring import mirroring
-from diffusion2.sampling.noise import MATRIX, REFERENCE_VIDEO, REFERENCE_VIEWS, CellNoise
-from diffusion2.sampling.parallel import Sequences, Workers, available_cores
+from diffusion2.sampling.noise import MATRIX
+from diffusion2.sampling.parallel import Workers
+from diffusion2.sampling.roles import assign
 
 OnCheckpoint = Callable[[int, dict[str, Tensor]], None]
 OnEstimate = Callable[[Tensor], None]
 """Called with a clean estimate of the matrix's latents, (V, F, C, h, w), the reference frame first."""
-
-
-def sample_references(
-    pair: PriorPair, conditions: Conditions, settings: GenerateSettings, report: Report = ignore
-) -> Conditions:
-    """Generate the reference video and the reference views where they are not known.
-
-    Each is a matrix of one row, or one column, sampled by one prior alone and without rollbacks, as nothing
-    has to be reconciled. They do not depend on each other and are sampled side by side.
-
-    Args:
-        pair: the priors.
-        conditions: the picture, and what else is known.
-        settings: V, F, the elevation, the seed and how to sample.
-        report: takes the events of the stage "references", whose units are steps of either.
-
-    Returns:
-        The conditions with video (F, P, H, W) and views (V, P, H, W), float32 in [0, 1]; the picture itself
-        is the first frame and the last view. P is what the pair's codec has.
-
-    Raises:
-        InputError: the picture's size does not fit the priors, or they need alpha and it has none.
-        NumericalError: an estimate isn't finite.
-    """
-    conditions = conditions.with_channels(pair.codec.picture_channels)
-    picture = conditions.picture
-    pair = mirrored(pair, settings)
-    jobs: dict[str, _Reference] = {}
-    if conditions.video is None:
-        noise = _noise(pair, (1, settings.frames), picture, settings.seed, REFERENCE_VIDEO)
-        rows = video_sequences(pair, picture[None], _for_reference_video(settings))
-        jobs["video"] = _Reference(rows, None, noise)
-    if conditions.views is None:
-        noise = _noise(pair, (settings.views, 1), picture, settings.seed, REFERENCE_VIEWS)
-        jobs["views"] = _Reference(None, view_sequences(pair, picture[None], settings), noise)
-    if not jobs:
-        return conditions
-    threads = min(settings.sampling.threads or available_cores(), len(jobs))
-    with stage(report, "references") as progress, Workers(1, threads) as workers:
-        listeners = _share(progress, len(jobs))
-
-        def run(job: tuple[_Reference, Progress]) -> Tensor:
-            return pair.codec.decode(job[0].sample(settings.sampling, job[1]))
-
-        images = list(workers.map(run, zip(jobs.values(), listeners, strict=True)))
-    made = dict(zip(jobs, images, strict=True))
-    for name, at in (("video", 0), ("views", -1)):
-        if name in made:
-            made[name][at] = picture  # the prior was given it, and makes it a little different
-    return replace(conditions, **made)
 
 
 def sample_matrix(
@@ -83,24 +32,29 @@ def sample_matrix(
     on_checkpoint: OnCheckpoint | None = None,
     on_estimate: OnEstimate | None = None,
     start: tuple[int, State] | None = None,
+    group: ProcessGroup = ALONE,
 ) -> Tensor:
     """Sample the latents of the whole matrix by both priors (Algorithm 1).
 
     As in eq. 6, the video of view v starts from the reference column's view v, and the orbit at frame f ends
     at the reference row's frame f.
 
+    Several processes hold the whole matrix each, and estimate the rows and columns that `assign` gives them.
+
     Args:
         pair: the priors.
-        conditions: with video and views.
+        conditions: with video and views; the same in all processes.
         settings: V, F, the elevation, the seed and how to sample.
         report: takes the events of the stage "matrix", whose units are evaluations of the matrix.
         on_checkpoint: called with (steps done, state) every `checkpoint_every` steps, or soon after, when the
             next step needs no features of earlier ones.
         on_estimate: called after each step.
-        start: what `on_checkpoint` got, to go on from; the result is the same to the bit.
+        start: what `on_checkpoint` got, to go on from; the result is the same to the bit. The same in all
+            processes, whose number may be another one than before.
+        group: the processes that sample it together.
 
     Returns:
-        (V, F, C, h, w) float32
+        (V, F, C, h, w) float32, the same in all processes.
 
     Raises:
         InputError: the conditions are incomplete or do not fit V and F.
@@ -112,11 +66,19 @@ def sample_matrix(
     assert conditions.views is not None
     sampling = settings.sampling
     schedule = JointSchedule.from_settings(sampling, settings.views)
+    roles = assign(settings, group.size)
+    if roles.idle:
+        report(
+            Warned(
+                f"{roles.idle} of the {group.size} processes have nothing to do: there are not more pieces"
+            )
+        )
     pair = mirrored(pair, settings)
     if sampling.feature_reuse > 1:
         pair = pair.reusing_features(schedule.fresh_sigmas)
-    rows = video_sequences(pair, conditions.views, settings)
-    columns = view_sequences(pair, conditions.video, settings)
+    of_rows, of_columns = roles.shares[group.rank]
+    rows = video_sequences(pair, conditions.views, settings, of_rows)
+    columns = view_sequences(pair, conditions.video, settings, of_columns)
     saved = start[0] if start else 0
 
     def on_step(step: int, state: State, estimate: Tensor) -> None:
@@ -128,38 +90,46 @@ def sample_matrix(
             on_checkpoint(step, dict(state))
             saved = step
 
-    with stage(report, "matrix") as progress, _workers(settings) as workers:
-        return sample_joint(
-            rows,
-            columns,
-            _noise(pair, (settings.views, settings.frames), conditions.picture, settings.seed, MATRIX),
-            schedule,
-            workers,
-            progress,
-            on_step,
-            start=start,
-        )
+    cells = (settings.views, settings.frames)
+    noise = cell_noise(pair, cells, conditions.picture, settings.seed, MATRIX)
+    with (
+        stage(report, "matrix") as progress,
+        Workers(sampling.batch_size, sampling.threads, group) as workers,
+    ):
+        return sample_joint(rows, columns, noise, schedule, workers, progress, on_step, start=start)
 
 
-def decode_matrix(pair: PriorPair, latents: Tensor, report: Report = ignore, threads: int = 0) -> Tensor:
+def decode_matrix(
+    pair: PriorPair, latents: Tensor, report: Report = ignore, threads: int = 0, group: ProcessGroup = ALONE
+) -> Tensor:
     """Decode the latents of a matrix row by row.
 
     Args:
         pair: whose codec.
-        latents: (V, F, C, h, w).
+        latents: (V, F, C, h, w), the same in all processes.
         report: takes the events of the stage "decode", whose units are rows.
         threads: rows at once; 0: one per core on a CPU.
+        group: the processes that share the rows.
 
     Returns:
-        (V, F, P, H, W) float32 in [0, 1]: on white and, where latents hold it, alpha
+        (V, F, P, H, W) float32 in [0, 1]: on white and, where latents hold it, alpha. In other processes than
+        the first, nothing: (0, F, P, H, W).
     """
-    with stage(report, "decode") as progress, Workers(1, threads) as workers:
-        progress(0, len(latents))
+    views, each = len(latents), -(-len(latents) // group.size)
+    mine = latents[group.rank * each : (group.rank + 1) * each]
+    with stage(report, "decode") as progress, Workers(1, threads, group) as workers:
+        progress(0, views)
         images = []
-        for row in workers.map(pair.codec.decode, list(latents)):
+        for row in workers.map(pair.codec.decode, list(mine)):
             images.append(row)
-            progress(len(images), len(latents))
-    return torch.stack(images)
+            progress(min(views, group.size * len(images)), views)
+        factor, (frames, _, height, width) = pair.codec.factor, latents.shape[1:]
+        shape = (frames, pair.codec.picture_channels, factor * height, factor * width)
+        block = torch.stack(images) if images else torch.empty(0, *shape)
+        if group.size == 1:
+            return block
+        parts = group.gather(torch.cat([block, torch.zeros(each - len(block), *shape)]))
+    return block[:0] if parts is None else torch.cat(parts)[:views]
 
 
 def assemble_matrix(images: Tensor, given: Conditions, settings: GenerateSettings) -> ImageMatrix:
@@ -184,102 +154,6 @@ def assemble_matrix(images: Tensor, given: Conditions, settings: GenerateSetting
         alphas,
         reference_frame=0 if settings.reference_frame == "first" else settings.frames - 1,
     )
-
-
-def mirrored(pair: PriorPair, settings: GenerateSettings) -> PriorPair:
-    """Make the pair see mirror images where the settings want that.
-
-    Raises:
-        InputError: its latents can't be mirrored.
-    """
-    schedule = JointSchedule.from_settings(settings.sampling, settings.views)
-    return mirroring(pair, schedule.alternate_sigmas) if settings.sampling.mirror else pair
-
-
-def video_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings) -> Sequences:
-    """Condition a video on each of the pictures (N, P, H, W), its first frame."""
-    sampling = settings.sampling
-    scales = linear_scale(settings.frames, sampling.video_guidance, sampling.last_video_guidance)
-    condition = pair.video.prepare(
-        pictures,
-        _guidance(scales, sampling),
-        fps_id=sampling.fps_id,
-        motion_bucket_id=sampling.motion_bucket_id,
-        cond_aug=sampling.video_cond_aug,
-        seed=settings.seed,
-    )
-    return Sequences(pair.video, condition)
-
-
-def view_sequences(pair: PriorPair, pictures: Tensor, settings: GenerateSettings) -> Sequences:
-    """Condition an orbit on each of the pictures (N, P, H, W), its last view."""
-    sampling = settings.sampling
-    if sampling.views_guidance_shape == "triangle":
-        scales = triangle_scale(settings.views, 1.0, sampling.views_guidance)
-    else:
-        scales = constant_scale(settings.views, sampling.views_guidance)
-    condition = pair.multiview.prepare(
-        pictures,
-        view_cameras(settings),
-        _guidance(scales, sampling),
-        cond_aug=sampling.views_cond_aug,
-        seed=settings.seed,
-    )
-    return Sequences(pair.multiview, condition)
-
-
-def _for_reference_video(settings: GenerateSettings) -> GenerateSettings:
-    scale = settings.sampling.reference_video_guidance
-    if scale is None:
-        return settings
-    sampling = replace(settings.sampling, video_guidance=scale, last_video_guidance=scale)
-    return replace(settings, sampling=sampling)
-
-
-def _guidance(scales: Tensor, sampling: SamplingSettings) -> Guidance:
-    return Guidance(scales, sampling.guidance_sigma_low, sampling.guidance_sigma_high)
-
-
-def _workers(settings: GenerateSettings) -> Workers:
-    return Workers(settings.sampling.batch_size, settings.sampling.threads)
-
-
-def _noise(pair: PriorPair, cells: tuple[int, int], picture: Tensor, seed: int, stream: int) -> CellNoise:
-    height, width = picture.shape[-2:]
-    factor = pair.codec.factor
-    if height % factor or width % factor:
-        raise InputError(f"pictures must be multiples of {factor} pixels, not {width}x{height}")
-    return CellNoise(seed, (*cells, pair.codec.channels, height // factor, width // factor), stream)
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """One row, or one column, that its prior samples alone."""
-
-    rows: Sequences | None
-    columns: Sequences | None
-    noise: CellNoise
-
-    def sample(self, sampling: SamplingSettings, progress: Progress) -> Tensor:
-        """Sample its latents, (T, C, h, w)."""
-        alone = "video" if self.columns is None else "multiview"
-        schedule = JointSchedule.from_settings(sampling, self.noise.shape[0], alone)
-        return sample_joint(self.rows, self.columns, self.noise, schedule, Workers(), progress).flatten(0, 1)
-
-
-def _share(progress: Progress, jobs: int) -> list[Progress]:
-    """Make listeners for jobs that run side by side; what they did is added up for one listener."""
-    counts, lock = [0] * jobs, Lock()
-
-    def listener(job: int) -> Progress:
-        def listen(done: int, total: int, detail: str = "") -> None:
-            with lock:
-                counts[job] = done
-                progress(sum(counts), jobs * total, detail)
-
-        return listen
-
-    return [listener(job) for job in range(jobs)]
 
 
 def _check(conditions: Conditions, settings: GenerateSettings) -> None:

@@ -148,7 +148,7 @@ def sample_joint(
         columns: the multi-view prior and its F conditions; None where the weight is 0 throughout.
         noise: gives draw n, (V, F, C, h, w): 0 to start from, 1 + i for the rollback of step i.
         schedule: noise levels, weights, rollbacks.
-        workers: how sequences are chunked and shared between threads.
+        workers: how sequences are chunked and shared between threads and processes.
         progress: called with (evaluations done, in all, what was done) at the start and after each.
         on_step: called after each step.
         start: (steps done, state) to go on from, as `on_step` got them.
@@ -193,7 +193,8 @@ def compose(
 ) -> Tensor:
     """Estimate the clean matrix: weight times the columns' estimate plus the rest times the rows'.
 
-    A prior whose weight is 0 in every view is not asked.
+    A prior whose weight is 0 in every view is not asked. Each process weights its share of the estimates, and
+    one sum over the processes is all that travels.
 
     Args:
         latents: (V, F, C, h, w).
@@ -214,11 +215,13 @@ def compose(
         jobs.append((columns, latents.transpose(0, 1).contiguous()))
     estimates = workers.denoise(jobs, sigma)
     if not by_columns:
-        return estimates[0]
-    if not by_rows:
-        return estimates[0].transpose(0, 1)
-    weight = weights.to(latents)[:, None, None, None, None]
-    return (1 - weight) * estimates[0] + weight * estimates[1].transpose(0, 1)
+        share = estimates[0]
+    elif not by_rows:
+        share = estimates[0].transpose(0, 1)
+    else:
+        weight = weights.to(latents)[:, None, None, None, None]
+        share = (1 - weight) * estimates[0] + weight * estimates[1].transpose(0, 1)
+    return workers.group.sum(share)
 
 
 def _step(latents: Tensor, target: Tensor, sigma: float, below: float) -> Tensor:

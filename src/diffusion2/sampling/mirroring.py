@@ -48,6 +48,11 @@ class _MirroringPrior:
         """Make this prior one with features kept between noise levels that are all mirrored, or all not."""
         return type(self)(self._prior.reusing_features(fresh), self._sigmas, self._mirror)
 
+    def half(self, condition: MirroredCondition, *, conditional: bool) -> MirroredCondition:
+        """Get the condition of one of the two estimates that guidance combines; see `ConditionedPrior`."""
+        sides = (condition.plain, condition.mirrored)
+        return MirroredCondition(*(self._prior.half(side, conditional=conditional) for side in sides))
+
     def denoise(self, latents: Tensor, sigma: float, condition: MirroredCondition) -> Tensor:
         """Estimate the clean latents; see `Prior.denoise`."""
         if sigma not in self._sigmas:

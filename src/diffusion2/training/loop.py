@@ -20,14 +20,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from diffusion2.config import Between, Settings
+from diffusion2.distributed import ALONE, ProcessGroup
 from diffusion2.errors import NumericalError, WeightsError, in_one_line
 from diffusion2.events import Report, stage
 from diffusion2.exporters import write_contact_sheet
 from diffusion2.runs.atomic_tensors import save_tensors
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage
-from diffusion2.training.processes import Processes
 
-ALONE = Processes()
 WARMUP_STEPS = 50
 SAVE_SECONDS = 180.0
 
@@ -89,11 +88,11 @@ class Trainer:
     Args:
         task: what is trained.
         checkpoint: where to go on from, if it is there, and to save to.
-        processes: those that train it together, all from the same checkpoint.
+        group: the processes that train it together, all from the same checkpoint.
     """
 
-    def __init__(self, task: TrainingTask, checkpoint: Path, processes: Processes = ALONE) -> None:
-        self.task, self.checkpoint, self.processes = task, checkpoint, processes
+    def __init__(self, task: TrainingTask, checkpoint: Path, group: ProcessGroup = ALONE) -> None:
+        self.task, self.checkpoint, self.group = task, checkpoint, group
         self.optimizer = MuonAdamW(task.network, task.matrix_rate)
         self.average = PowerAverage(task.network)
         self.step = 0
@@ -112,7 +111,7 @@ class Trainer:
         with stage(report, f"train {self.task.name}") as progress, stopping:
             while True:
                 elapsed = (time.monotonic() - start) / 60
-                if self.processes.any(elapsed >= settings.minutes or stopping.requested):
+                if self.group.any(elapsed >= settings.minutes or stopping.requested):
                     break
                 losses.append(self._take_step(settings, elapsed))
                 now = time.monotonic()
@@ -121,32 +120,32 @@ class Trainer:
                     progress(
                         int(elapsed * 60), int(settings.minutes * 60), f"step {self.step}, loss {mean:.4f}"
                     )
-                if now - saved > SAVE_SECONDS and self.processes.is_first:
+                if now - saved > SAVE_SECONDS and self.group.is_first:
                     self.save()
                     saved = now
-                if now - measured > settings.evaluate_minutes * 60 and self.processes.is_first:
+                if now - measured > settings.evaluate_minutes * 60 and self.group.is_first:
                     self._measure(float(np.mean(losses[-200:])))
                     measured = time.monotonic()
-            if losses and self.processes.is_first:
+            if losses and self.group.is_first:
                 self.save()
                 self._measure(float(np.mean(losses[-200:])))
 
     def _take_step(self, settings: LoopSettings, elapsed: float) -> float:
-        rng = np.random.default_rng((settings.seed, self.step, self.processes.rank))
+        rng = np.random.default_rng((settings.seed, self.step, self.group.rank))
         torch.manual_seed(int(rng.integers(2**31)))
         factor = settings.rate * min(1.0, (self.step + 1) / WARMUP_STEPS)
         if settings.anneal_minutes:
             factor *= min(1.0, max(0.0, (settings.minutes - elapsed) / settings.anneal_minutes))
-        for group in self.optimizer.param_groups:
-            group["factor"] = factor
+        for parameters in self.optimizer.param_groups:
+            parameters["factor"] = factor
         loss = self.task.loss(rng)
         value = float(loss.detach())
-        if self.processes.any(not np.isfinite(value)):
+        if self.group.any(not np.isfinite(value)):
             hint = f"training can go on from {self.checkpoint}"
             raise NumericalError(f"training {self.task.name}", self.step, hint=hint)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.processes.average([p.grad for p in self.task.network.parameters() if p.grad is not None])
+        self.group.average([p.grad for p in self.task.network.parameters() if p.grad is not None])
         self.optimizer.step()
         self.step += 1
         self.average.update(self.task.network, self.step)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from diffusion2.atomic_files import atomic_path
 from diffusion2.config import Between, Settings, Share
+from diffusion2.distributed import joined
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report, ignore
 from diffusion2.priors.codec import LatentCodec
@@ -27,7 +28,6 @@ from diffusion2.training.diffusion import BATCH, NETWORK_CONFIGS, DiffusionTask
 from diffusion2.training.examples import ClipExamples, DrawExample, OrbitExamples
 from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, held_out_creatures
 from diffusion2.training.loop import LoopSettings, Trainer, TrainingTask, read_checkpoint, write_checkpoint
-from diffusion2.training.processes import join
 from diffusion2.training.scenes import (
     ANIMATED_SHARE,
     DrawModel,
@@ -86,16 +86,16 @@ def train(settings: TrainSettings, report: Report) -> Path:
     """
     checkpoint = settings.cache / f"{settings.part}.safetensors"
     torch.set_num_threads(settings.threads)
-    processes = join()
-    if processes.count > 1 and settings.device != "cpu":
-        raise InputError("several processes train on the CPU only: leave out torchrun, or --device")
-    if not processes.is_first:
-        report = ignore
-        processes.wait()  # until the first has rendered what the others read
-    task = _task(settings)
-    if processes.is_first:
-        processes.wait()
-    Trainer(task, checkpoint, processes).run(settings.loop, report)
+    with joined() as group:
+        if group.size > 1 and settings.device != "cpu":
+            raise InputError("several processes train on the CPU only: leave out torchrun, or --device")
+        if not group.is_first:
+            report = ignore
+            group.wait()  # until the first has rendered what the others read
+        task = _task(settings)
+        if group.is_first:
+            group.wait()
+        Trainer(task, checkpoint, group).run(settings.loop, report)
     return checkpoint
 
 

@@ -10,7 +10,7 @@ from diffusion2.events import Report, ignore
 from diffusion2.image_matrix import Conditions
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling import sample_matrix
-from diffusion2.sampling.generate import mirrored
+from diffusion2.sampling.conditioning import mirrored
 from diffusion2.sampling.joint import JointSchedule
 
 
