@@ -151,3 +151,15 @@ def stage(report: Report, name: str) -> Iterator[Progress]:
     report(StageStarted(name))
     yield _StageCounter(report, name)
     report(StageFinished(name, time.perf_counter() - start))
+
+
+def duration(seconds: float) -> str:
+    """Say a time span as people do: 3.2 s, 48 s, 2 min 05 s, 1 h 02 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -5,17 +5,18 @@ or a stage that is run alone, continues identically.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from diffusion2.cameras import ModelFrame
 from diffusion2.config import GenerateSettings, ReconstructionSettings
 from diffusion2.distributed import ALONE, Message, ProcessGroup
-from diffusion2.errors import InputError
+from diffusion2.errors import InputError, OutOfMemory
 from diffusion2.events import (
     Event,
     Report,
@@ -29,7 +30,7 @@ from diffusion2.events import (
 )
 from diffusion2.exporters import write_orbit_video, write_viewer
 from diffusion2.gaussians import load_asset
-from diffusion2.image_matrix import Conditions, ImageMatrix
+from diffusion2.image_matrix import Conditions, ImageMatrix, turn_time
 from diffusion2.inputs import read_conditions
 from diffusion2.inputs.captures import is_capture, read_capture
 from diffusion2.priors.devices import choose_device, choose_dtype
@@ -44,12 +45,13 @@ from diffusion2.runs.condition_files import (
     write_made_references,
 )
 from diffusion2.runs.event_log import EventLog
+from diffusion2.runs.live import LiveFiles
 from diffusion2.runs.lock import locked
 from diffusion2.runs.matrix_files import read_matrix, write_matrix
 from diffusion2.runs.plan import check_shared_facts, facts_to_share, plan_resumed, plan_run
 from diffusion2.runs.run_folder import RunFolder
 from diffusion2.runs.source import Source
-from diffusion2.sampling import assemble_matrix, decode_matrix, sample_matrix, sample_references
+from diffusion2.sampling import Preview, assemble_matrix, decode_matrix, sample_matrix, sample_references
 from diffusion2.sampling.parallel import available_cores
 from diffusion2.sampling.roles import assign
 from diffusion2.sampling.sharing import share_conditions, share_state
@@ -91,7 +93,7 @@ def generate(
     with _begin(source, out, preset, overwrite, resume, report, group, load) as work:
         _make_matrix(work)
         if not work.run.asset_path.exists():
-            _make_asset(work.run, work.settings, work.report)
+            _make_asset(work.run, work.settings, work.report, work.live)
         _make_results(work.run, work.report)
     return work.run
 
@@ -188,16 +190,16 @@ def reconstruct(
             for event in early:
                 log(event)
             report = both(report, log)
-            with run.completing(report):
+            with run.completing(report), LiveFiles(run.path) as live:
                 if not has_asset:
-                    _make_asset(run, began, report, matrix, frame)
+                    _make_asset(run, began, report, live, matrix, frame)
                 _make_results(run, report)
     return run
 
 
 @dataclass(frozen=True)
 class _Work:
-    """A run that has begun: its folder, what it is made of and with, who listens.
+    """A run that has begun: its folder, what it is made of and with, who listens, what shows it meanwhile.
 
     `priors` is None where the matrix is in the folder already.
     """
@@ -208,6 +210,7 @@ class _Work:
     priors: PriorPair | None
     report: Report
     group: ProcessGroup
+    live: LiveFiles
 
 
 @contextmanager
@@ -249,10 +252,10 @@ def _begin(
             report = both(report, log)
             if settings.priors == "mini":
                 report(Warned(MINI_DOMAIN))
-            with run.completing(report):
+            with run.completing(report), LiveFiles(run.path) as live:
                 if recorded is None:
                     write_conditions(run, conditions, settings)
-                yield _Work(run, settings, conditions, priors, report, group)
+                yield _Work(run, settings, conditions, priors, report, group, live)
             report(RunFinished(time.perf_counter() - began))
 
 
@@ -265,15 +268,33 @@ def _make_matrix(work: _Work) -> None:
     known = share_conditions(group, read_made_references(run, given, settings))
     references = sample_references(priors, known, settings, report, group)
     references = write_made_references(run, references, settings)
-    start, keep = share_state(group, run.checkpoints.latest(report)), run.checkpoints.save
     latents = sample_matrix(
-        priors, references, settings, report, on_checkpoint=keep, start=start, group=group
+        priors,
+        references,
+        settings,
+        report,
+        on_checkpoint=run.checkpoints.save,
+        on_estimate=_show_estimates(work.live, priors, references, settings),
+        start=share_state(group, run.checkpoints.latest(report)),
+        group=group,
     )
     images = decode_matrix(priors, latents, report, settings.sampling.threads, group)
     if group.size > 1:
         torch.set_num_threads(available_cores())  # the others are done, and torchrun had said 1
     write_matrix(run.path, assemble_matrix(images, given, settings))
     work.report(ResultWritten("matrix", run.path / "matrix"))
+
+
+def _show_estimates(
+    live: LiveFiles, priors: PriorPair, references: Conditions, settings: GenerateSettings
+) -> Callable[[Tensor], None]:
+    """Return what shows a clean estimate of the matrix's latents while the run goes on."""
+    known = [pictures for pictures in (references.video, references.views) if pictures is not None]
+    try:
+        preview = Preview(priors.codec, torch.cat(known), settings.frames)
+    except OutOfMemory:  # a look in passing is not worth a failure
+        return lambda latents: None
+    return lambda latents: live.show_matrix(lambda: turn_time(preview(latents), settings, dim=1))
 
 
 def _enlist(group: ProcessGroup, settings: GenerateSettings) -> None:
@@ -304,12 +325,17 @@ def _make_asset(
     run: RunFolder,
     settings: GenerateSettings,
     report: Report,
+    live: LiveFiles,
     matrix: ImageMatrix | None = None,
     model_frame: ModelFrame | None = None,
 ) -> None:
     """Reconstruct the matrix in the folder; what shows or measures a former asset goes with it."""
     asset = reconstruct_matrix(
-        matrix or read_matrix(run.path), settings.reconstruction, report, seed=settings.seed
+        matrix or read_matrix(run.path),
+        settings.reconstruction,
+        report,
+        seed=settings.seed,
+        on_state=lambda asset: live.show_asset(asset.save),
     )
     model_frame = model_frame or recorded_model_frame(run)
     if model_frame is not None:

@@ -121,7 +121,7 @@ CALLS = {
         "leave one of them out",
     ),
     "export into a folder": (["export", "{d}/run", "{d}/documents"], "is a folder"),
-    "view no asset": (["view", "{d}/documents"], "no asset"),
+    "view no run": (["view", "{d}/documents"], "holds no run"),
     "train with models that are not there": (["train", "video", "--assets", "{d}/nothing"], "--assets"),
     "train on fewer than no creatures": (
         ["train", "video", "--cache", "{d}/nothing", "--procedural-share", "-3"],
@@ -136,6 +136,9 @@ CALLS = {
         "train vae` first",
     ),
     "view at a wrong port": (["view", "{d}/run", "--port", "70000"], "port"),
+    "view what is not there": (["view", "{d}/nothing"], "there is no"),
+    "app in a file": (["app", "--runs", "{d}/file"], "is a file"),
+    "app at a wrong port": (["app", "--runs", "{d}/new", "--port", "70000"], "port"),
 }
 
 
@@ -232,7 +235,7 @@ def test_a_termination_ends_a_command_as_ctrl_c_does(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", [None, "generate", "sample", "reconstruct", "render", "export", "view", "train"]
+    "name", [None, "generate", "sample", "reconstruct", "render", "export", "view", "app", "train"]
 )
 def test_help_says_what_a_command_does(capsys, name):
     assert main(["--help"] if name is None else [name, "--help"]) == 0

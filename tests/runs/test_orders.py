@@ -71,6 +71,7 @@ def stages(monkeypatch):
         "check_available": lambda *_: None,
         "read_conditions": lambda *_: Conditions(torch.zeros(3, 16, 16)),
         "load_priors": lambda settings, networks: SimpleNamespace(codec=SimpleNamespace(picture_channels=3)),
+        "Preview": lambda *_: None,
         "sample_references": stages.references,
         "sample_matrix": stages.matrix,
         "decode_matrix": stages.images,

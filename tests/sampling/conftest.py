@@ -34,6 +34,9 @@ class PixelCodec:
     channels: int = 3
     picture_channels: int = 3
 
+    def encode_scaled(self, images: Tensor) -> Tensor:
+        return images
+
     def decode(self, latents: Tensor) -> Tensor:
         return latents.clamp(0, 1)
 

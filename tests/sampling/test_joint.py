@@ -180,7 +180,7 @@ def follow_zero(schedule: JointSchedule, draws: list[float]) -> list[tuple[int, 
         lambda draw: torch.full((1, 1, 1, 1, 1), draws[draw]),
         schedule,
         Workers(),
-        on_step=lambda i, x: seen.append((i, float(x["latents"]))),
+        on_step=lambda i, x, _: seen.append((i, float(x["latents"]))),
     )
     return seen
 
@@ -213,7 +213,14 @@ def test_a_step_leaves_the_share_of_its_noise_that_is_kept() -> None:
 def test_continuing_from_a_step_is_the_same_to_the_bit(solver: str, matrix: GaussianMatrix) -> None:
     schedule = replace(make_schedule(7, 0.4, 3), solver=solver)
     steps: dict[int, State] = {}
-    whole = sample_joint(matrix.rows, matrix.columns, noise(), schedule, Workers(), on_step=steps.__setitem__)
+    whole = sample_joint(
+        matrix.rows,
+        matrix.columns,
+        noise(),
+        schedule,
+        Workers(),
+        on_step=lambda step, state, _: steps.update({step: state}),
+    )
     for step in (1, 2, 3, 6, 7):
         done = []
         again = sample_joint(

@@ -22,7 +22,14 @@ def error_at_sigma_min(solver: str, steps: int, sigma_max: float = 80.0) -> floa
     schedule = JointSchedule(sigmas, torch.zeros(steps, 1), solver=solver)
     states: dict[int, State] = {}
     rows = Sequences(GaussianPrior(torch.tensor([[VARIANCE]])), mean)
-    sample_joint(rows, None, lambda draw: start, schedule, Workers(), on_step=states.__setitem__)
+    sample_joint(
+        rows,
+        None,
+        lambda draw: start,
+        schedule,
+        Workers(),
+        on_step=lambda step, state, _: states.update({step: state}),
+    )
     before = float(sigmas[0]), float(sigmas[-2])
     noisy = start * (1 + before[0] ** 2) ** 0.5
     scale = ((VARIANCE + before[1] ** 2) / (VARIANCE + before[0] ** 2)) ** 0.5
@@ -50,7 +57,14 @@ def test_the_last_step_goes_to_the_estimate_itself() -> None:
     states: dict[int, State] = {}
     rows = Sequences(prior, torch.zeros(1, 1, 1, 2, 2))
     draw = torch.ones(1, 1, 1, 2, 2)
-    out = sample_joint(rows, None, lambda n: draw, schedule, Workers(), on_step=states.__setitem__)
+    out = sample_joint(
+        rows,
+        None,
+        lambda n: draw,
+        schedule,
+        Workers(),
+        on_step=lambda step, state, _: states.update({step: state}),
+    )
     last = prior.denoise(states[4]["latents"], float(schedule.sigmas[4]), torch.zeros(1, 1, 1, 2, 2))
     assert torch.allclose(out, last, rtol=1e-5)
 
@@ -77,7 +91,7 @@ def test_a_rollback_forgets_the_estimates_before_it() -> None:
         lambda draw: torch.full((1, 1, 1, 1, 1), float(draw)),
         schedule,
         Workers(),
-        on_step=lambda step, state: seen.append(float(state["latents"])),
+        on_step=lambda step, state, _: seen.append(float(state["latents"])),
     )
 
     def step(x: float, target: float) -> float:

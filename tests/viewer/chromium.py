@@ -134,6 +134,28 @@ class Chromium:
         self.errors.clear()
         self.call("Page.navigate", url=url)
 
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Give a file to a field for files, as dropping it there does."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+
+    def download_to(self, folder: Path) -> None:
+        """Keep what pages download in a folder from now on."""
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
+    def press(self, text: str) -> None:
+        """Click the button that says this, once it is there and can be clicked."""
+        button = (
+            f"[...document.querySelectorAll('button')].find(b => b.innerText.trim() === {json.dumps(text)})"
+        )
+        self.wait_for(f"(b => b && !b.disabled)({button})")
+        self.evaluate(f"{button}.click()")
+
+    def text(self) -> str:
+        """Return what is to be read on the page."""
+        return self.evaluate("document.body.innerText")
+
     def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression (promises are awaited)."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

@@ -9,6 +9,19 @@ WIDTH, HEIGHT = 320, 280
 """Of the window."""
 
 
+PLAYER_SAYS = "THREE.BufferGeometry.computeBoundingSphere(): Computed radius is NaN."
+"""Of the splats' quad, which the player gives two coordinates; three.js then draws it always, as is right."""
+
+
+NO_NOTES = "<style>.mantine-Notifications-root { display: none }</style>"
+"""Takes off what viser says of software rendering, in orange, over the scene."""
+
+
+def own_errors(browser: Chromium) -> list[str]:
+    """The errors of a page that are not known to be harmless."""
+    return [error for error in browser.errors if not error.startswith(PLAYER_SAYS)]
+
+
 def red(picture: np.ndarray) -> np.ndarray:
     """Where an (H, W, 3) picture is red."""
     r, g, b = (picture[..., channel].astype(int) for channel in range(3))
@@ -31,6 +44,7 @@ def wait_for_object(browser: Chromium, seconds: float = 60) -> None:
     """Wait until something red is drawn."""
     deadline = time.monotonic() + seconds
     browser.wait_for("document.querySelector('canvas[data-engine]')", seconds)
+    browser.evaluate(f"document.head.insertAdjacentHTML('beforeend', {NO_NOTES!r})")
     while time.monotonic() < deadline:
         if red(scene(browser)).sum() > 200:
             return

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from chromium import Chromium
-from pages import center_x, red, scene, wait_for_object
+from pages import HEIGHT, WIDTH, center_x, red, scene, wait_for_object
 
 import diffusion2.viewer.live
 from diffusion2.errors import BackendUnavailable
@@ -28,8 +28,17 @@ def test_it_serves_on_the_loopback_interface_only(sliding_asset: Asset4D, capfd)
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_port_that_is_taken_is_passed_over(sliding_asset: Asset4D) -> None:
+    with LiveViewer(sliding_asset, port=0) as first:
+        port = int(first.url.rpartition(":")[2])
+        with LiveViewer(sliding_asset, port=port) as second:
+            assert int(second.url.rpartition(":")[2]) > port
+            assert urllib.request.urlopen(second.url).status == 200
+
+
 def test_it_shows_the_moving_object(browser: Chromium, sliding_asset: Asset4D) -> None:
     with LiveViewer(sliding_asset, port=0) as viewer:
+        browser.resize(900, 700)
         browser.open(viewer.url)
         wait_for_object(browser)
         places = [center_x(red(scene(browser)))]
@@ -39,6 +48,7 @@ def test_it_shows_the_moving_object(browser: Chromium, sliding_asset: Asset4D) -
         assert max(places) - min(places) > 3
         assert "Share" not in browser.evaluate("document.body.innerText")
         browser.open("about:blank")
+        browser.resize(WIDTH, HEIGHT)
 
 
 def test_serve_returns_when_interrupted(sliding_asset: Asset4D, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,11 @@ from tyro import MISSING
 from tyro.conf import subcommand
 
 from diffusion2.commands.ablation import Ablate, Benchmark
-from diffusion2.commands.asset import Export, Render, View
+from diffusion2.commands.asset import Export, Render
 from diffusion2.commands.dataset import RenderDataset
 from diffusion2.commands.evaluation import Evaluate
 from diffusion2.commands.machine import Doctor, Weights
+from diffusion2.commands.pages import App, View
 from diffusion2.commands.run import Generate, Reconstruct, Sample
 from diffusion2.commands.study import Study
 from diffusion2.commands.training import Train
@@ -31,6 +32,7 @@ def command_types(settings: GenerateSettings, inputs: InputSettings) -> Any:
         Annotated[Render, subcommand("render")],
         Annotated[Export, subcommand("export")],
         Annotated[View, subcommand("view")],
+        Annotated[App, subcommand("app")],
         Annotated[Weights, subcommand("weights")],
         Annotated[Evaluate, subcommand("evaluate")],
         Annotated[RenderDataset, subcommand("render-dataset")],

@@ -8,7 +8,6 @@ from tyro.conf import Positional, arg
 
 from diffusion2.commands.terminal import Terminal
 from diffusion2.config import ExportSettings
-from diffusion2.errors import InputError
 from diffusion2.events import ResultWritten
 
 
@@ -110,29 +109,3 @@ class Export:
                     asset, self.out, self.settings, name=self.as_format, matrix=matrix, report=terminal
                 )
             terminal(ResultWritten("export", written))
-
-
-@dataclass(frozen=True)
-class View:
-    """Show an asset in the browser, live, on this machine only; Ctrl-C ends it."""
-
-    asset: Positional[Path]
-    """asset.safetensors, or a run's folder."""
-    port: int = 8080
-    """Where to listen on 127.0.0.1; the next free port if it is taken."""
-    browser: bool = False
-    """Open the page in the browser."""
-
-    def run(self) -> None:
-        """Serve until interrupted."""
-        from diffusion2.gaussians import load_asset
-        from diffusion2.viewer import serve
-
-        if not 0 <= self.port <= 65535:
-            raise InputError(f"a port lies between 0 and 65535, not {self.port}")
-        serve(
-            load_asset(self.asset),
-            self.port,
-            open_browser=self.browser,
-            on_ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True),
-        )

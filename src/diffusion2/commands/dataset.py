@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from diffusion2.commands.terminal import Terminal, duration
+from diffusion2.commands.terminal import Terminal
 from diffusion2.errors import InputError
+from diffusion2.events import duration
 
 if TYPE_CHECKING:
     from diffusion2.meshes import AnimatedModel

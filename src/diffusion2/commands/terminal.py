@@ -15,6 +15,7 @@ from diffusion2.events import (
     StageProgress,
     StageStarted,
     Warned,
+    duration,
 )
 
 if TYPE_CHECKING:
@@ -131,18 +132,6 @@ def print_table(
         console.print(table)
     lines = captured.get().splitlines()
     print("\n".join(line.rstrip() for line in lines), file=file, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Say a time span as people do: 3.2 s, 48 s, 2 min 05 s, 1 h 02 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 class _Bar:

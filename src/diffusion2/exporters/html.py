@@ -109,17 +109,8 @@ def _cycle(asset: Asset4D, moments: int, pause: float) -> list[Splats]:
         forth = list(_repeating(forth))
         return forth + forth[-2:0:-1]
     steps = max(round(1 / (asset.metadata.fps * pause)), 1)
-    closing = [_between(forth[-1], forth[0], step / steps) for step in range(1, steps)]
+    closing = [forth[-1].towards(forth[0], step / steps) for step in range(1, steps)]
     return list(_repeating(forth + closing))
-
-
-def _between(first: Splats, second: Splats, share: float) -> Splats:
-    """The splats on the straight way from one moment to another."""
-    return replace(
-        first,
-        means=first.means.lerp(second.means, share),
-        covariances=first.covariances.lerp(second.covariances, share),
-    )
 
 
 def _repeating(moments: Iterable[Splats]) -> Iterator[Splats]:

@@ -1,7 +1,7 @@
 """The Gaussians of an asset at given moments as ellipsoids, as viewers and file formats take them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,6 +28,11 @@ class Splats:
     covariances: Tensor
     colors: Tensor
     opacities: Tensor
+
+    def towards(self, other: "Splats", share: float) -> "Splats":
+        """The same Gaussians on the straight way to another moment, 0 to 1."""
+        means = self.means.lerp(other.means, share)
+        return replace(self, means=means, covariances=self.covariances.lerp(other.covariances, share))
 
 
 def splats_over(asset: Asset4D, times: Tensor) -> Iterator[Splats]:

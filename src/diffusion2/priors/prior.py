@@ -128,6 +128,10 @@ class Codec(Protocol):
         """Count the channels P of a picture: 3, RGB on white, or 4, with alpha."""
         ...
 
+    def encode_scaled(self, images: Tensor) -> Tensor:
+        """Encode pictures (N, P, H, W) in [0, 1] as the latents that are diffused, (N, C, h, w)."""
+        ...
+
     def decode(self, latents: Tensor) -> Tensor:
         """Decode one sequence of latents, (T, C, h, w), to pictures (T, P, H, W) in [0, 1]."""
         ...

@@ -19,6 +19,9 @@ from diffusion2.reconstruction.losses import PictureLoss
 from diffusion2.reconstruction.motion import Motion
 from diffusion2.reconstruction.targets import Targets
 
+OnState = Callable[[Gaussians, DeformationField | None], None]
+"""Called now and then with what is learned so far; it changes with the next step."""
+
 _WINDOW = 25
 """Steps over which the loss is averaged when states are compared."""
 _TOLERANCE = 1.25
@@ -58,6 +61,7 @@ def warm_up(
     generator: torch.Generator,
     progress: Progress,
     warn: Callable[[str], None],
+    show: OnState = lambda gaussians, field: None,
 ) -> Gaussians:
     """Optimise static Gaussians on the reference column; gives them.
 
@@ -82,6 +86,7 @@ def warm_up(
         kept.offer(float(losses.mean()), canonical.parameters)
         if (step + 1) % 10 == 0:
             progress(step + 1, total, f"warm-up, loss {float(losses.mean()):.4f}")
+            show(canonical.gaussians, None)
     (found,) = kept.state
     return without_dead(Gaussians(**found))
 
@@ -94,6 +99,7 @@ def train_dynamics(
     generator: torch.Generator,
     progress: Progress,
     warn: Callable[[str], None],
+    show: OnState = lambda gaussians, field: None,
 ) -> tuple[Gaussians, DeformationField]:
     """Optimise the deformation on the whole matrix, and the canonical Gaussians with it, but gently.
 
@@ -122,6 +128,7 @@ def train_dynamics(
         kept.offer(float(losses.mean()), canonical.parameters, motion.field.state_dict())
         if (step + 1) % 10 == 0:
             progress(before + step + 1, before + steps, f"dynamics, loss {float(losses.mean()):.4f}")
+            show(canonical.gaussians, motion.field)
     found, field_state = kept.state
     motion.field.load_state_dict(field_state)
     return without_dead(Gaussians(**found)), motion.field.requires_grad_(False)

@@ -1,11 +1,13 @@
 """Stage 2 of the method: from the image matrix to a moving asset."""
 
+from collections.abc import Callable
+
 import torch
 
 from diffusion2.config import ReconstructionSettings
 from diffusion2.errors import BackendUnavailable
 from diffusion2.events import Report, Warned, ignore, stage
-from diffusion2.gaussians import Asset4D, AssetMetadata
+from diffusion2.gaussians import Asset4D, AssetMetadata, DeformationField, Gaussians
 from diffusion2.gaussians.rasterize.gsplat import INSTALL, has_gsplat
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.reconstruction.losses import PictureLoss
@@ -22,6 +24,7 @@ def reconstruct_matrix(
     report: Report = ignore,
     *,
     seed: int = 0,
+    on_state: Callable[[Asset4D], object] | None = None,
 ) -> Asset4D:
     """Build dynamic 3D Gaussians that look like the image matrix.
 
@@ -36,6 +39,7 @@ def reconstruct_matrix(
         settings: None for the defaults, which are for pictures that agree with each other.
         report: takes the stage's events.
         seed: of everything that is drawn.
+        on_state: called every ten iterations with what is learned so far, which changes with the next one.
 
     Raises:
         BackendUnavailable: when it shall run on a GPU and can't.
@@ -49,6 +53,10 @@ def reconstruct_matrix(
 
     def warn(message: str) -> None:
         report(Warned(message))
+
+    def show(gaussians: Gaussians, field: DeformationField | None) -> None:
+        if on_state is not None:
+            on_state(Asset4D(gaussians, field, metadata))
 
     generator = torch.Generator().manual_seed(seed)
     with stage(report, STAGE) as progress:
@@ -68,10 +76,12 @@ def reconstruct_matrix(
         count = max(1, round(settings.first_gaussians * settings.gaussians))
         gaussians = scatter_gaussians(hull, images, matrix.cameras, count, generator, matrix.seen)
         gaussians, targets = gaussians.to(device), targets.to(device)
-        gaussians = warm_up(gaussians, targets, loss, settings, generator, progress, warn)
+        gaussians = warm_up(gaussians, targets, loss, settings, generator, progress, warn, show)
         field = None
         if matrix.frames > 1 and settings.joint_iterations:
-            gaussians, field = train_dynamics(gaussians, targets, loss, settings, generator, progress, warn)
+            gaussians, field = train_dynamics(
+                gaussians, targets, loss, settings, generator, progress, warn, show
+            )
     return Asset4D(gaussians.to("cpu"), field and field.cpu(), metadata)
 
 

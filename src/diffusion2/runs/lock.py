@@ -7,9 +7,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from diffusion2.atomic_files import sweep
+from diffusion2.atomic_files import remove, sweep
 from diffusion2.errors import InputError, in_one_line
 from diffusion2.events import Report, Warned, ignore
+from diffusion2.runs.live import LIVE
 
 LOCK = ".lock"
 
@@ -43,6 +44,7 @@ def locked(folder: Path, report: Report = ignore) -> Iterator[None]:
         try:
             for place in (folder, folder / "conditions", folder / "latents"):
                 sweep(place)
+            remove(folder / LIVE)
             yield
         finally:
             with suppress(OSError):  # Windows removes no file that is open; the next run takes it as it is

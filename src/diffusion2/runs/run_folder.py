@@ -29,6 +29,8 @@ ENTRIES = (
     "evaluation.json",
     "evaluation.html",
 )
+INPUT = "input"
+"""What the page of `diffusion2 app` was given for a run; it may be there before the run, and stays."""
 PREVIOUS = ".previous"
 SETTING_ASIDE = ".previous.part"
 """Where a run is gathered that becomes the previous one when all of it is there."""
@@ -169,7 +171,7 @@ class RunFolder:
                     f"{self.path} already holds a run: choose another folder, or add --resume to continue it "
                     "or --overwrite to replace it"
                 )
-            ours = (PREVIOUS, DISCARDED, LOCK)
+            ours = (PREVIOUS, DISCARDED, LOCK, INPUT)
             others = sorted(p.name for p in self.path.iterdir() if p.name not in ours)
             if others and not self.holds_run():
                 raise InputError(f"{self.path} holds other files ({others[0]} …): give a new or empty folder")

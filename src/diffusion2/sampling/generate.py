@@ -19,6 +19,8 @@ from diffusion2.sampling.parallel import Workers
 from diffusion2.sampling.roles import assign
 
 OnCheckpoint = Callable[[int, dict[str, Tensor]], None]
+OnEstimate = Callable[[Tensor], None]
+"""Called with a clean estimate of the matrix's latents, (V, F, C, h, w), the reference frame first."""
 
 
 def sample_matrix(
@@ -28,6 +30,7 @@ def sample_matrix(
     report: Report = ignore,
     *,
     on_checkpoint: OnCheckpoint | None = None,
+    on_estimate: OnEstimate | None = None,
     start: tuple[int, State] | None = None,
     group: ProcessGroup = ALONE,
 ) -> Tensor:
@@ -45,6 +48,7 @@ def sample_matrix(
         report: takes the events of the stage "matrix", whose units are evaluations of the matrix.
         on_checkpoint: called with (steps done, state) every `checkpoint_every` steps, or soon after, when the
             next step needs no features of earlier ones.
+        on_estimate: called after each step.
         start: what `on_checkpoint` got, to go on from; the result is the same to the bit. The same in all
             processes, whose number may be another one than before.
         group: the processes that sample it together.
@@ -77,8 +81,10 @@ def sample_matrix(
     columns = view_sequences(pair, conditions.video, settings, of_columns)
     saved = start[0] if start else 0
 
-    def on_step(step: int, state: State) -> None:
+    def on_step(step: int, state: State, estimate: Tensor) -> None:
         nonlocal saved
+        if on_estimate:
+            on_estimate(estimate)
         is_due = step - saved >= sampling.checkpoint_every and step < schedule.steps
         if on_checkpoint and is_due and schedule.is_fresh(step):
             on_checkpoint(step, dict(state))

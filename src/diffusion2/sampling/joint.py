@@ -25,8 +25,8 @@ from diffusion2.sampling.schedule import extrapolate, karras_sigmas
 
 State = Mapping[str, Tensor]
 """What the sampler goes on from: "latents" and, for a multistep solver, its last "estimate"."""
-OnStep = Callable[[int, State], None]
-"""Called with (steps done, state)."""
+OnStep = Callable[[int, State, Tensor], None]
+"""Called with (steps done, state, the clean estimate (V, F, C, h, w) that the last step went towards)."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def sample_joint(
     schedule: JointSchedule,
     workers: Workers,
     progress: Progress = lambda done, total, detail="": None,
-    on_step: OnStep = lambda step, state: None,
+    on_step: OnStep = lambda step, state, estimate: None,
     start: tuple[int, State] | None = None,
 ) -> Tensor:
     """Sample a matrix of latents (Algorithm 1 of the paper).
@@ -150,7 +150,7 @@ def sample_joint(
         schedule: noise levels, weights, rollbacks.
         workers: how sequences are chunked and shared between threads and processes.
         progress: called with (evaluations done, in all, what was done) at the start and after each.
-        on_step: called with (steps done, state) after each step.
+        on_step: called after each step.
         start: (steps done, state) to go on from, as `on_step` got them.
 
     Returns:
@@ -179,7 +179,7 @@ def sample_joint(
                 earlier = denoised
             done += 1
             progress(done, total, f"sigma {sigmas[i]:.3g}")
-        on_step(i + 1, {"latents": latents} | ({} if earlier is None else {"estimate": earlier}))
+        on_step(i + 1, {"latents": latents} | ({} if earlier is None else {"estimate": earlier}), denoised)
     return latents
 
 

@@ -1,53 +1,60 @@
-"""The live viewer: the asset in a browser window, at any time, from any side."""
+"""The live viewer: an asset, or a run that may still be going on, in a browser window."""
 
 from __future__ import annotations
 
 import threading
-import time
 import webbrowser
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
-from diffusion2.exporters.scene import HOST, add_splats, move_splats, open_server
-from diffusion2.gaussians import Asset4D
-from diffusion2.gaussians.splats import splats_at
+from diffusion2.errors import AssetFormatError, InputError
+from diffusion2.exporters.scene import HOST, open_server
+from diffusion2.gaussians import Asset4D, load_asset
+from diffusion2.runs.lock import LOCK
+from diffusion2.runs.run_folder import RunFolder
+from diffusion2.viewer.downloads import Goods
+from diffusion2.viewer.feed import QUIET_S, News, RunFeed
+from diffusion2.viewer.result import ResultPanels
 
-STEPS_PER_SECOND = 24
+LOOK_S = 0.4
+"""Seconds between two looks at a run's folder."""
 
 
 class LiveViewer:
     """A viewer that runs in the background until `close`; also a context manager.
 
+    Args:
+        shown: an asset, or where one is: `asset.safetensors`, or the folder of a run, finished or not.
+        port: where to listen on 127.0.0.1; the next free one if it is taken; 0 for any.
+        title: what the control panel is called; None: the file's or the folder's name.
+
     Attributes:
         url: where a browser on this machine finds it.
+
+    Raises:
+        InputError: there is no such file or folder.
+        AssetFormatError: it is no asset, an empty one, or no run.
+        BackendUnavailable: nothing may listen on this machine's loopback interface.
     """
 
-    def __init__(self, asset: Asset4D, port: int = 8080, *, title: str = "diffusion2") -> None:
-        """Start to serve.
-
-        Args:
-            asset: what to show.
-            port: where to listen on 127.0.0.1; the next free one if it is taken; 0 for any.
-            title: what the control panel is called.
-
-        Raises:
-            BackendUnavailable: when nothing may listen on this machine's loopback interface.
-        """
-        self._asset = asset
-        self._duration = asset.metadata.duration_s
-        self._closing = threading.Event()
-        self._stack = ExitStack()
-        self._server = self._stack.enter_context(open_server(asset, title, port))
+    def __init__(self, shown: Asset4D | str | Path, port: int = 8080, *, title: str | None = None) -> None:
+        """Start to serve."""
+        asset, run = find_shown(shown)
+        name = title or (run.path.resolve().name if run else "diffusion2")
+        self._closing, self._stack, self._name = threading.Event(), ExitStack(), name
+        self._server = self._stack.enter_context(open_server(asset, name, port))
         self.url = f"http://{HOST}:{self._server.get_port()}"
-        self._splats = add_splats(self._server, splats_at(asset, 0.0))
-        self._time = self._server.gui.add_slider("Time", 0.0, 1.0, 0.001, 0.0)
-        self._playing = self._server.gui.add_checkbox("Play", initial_value=asset.deformation is not None)
-        self._speed = self._server.gui.add_slider("Speed", 0.1, 2.0, 0.1, 1.0)
-        reset = self._server.gui.add_button("Reference view")
-        self._time.on_update(lambda _: self._show(self._time.value))
-        reset.on_click(lambda event: self._look_from_reference(event.client))
-        self._thread = threading.Thread(target=self._play, daemon=True)
-        self._thread.start()
+        self._panels = ResultPanels(self._server)
+        self._stack.callback(self._panels.close)
+        if asset is not None:
+            self._panels.show(asset, name)
+            self._panels.offer(Goods(asset, name, run))
+        self._thread: threading.Thread | None = None
+        if run is not None:
+            self._feed = RunFeed(run.path)
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
 
     def __enter__(self) -> LiveViewer:
         """Return itself."""
@@ -60,54 +67,100 @@ class LiveViewer:
     def close(self) -> None:
         """Stop serving; calling it twice does no harm."""
         self._closing.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._stack.close()
 
-    def _show(self, moment: float) -> None:
-        move_splats(self._splats, splats_at(self._asset, min(max(moment, 0.0), 1.0)))
+    def _watch(self) -> None:
+        """Show what is new in the run's folder, again and again."""
+        while True:
+            news = self._feed.look()
+            bring(self._panels, news, self._feed.run, self._name)
+            tell(self._panels, news, self._feed.run)
+            if self._closing.wait(LOOK_S):
+                return
 
-    def _play(self) -> None:
-        """Advance the time while "Play" is on; after time 1 comes time 0."""
-        before = time.monotonic()
-        while not self._closing.wait(1 / STEPS_PER_SECOND):
-            now = time.monotonic()
-            if self._playing.value and self._server.get_clients():
-                step = (now - before) / self._duration * self._speed.value
-                self._time.value = (self._time.value + step) % 1.0  # calls _show
-            before = now
 
-    def _look_from_reference(self, client: object) -> None:
-        camera, start = getattr(client, "camera", None), self._server.initial_camera
-        if camera is not None:
-            camera.position, camera.look_at, camera.fov = start.position, start.look_at, start.fov
+def bring(panels: ResultPanels, news: News, run: RunFolder, name: str) -> None:
+    """Bring what is new of a run onto the page: matrix and object."""
+    if news.sheet is not None:
+        panels.show_sheet(news.sheet)
+    if news.asset is not None:
+        panels.show(news.asset, name)
+        panels.offer(Goods(news.asset, name, run) if news.is_final else None)
+
+
+def tell(panels: ResultPanels, news: News, run: RunFolder) -> None:
+    """Say how far a run is that somebody else makes."""
+    stand = news.stand
+    panels.show_stand(stand, goes_on=stand.is_going_on and not stand.is_finished)
+    if news.error:
+        panels.say(f"error: {news.error}", is_error=True)
+    elif stand.is_going_on and not stand.is_finished and stand.silent_s > QUIET_S:
+        panels.say(f"no news of this run for {stand.silent_s:.0f} s: it is slow, or it was killed")
+    elif stand.is_finished or run.asset_path.exists():
+        panels.say("")
+    elif not stand.is_going_on:
+        panels.say(f"this run is not finished: diffusion2 generate --out {run.path} --resume goes on")
+
+
+def find_shown(shown: Asset4D | str | Path) -> tuple[Asset4D | None, RunFolder | None]:
+    """Find what to show: an asset, if there is one yet, and the run that it belongs to, if any.
+
+    Raises:
+        InputError, AssetFormatError: see `LiveViewer`.
+    """
+    if isinstance(shown, Asset4D):
+        return _not_empty(shown, "the asset"), None
+    path = Path(shown)
+    if not path.exists():
+        raise InputError(f"there is no {path}: give a run's folder, or an asset.safetensors")
+    if not path.is_dir():
+        return _not_empty(load_asset(path), str(path)), None
+    run = RunFolder(path)
+    if run.asset_path.is_file():
+        return _not_empty(load_asset(path), str(run.asset_path)), run
+    if not run.holds_run() and not (path / LOCK).exists():
+        raise AssetFormatError(f"{path} holds no run: give the folder that generate or sample wrote")
+    return None, run
+
+
+def _not_empty(asset: Asset4D, name: str) -> Asset4D:
+    if not len(asset.gaussians):
+        raise AssetFormatError(f"{name} has no Gaussians: there is nothing to see")
+    return asset
 
 
 def serve(
-    asset: Asset4D,
+    shown: Asset4D | str | Path,
     port: int = 8080,
     *,
-    title: str = "diffusion2",
+    title: str | None = None,
     open_browser: bool = False,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Show an asset in the browser until interrupted (Ctrl-C).
+    """Show something in the browser until interrupted (Ctrl-C).
 
     Args:
-        asset: what to show.
-        port: where to listen on 127.0.0.1; the next free one if it is taken; 0 for any.
+        shown: as for `LiveViewer`; so are `port`, `title`, and what is raised.
+        port: where to listen.
         title: what the control panel is called.
         open_browser: whether to open the page in the default browser.
         on_ready: called with the page's address once it is served.
-
-    Raises:
-        BackendUnavailable: when nothing may listen on this machine's loopback interface.
     """
-    with LiveViewer(asset, port, title=title) as viewer:
-        if on_ready is not None:
-            on_ready(viewer.url)
-        if open_browser:
-            webbrowser.open(viewer.url)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            return
+    with LiveViewer(shown, port, title=title) as viewer:
+        wait_until_interrupted(viewer.url, open_browser=open_browser, on_ready=on_ready)
+
+
+def wait_until_interrupted(
+    url: str, *, open_browser: bool = False, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Say where a page is, and wait for Ctrl-C."""
+    if on_ready is not None:
+        on_ready(url)
+    if open_browser:
+        webbrowser.open(url)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        return
