@@ -259,7 +259,7 @@ def test_networks_beside_the_priors_are_listed_with_what_installs_them(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name in absent else real(name, *rest)
     )
-    monkeypatch.setattr("diffusion2.inputs.matting.PACKAGE", "no-such-package")
+    monkeypatch.setattr("diffusion2.inputs.cutting.matting.PACKAGE", "no-such-package")
     (tmp_path / "vgg16.ckpt").write_bytes(b"here")
     (tmp_path / "clip-vit-base-patch32").mkdir()
     assert main(command) == 0

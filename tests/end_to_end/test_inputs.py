@@ -184,8 +184,8 @@ def test_a_run_is_not_resumed_with_another_input_or_reading(walk, turns, tmp_pat
 def test_options_reach_the_priors(walk, turns, tmp_path, monkeypatch):
     seen = {}
 
-    def listening(settings):
-        pair = load_priors(settings)
+    def listening(settings, networks):
+        pair = load_priors(settings, networks)
         for name in ("video", "multiview"):
             prior = getattr(pair, name)
 

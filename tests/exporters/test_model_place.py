@@ -13,7 +13,7 @@ from diffusion2.errors import InputError
 from diffusion2.exporters.axes import GLTF_FROM_WORLD, PLY_FROM_WORLD, place_gaussians, turn_points
 from diffusion2.exporters.glb import lay_out
 from diffusion2.gaussians import Asset4D, Gaussians
-from diffusion2.inputs.splats import read_splats
+from diffusion2.inputs.models.splats import read_splats
 from diffusion2.meshes import load_model
 from diffusion2.quaternions import quats_from_matrices, rotation_matrices
 

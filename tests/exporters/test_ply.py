@@ -11,7 +11,7 @@ from diffusion2 import ExportSettings, export
 from diffusion2.cameras import ModelFrame, make_cameras
 from diffusion2.exporters.axes import GLTF_FROM_WORLD, PLY_FROM_WORLD, turn_points
 from diffusion2.gaussians import Asset4D, render
-from diffusion2.inputs.splats import read_splats, render_splats
+from diffusion2.inputs.models.splats import read_splats, render_splats
 
 
 @pytest.fixture

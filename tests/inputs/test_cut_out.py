@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from diffusion2.errors import InputError, WeightsError
-from diffusion2.inputs import cut_out as module
-from diffusion2.inputs.cut_out import cut_out
+from diffusion2.inputs.cutting import cut_out as module
+from diffusion2.inputs.cutting.cut_out import cut_out
 from diffusion2.inputs.framing import visible_box
 from diffusion2.runs.source import InputSettings
 

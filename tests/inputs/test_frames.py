@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion2.errors import InputError
-from diffusion2.inputs.folder import in_order, list_pictures, read_folder
-from diffusion2.inputs.frames import AnimationFrames, choose_frames
+from diffusion2.inputs.videos.folder import in_order, list_pictures, read_folder
+from diffusion2.inputs.videos.frames import AnimationFrames, choose_frames
 
 from .conftest import disc, moving_disc, write_frames
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from diffusion2.errors import InputError
-from diffusion2.inputs.masks import apply_masks, mask_of
+from diffusion2.inputs.cutting.masks import apply_masks, mask_of
 from diffusion2.runs.source import InputSettings, Source, hash_path, recorded_source
 
 from .conftest import disc, moving_disc, read, write_frames, write_video

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from diffusion2.errors import BackendUnavailable, InputError, WeightsError
-from diffusion2.inputs import matting
-from diffusion2.inputs.edges import without_fringe
-from diffusion2.inputs.matting import find_matting_network, object_mask
+from diffusion2.inputs.cutting import matting
+from diffusion2.inputs.cutting.edges import without_fringe
+from diffusion2.inputs.cutting.matting import find_matting_network, object_mask
 from diffusion2.runs.source import InputSettings
 
 from .conftest import disc, read

@@ -4,8 +4,8 @@ import torch
 
 from diffusion2.cameras import ModelFrame, turn
 from diffusion2.errors import AssetFormatError, InputError
-from diffusion2.inputs.polygons import crease_normals
-from diffusion2.inputs.splats import is_splats, read_splats
+from diffusion2.inputs.models.polygons import crease_normals
+from diffusion2.inputs.models.splats import is_splats, read_splats
 from diffusion2.runs.source import InputSettings
 
 from .conftest import centre, read

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import InputError
 from diffusion2.inputs import read_conditions
-from diffusion2.inputs.cut_out import cut_out
+from diffusion2.inputs.cutting.cut_out import cut_out
 from diffusion2.inputs.picture import read_rgba
 from diffusion2.runs.source import InputSettings, Source
 

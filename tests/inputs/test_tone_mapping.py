@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diffusion2.inputs.tone_mapping import (
+from diffusion2.inputs.videos.tone_mapping import (
     BT709,
     BT2020,
     HLG,

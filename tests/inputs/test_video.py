@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from diffusion2.errors import InputError
-from diffusion2.inputs.video import read_clip
-from diffusion2.inputs.video_file import VideoFile
+from diffusion2.inputs.videos.video import read_clip
+from diffusion2.inputs.videos.video_file import VideoFile
 
 from .conftest import centre, disc, moving_disc, read, write_frames, write_video
 

@@ -14,7 +14,7 @@ import torch
 from diffusion2.cameras import make_cameras
 from diffusion2.errors import WeightsError
 from diffusion2.gaussians.rasterize import rasterize
-from diffusion2.inputs import matting
+from diffusion2.inputs.cutting import matting
 from diffusion2.metrics.networks import NETWORKS, find_metric_network
 from diffusion2.runs.plan import package_versions
 from diffusion2.weights.catalogue import WeightsEntry, choose_preset, list_weights, noted_hash

@@ -13,7 +13,7 @@ from diffusion2.config import GenerateSettings, InputSettings
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned, ignore
 from diffusion2.image_matrix import Conditions, view_cameras
-from diffusion2.inputs.cut_out import cut_out
+from diffusion2.inputs.cutting.cut_out import cut_out
 from diffusion2.inputs.framing import (
     Box,
     Crop,
@@ -30,7 +30,7 @@ from diffusion2.inputs.framing import (
 )
 from diffusion2.inputs.kinds import check_exists, kind_of
 from diffusion2.inputs.picture import WORKING_SIDE_PX
-from diffusion2.inputs.video import VideoClip, read_clip, read_views
+from diffusion2.inputs.videos.video import VideoClip, read_clip, read_views
 from diffusion2.runs.source import Source
 
 MIN_OBJECT_PX = 8

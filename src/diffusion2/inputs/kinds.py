@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from diffusion2.errors import InputError, in_one_line
-from diffusion2.inputs.frames import is_animation
 from diffusion2.inputs.picture import open_input
-from diffusion2.inputs.video_file import NoVideo, VideoFile
+from diffusion2.inputs.videos.frames import is_animation
+from diffusion2.inputs.videos.video_file import NoVideo, VideoFile
 from diffusion2.pictures import NoPicture
 
 Kind = Literal["picture", "video", "model"]

@@ -11,8 +11,8 @@ from diffusion2.config import InputSettings
 from diffusion2.errors import Diffusion2Error, InputError, in_one_line
 from diffusion2.events import Report, Warned, ignore
 from diffusion2.inputs.kinds import ModelFormat, model_format
-from diffusion2.inputs.mesh_file import read_mesh
-from diffusion2.inputs.splats import is_splats, read_splats, render_splats
+from diffusion2.inputs.models.mesh_file import read_mesh
+from diffusion2.inputs.models.splats import is_splats, read_splats, render_splats
 from diffusion2.meshes import AnimatedModel, Framing, MeshRenderer, frame_reference, load_model
 from diffusion2.meshes.gltf import WORLD_FROM_GLTF, Node
 

@@ -14,7 +14,7 @@ from diffusion2.errors import InputError, in_one_line
 from diffusion2.inputs.captures import colmap_binary
 from diffusion2.inputs.captures.lens import Lens
 from diffusion2.inputs.captures.shots import Shot, check_missing, check_pose, find_picture, fit_lens
-from diffusion2.inputs.folder import NUMBER, PICTURES, name_key
+from diffusion2.inputs.videos.folder import NUMBER, PICTURES, name_key
 from diffusion2.quaternions import rotation_entries
 
 PLACES = ("sparse/0", "sparse", "colmap/sparse/0", "colmap", "")

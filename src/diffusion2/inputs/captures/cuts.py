@@ -12,9 +12,9 @@ from diffusion2.config import InputSettings
 from diffusion2.events import Event, Report, Warned
 from diffusion2.inputs.captures.lens import Lens
 from diffusion2.inputs.captures.shots import Shot
-from diffusion2.inputs.cut_out import cut_out
+from diffusion2.inputs.cutting.cut_out import cut_out
+from diffusion2.inputs.cutting.masks import apply_masks, read_mask
 from diffusion2.inputs.framing import visible_box
-from diffusion2.inputs.masks import apply_masks, read_mask
 from diffusion2.pictures import average, decode, open_picture, pixels_on_white
 
 WORKING_SIDE_PX = 2048

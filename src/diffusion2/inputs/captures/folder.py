@@ -14,7 +14,7 @@ from diffusion2.inputs.captures.nerfstudio import (
     read_transforms,
 )
 from diffusion2.inputs.captures.shots import Shot
-from diffusion2.inputs.folder import NUMBER, name_key
+from diffusion2.inputs.videos.folder import NUMBER, name_key
 
 WHAT_THERE_IS = (
     "transforms.json (nerfstudio, NeRF, D-NeRF), or COLMAP's cameras and images (.txt or .bin) in it, in "

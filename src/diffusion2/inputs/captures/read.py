@@ -15,7 +15,7 @@ from diffusion2.inputs.captures.folder import read_shots
 from diffusion2.inputs.captures.rectify import make_cameras_of, rectify
 from diffusion2.inputs.captures.rig import Rig, make_rig
 from diffusion2.inputs.captures.world import Sight, choose_reference, misfit, place
-from diffusion2.inputs.frames import FOLDER_FPS
+from diffusion2.inputs.videos.frames import FOLDER_FPS
 
 
 @dataclass(frozen=True)

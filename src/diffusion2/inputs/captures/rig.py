@@ -13,7 +13,7 @@ import numpy as np
 
 from diffusion2.errors import InputError
 from diffusion2.inputs.captures.shots import Shot
-from diffusion2.inputs.folder import NUMBER
+from diffusion2.inputs.videos.folder import NUMBER
 
 SAME_PLACE = 5e-3
 """Pictures this near to each other, as a share of the cameras' spread, are of one camera; poses that were

@@ -7,7 +7,7 @@ import numpy as np
 
 from diffusion2.errors import InputError
 from diffusion2.inputs.captures.lens import Lens
-from diffusion2.inputs.folder import PICTURES
+from diffusion2.inputs.videos.folder import PICTURES
 from diffusion2.pictures import open_picture
 
 SAME_SHAPE = 0.01

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
-from diffusion2.inputs.ground import dot
-from diffusion2.inputs.morphology import blur, dilate, erode
+from diffusion2.inputs.cutting.ground import dot
+from diffusion2.inputs.cutting.morphology import blur, dilate, erode
 
 SURELY_OBJECT = 242
 EDGE_SHARE = 80

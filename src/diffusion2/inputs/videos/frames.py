@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from diffusion2.errors import InputError
-from diffusion2.inputs.apng import is_for_ffmpeg, read_apng
-from diffusion2.inputs.folder import Folder
-from diffusion2.inputs.masks import read_masks
+from diffusion2.inputs.cutting.masks import read_masks
 from diffusion2.inputs.picture import decode_rgba, open_input
+from diffusion2.inputs.videos.apng import is_for_ffmpeg, read_apng
+from diffusion2.inputs.videos.folder import Folder
 from diffusion2.pictures import upright_size
 
 ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from diffusion2.errors import BackendUnavailable, WeightsError
-from diffusion2.inputs.background import BLACK, WHITE, Parts
-from diffusion2.inputs.ground import Ground
-from diffusion2.inputs.morphology import close_bays, label_regions, large_regions, median_of_each
+from diffusion2.inputs.cutting.background import BLACK, WHITE, Parts
+from diffusion2.inputs.cutting.ground import Ground
+from diffusion2.inputs.cutting.morphology import close_bays, label_regions, large_regions, median_of_each
 
 WORTH_TELLING = 0.02
 """Share of all that is not background from which on ambiguous regions are worth a question and a note."""

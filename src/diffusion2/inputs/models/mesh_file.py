@@ -7,11 +7,11 @@ import numpy as np
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned, ignore
 from diffusion2.inputs.kinds import ModelFormat
-from diffusion2.inputs.looks import GAMMA, Look
-from diffusion2.inputs.obj import MAX_TRIANGLES, read_obj
-from diffusion2.inputs.ply_mesh import read_ply
-from diffusion2.inputs.polygons import Polygons, corner_normals, triangulate
-from diffusion2.inputs.stl import read_stl
+from diffusion2.inputs.models.looks import GAMMA, Look
+from diffusion2.inputs.models.obj import MAX_TRIANGLES, read_obj
+from diffusion2.inputs.models.ply_mesh import read_ply
+from diffusion2.inputs.models.polygons import Polygons, corner_normals, triangulate
+from diffusion2.inputs.models.stl import read_stl
 from diffusion2.meshes import AnimatedModel, Primitive
 from diffusion2.meshes.gltf import Node
 

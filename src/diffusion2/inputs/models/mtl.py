@@ -14,7 +14,15 @@ import numpy as np
 from PIL import Image
 
 from diffusion2.events import Report, Warned
-from diffusion2.inputs.looks import GAMMA, Look, TextureFiles, alpha_of, listed, make_texture, transparency
+from diffusion2.inputs.models.looks import (
+    GAMMA,
+    Look,
+    TextureFiles,
+    alpha_of,
+    listed,
+    make_texture,
+    transparency,
+)
 from diffusion2.meshes.textures import Texture
 
 NUMBERS = {"-s": 3, "-o": 3, "-t": 3, "-mm": 2, "-bm": 1, "-boost": 1, "-texres": 1}

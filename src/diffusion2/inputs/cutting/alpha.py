@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageChops
 
+from diffusion2.inputs.cutting.ground import border_of
+from diffusion2.inputs.cutting.morphology import blur, dilate, wide
 from diffusion2.inputs.framing import VISIBLE_ALPHA
-from diffusion2.inputs.ground import border_of
-from diffusion2.inputs.morphology import blur, dilate, wide
 
 Meaning = Literal["none", "object", "haze", "corners", "inverted"]
 

@@ -8,11 +8,17 @@ from pathlib import Path
 from PIL import Image
 
 from diffusion2.errors import InputError
-from diffusion2.inputs.folder import MASK, Folder, list_pictures, pair_masks, read_folder
-from diffusion2.inputs.frames import AnimationFrames, Frames, PictureFrames, choose_frames, is_animation
-from diffusion2.inputs.masks import apply_masks, mask_of, read_mask, read_masks
+from diffusion2.inputs.cutting.masks import apply_masks, mask_of, read_mask, read_masks
 from diffusion2.inputs.picture import open_input
-from diffusion2.inputs.video_file import VideoFile
+from diffusion2.inputs.videos.folder import MASK, Folder, list_pictures, pair_masks, read_folder
+from diffusion2.inputs.videos.frames import (
+    AnimationFrames,
+    Frames,
+    PictureFrames,
+    choose_frames,
+    is_animation,
+)
+from diffusion2.inputs.videos.video_file import VideoFile
 from diffusion2.pictures import NoPicture
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from diffusion2.inputs.cutting.ground import border_of
+from diffusion2.inputs.cutting.morphology import boxes_of, dilate, label_regions
 from diffusion2.inputs.framing import VISIBLE_ALPHA
-from diffusion2.inputs.ground import border_of
-from diffusion2.inputs.morphology import boxes_of, dilate, label_regions
 
 SPECK = 0.02
 """Share of the largest part's area up to which a part may be a speck."""

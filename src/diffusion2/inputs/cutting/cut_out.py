@@ -9,14 +9,14 @@ from PIL import Image, ImageChops
 from diffusion2.config import InputSettings
 from diffusion2.errors import BackendUnavailable, InputError, WeightsError
 from diffusion2.events import Report, Warned, ignore
-from diffusion2.inputs.alpha import inverted, meaning_of, mended
-from diffusion2.inputs.ambiguous import SaliencyNetwork, decide
-from diffusion2.inputs.background import find_parts
-from diffusion2.inputs.edges import with_sharp_edge, without_fringe
+from diffusion2.inputs.cutting.alpha import inverted, meaning_of, mended
+from diffusion2.inputs.cutting.ambiguous import SaliencyNetwork, decide
+from diffusion2.inputs.cutting.background import find_parts
+from diffusion2.inputs.cutting.edges import with_sharp_edge, without_fringe
+from diffusion2.inputs.cutting.ground import PLAIN_BORDER, Ground, fit_ground
+from diffusion2.inputs.cutting.matting import INSTALL, find_matting_network, object_mask
+from diffusion2.inputs.cutting.specks import without_specks
 from diffusion2.inputs.framing import VISIBLE_ALPHA
-from diffusion2.inputs.ground import PLAIN_BORDER, Ground, fit_ground
-from diffusion2.inputs.matting import INSTALL, find_matting_network, object_mask
-from diffusion2.inputs.specks import without_specks
 
 Tell = Callable[[str], None]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diffusion2.inputs.ground import Ground, border_of, dot, largest_channel
-from diffusion2.inputs.morphology import (
+from diffusion2.inputs.cutting.ground import Ground, border_of, dot, largest_channel
+from diffusion2.inputs.cutting.morphology import (
     blur,
     dilate,
     erode,

@@ -13,9 +13,9 @@ from av.stream import Disposition
 from PIL import Image
 
 from diffusion2.errors import InputError, in_one_line
-from diffusion2.inputs.interlacing import Deinterlacer
 from diffusion2.inputs.picture import check_size
-from diffusion2.inputs.video_frame import HDR, Shot, develop, display_matrix, nearest_turn, take_shot
+from diffusion2.inputs.videos.interlacing import Deinterlacer
+from diffusion2.inputs.videos.video_frame import HDR, Shot, develop, display_matrix, nearest_turn, take_shot
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,ivf,mxf,nut,yuv4mpegpipe"
 """What a file may be: no playlists, which would open other files."""

@@ -12,7 +12,7 @@ from diffusion2.errors import InputError
 from diffusion2.gaussians import Gaussians
 from diffusion2.gaussians.gaussians import rgb_to_sh0
 from diffusion2.gaussians.rasterize import rasterize
-from diffusion2.inputs.ply import Columns, Element, Header, Lists, read_elements, read_header
+from diffusion2.inputs.models.ply import Columns, Element, Header, Lists, read_elements, read_header
 from diffusion2.pictures import to_bytes
 
 MAX_GAUSSIANS = 1_500_000

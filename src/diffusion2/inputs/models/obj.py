@@ -15,9 +15,9 @@ import numpy as np
 
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned
-from diffusion2.inputs.looks import GREY_LOOK, Look, listed
-from diffusion2.inputs.mtl import Looks, MtlMaterial, folder_of, read_mtl
-from diffusion2.inputs.polygons import Polygons
+from diffusion2.inputs.models.looks import GREY_LOOK, Look, listed
+from diffusion2.inputs.models.mtl import Looks, MtlMaterial, folder_of, read_mtl
+from diffusion2.inputs.models.polygons import Polygons
 from diffusion2.meshes.files import find_file
 
 MAX_TRIANGLES = 2_000_000

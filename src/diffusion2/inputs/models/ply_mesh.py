@@ -7,7 +7,7 @@ import numpy as np
 
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned
-from diffusion2.inputs.looks import (
+from diffusion2.inputs.models.looks import (
     GREY_LOOK,
     PARTLY,
     Look,
@@ -16,8 +16,8 @@ from diffusion2.inputs.looks import (
     make_texture,
     transparency,
 )
-from diffusion2.inputs.ply import Columns, Element, Lists, read_elements, read_header
-from diffusion2.inputs.polygons import Polygons
+from diffusion2.inputs.models.ply import Columns, Element, Lists, read_elements, read_header
+from diffusion2.inputs.models.polygons import Polygons
 from diffusion2.meshes.materials import Material
 
 CORNERS = ("vertex_indices", "vertex_index")

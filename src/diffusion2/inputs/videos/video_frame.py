@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from PIL.Image import Transpose
 
-from diffusion2.inputs.tone_mapping import (
+from diffusion2.inputs.videos.tone_mapping import (
     BT709,
     BT2020,
     CHROMATICITIES,

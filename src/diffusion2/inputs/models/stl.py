@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from diffusion2.inputs.looks import GREY_LOOK, Look
-from diffusion2.inputs.polygons import Polygons
+from diffusion2.inputs.models.looks import GREY_LOOK, Look
+from diffusion2.inputs.models.polygons import Polygons
 
 
 def read_stl(path: Path) -> tuple[Polygons, list[Look]]:

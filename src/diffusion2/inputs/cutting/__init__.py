@@ -1,0 +1,1 @@
+"""What of a picture is the object: by its alpha, masks, a plain background, a network."""

@@ -1,0 +1,1 @@
+"""Models of other formats than glTF: OBJ, PLY and STL, and trained Gaussians."""

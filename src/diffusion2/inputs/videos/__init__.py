@@ -1,0 +1,1 @@
+"""Pictures over time: videos of any kind, animations, folders of frames."""
