@@ -30,7 +30,7 @@ def test_joint_sampling(run: str, parity) -> None:
         schedule,
         Workers(8),
         lambda done, total, detail: evaluations.append((done, total)),
-        lambda step, state: spreads.append(state["latents"].std()),
+        lambda step, state, estimate: spreads.append(state["latents"].std()),
     )
     std = parity[f"joint_{run}_std"]
     assert evaluations[-1] == (len(std), len(std))
