@@ -88,9 +88,11 @@ def slerp(start: np.ndarray, end: np.ndarray, u: float) -> np.ndarray:
 
 
 def compose_transform(translation: np.ndarray, rotation: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Make a (4, 4) matrix of a translation (3,), a quaternion xyzw (4,) and a scale (3,)."""
-    x, y, z, w = rotation / max(float(np.linalg.norm(rotation)), 1e-12)
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(rotation_entries(w, x, y, z), (3, 3)) * np.asarray(scale)
-    matrix[:3, 3] = translation
+    """Make matrices (..., 4, 4) of translations (..., 3), quaternions xyzw (..., 4) and scales (..., 3)."""
+    lengths = np.linalg.norm(rotation, axis=-1, keepdims=True)
+    x, y, z, w = np.moveaxis(rotation / np.maximum(lengths, 1e-12), -1, 0)
+    turns = np.stack(rotation_entries(w, x, y, z), axis=-1).reshape(*x.shape, 3, 3)
+    matrix = np.broadcast_to(np.eye(4), (*x.shape, 4, 4)).copy()
+    matrix[..., :3, :3] = turns * np.asarray(scale)[..., None, :]
+    matrix[..., :3, 3] = translation
     return matrix

@@ -42,9 +42,8 @@ def read_instances(document: Document, node: dict[str, Any]) -> tuple[np.ndarray
                 f"{document.path} is damaged: {name} of its instances has other than {width} numbers"
             )
         parts.append(values)
-    transforms = [compose_transform(t, r, s) for t, r, s in zip(*parts, strict=True)]
     colors = read[COLOR][:, :3] if COLOR in read and read[COLOR].shape[1] >= 3 else None
-    return np.array(transforms).reshape(-1, 4, 4), colors
+    return compose_transform(*parts), colors
 
 
 def multiply(
