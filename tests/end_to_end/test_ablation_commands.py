@@ -9,7 +9,7 @@ import pytest
 
 from diffusion2.cli import main
 
-ASSETS = Path("/work/shared/assets")
+ASSETS = Path(__file__).parents[3] / "shared" / "assets"
 
 CALLS = {
     "no assets": (["benchmark", "--assets", "{d}/none", "--out", "{d}/new"], "no folder {d}/none"),
@@ -60,7 +60,7 @@ def test_wrong_calls_are_one_line_and_leave_nothing(name, tmp_path, capsys, monk
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not ASSETS.is_dir(), reason="needs the 3D models in the folder assets")
+@pytest.mark.skipif(not ASSETS.is_dir(), reason="needs the optional folder ../shared/assets")
 def test_a_second_run_gives_the_same_table(tmp_path):
     call = [sys.executable, "-m", "diffusion2", "benchmark", "--assets", str(ASSETS), "--creatures", "Frog"]
     call += ["--methods", "preset", "--metrics", "lpips_alex", "--sampling.steps", "2"]
