@@ -3,6 +3,7 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,17 @@ def ask_node() -> Callable:
         return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     return ask
+
+
+@pytest.fixture
+def glossy_asset(rising_asset: Asset4D) -> Asset4D:
+    """The rising ball with Gaussians of unequal sizes and colours that depend on the direction."""
+    generator = torch.Generator().manual_seed(1)
+    count = len(rising_asset.gaussians)
+    gaussians = replace(
+        rising_asset.gaussians,
+        log_scales=torch.empty(count, 3).uniform_(-6, -3, generator=generator),
+        opacity_logits=torch.empty(count).uniform_(-3, 3, generator=generator),
+        shN=0.2 * torch.randn(count, 8, 3, generator=generator),
+    )
+    return replace(rising_asset, gaussians=gaussians)

@@ -1,6 +1,5 @@
 """Compact formats of Gaussians: what comes back differs by their rounding and by nothing else."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +9,6 @@ import torch
 from diffusion2 import ExportSettings, export
 from diffusion2.exporters.axes import GLTF_FROM_WORLD, PLY_FROM_WORLD, turn_gaussians
 from diffusion2.gaussians import Asset4D, Gaussians
-
-
-@pytest.fixture
-def glossy_asset(rising_asset: Asset4D) -> Asset4D:
-    """The rising ball with Gaussians of unequal sizes and colours that depend on the direction."""
-    generator = torch.Generator().manual_seed(1)
-    count = len(rising_asset.gaussians)
-    gaussians = replace(
-        rising_asset.gaussians,
-        log_scales=torch.empty(count, 3).uniform_(-6, -3, generator=generator),
-        opacity_logits=torch.empty(count).uniform_(-3, 3, generator=generator),
-        shN=0.2 * torch.randn(count, 8, 3, generator=generator),
-    )
-    return replace(rising_asset, gaussians=gaussians)
 
 
 def same_rotations(read: np.ndarray, expected: torch.Tensor, atol: float) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +14,6 @@ from diffusion2.gaussians import Asset4D, Gaussians
 from diffusion2.quaternions import rotation_matrices
 
 EXTENSION = "KHR_gaussian_splatting"
-
-
-@pytest.fixture
-def glossy_asset(rising_asset: Asset4D) -> Asset4D:
-    """The rising ball with Gaussians of unequal sizes and colours that depend on the direction."""
-    generator = torch.Generator().manual_seed(1)
-    count = len(rising_asset.gaussians)
-    gaussians = replace(
-        rising_asset.gaussians,
-        log_scales=torch.empty(count, 3).uniform_(-6, -3, generator=generator),
-        opacity_logits=torch.empty(count).uniform_(-3, 3, generator=generator),
-        shN=0.2 * torch.randn(count, 8, 3, generator=generator),
-    )
-    return replace(rising_asset, gaussians=gaussians)
 
 
 @pytest.fixture

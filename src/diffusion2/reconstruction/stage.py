@@ -66,15 +66,7 @@ def reconstruct_matrix(
         targets = prepare_targets(matrix, settings.weight_floor)
         for message in find_warnings(matrix, targets):
             warn(message)
-        images, masks = reference_column(matrix)
-        hull = carve(masks, matrix.cameras, matrix.seen)
-        if hull.covered < 0.9:
-            warn(
-                f"the silhouettes at the reference time agree on only {hull.covered:.0%} of the object: "
-                "the views are not of one shape, or not from these cameras"
-            )
-        count = max(1, round(settings.first_gaussians * settings.gaussians))
-        gaussians = scatter_gaussians(hull, images, matrix.cameras, count, generator, matrix.seen)
+        gaussians = _start(matrix, settings, generator, warn)
         gaussians, targets = gaussians.to(device), targets.to(device)
         gaussians = warm_up(gaussians, targets, loss, settings, generator, progress, warn, show)
         field = None
@@ -83,6 +75,24 @@ def reconstruct_matrix(
                 gaussians, targets, loss, settings, generator, progress, warn, show
             )
     return Asset4D(gaussians.to("cpu"), field and field.cpu(), metadata)
+
+
+def _start(
+    matrix: ImageMatrix,
+    settings: ReconstructionSettings,
+    generator: torch.Generator,
+    warn: Callable[[str], None],
+) -> Gaussians:
+    """Scatter the first Gaussians in the visual hull of the reference column."""
+    images, masks = reference_column(matrix)
+    hull = carve(masks, matrix.cameras, matrix.seen)
+    if hull.covered < 0.9:
+        warn(
+            f"the silhouettes at the reference time agree on only {hull.covered:.0%} of the object: "
+            "the views are not of one shape, or not from these cameras"
+        )
+    count = max(1, round(settings.first_gaussians * settings.gaussians))
+    return scatter_gaussians(hull, images, matrix.cameras, count, generator, matrix.seen)
 
 
 def choose_reconstruction_device(device: str) -> torch.device:
