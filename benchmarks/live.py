@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from diffusion2 import generate, pipeline
+import diffusion2.pipeline.work
+from diffusion2 import generate
 from diffusion2.runs.live import LiveFiles
 
 
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("input")
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args()
-    pipeline.LiveFiles = Counted  # type: ignore[misc]
+    diffusion2.pipeline.work.LiveFiles = Counted  # type: ignore[misc]
     generate(arguments.input, arguments.out, "mini")
 
 

@@ -123,7 +123,7 @@ def test_an_interrupted_replacement_keeps_the_old_run(made, tmp_path, monkeypatc
 
     run = tmp_path / "run"
     shutil.copytree(made / "run", run)
-    monkeypatch.setattr("diffusion2.pipeline.sample_matrix", interrupt)
+    monkeypatch.setattr("diffusion2.pipeline.flow.sample_matrix", interrupt)
     assert main(["sample", str(made / "box.png"), "--out", str(run), *SETTINGS, "--overwrite"]) == 130
     assert f"kept in {run / '.previous'}" in capsys.readouterr().out
     assert matrix_bytes(run / ".previous") == matrix_bytes(made / "run")
@@ -139,14 +139,14 @@ def test_a_run_that_reconstruct_finished_is_kept_when_it_is_replaced(made, tmp_p
     shutil.copytree(made / "run", run)
     call = ["generate", str(made / "box.png"), "--out", str(run), *SETTINGS, "--seed", "1", "--overwrite"]
     with monkeypatch.context() as patch:
-        patch.setattr("diffusion2.pipeline.reconstruct_matrix", interrupt)
+        patch.setattr("diffusion2.pipeline.results.reconstruct_matrix", interrupt)
         assert main(call) == 130
     assert matrix_bytes(run / ".previous") == matrix_bytes(made / "run")
     assert main(["reconstruct", str(run)]) == 0
     assert not (run / ".previous").exists()
     finished, asset = matrix_bytes(run), (run / "asset.safetensors").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("diffusion2.pipeline.reconstruct_matrix", interrupt)
+        patch.setattr("diffusion2.pipeline.results.reconstruct_matrix", interrupt)
         assert main(call) == 130
     assert matrix_bytes(run / ".previous") == finished
     assert (run / ".previous" / "asset.safetensors").read_bytes() == asset

@@ -143,7 +143,7 @@ def interrupted(monkeypatch, run, *arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("diffusion2.pipeline.sample_matrix", interrupt)
+        patch.setattr("diffusion2.pipeline.flow.sample_matrix", interrupt)
         assert call("sample", run, *arguments) == 130
 
 
@@ -196,7 +196,7 @@ def test_options_reach_the_priors(walk, turns, tmp_path, monkeypatch):
             object.__setattr__(prior, "prepare", prepare)
         return pair
 
-    monkeypatch.setattr("diffusion2.pipeline.load_priors", listening)
+    monkeypatch.setattr("diffusion2.pipeline.work.load_priors", listening)
     options = ["--elevation", "-5", "--azimuths", "45", "90", "200", "360", "--fps", "4", "--motion", "40"]
     options.append("--sampling.no-mirror")
     assert call("sample", tmp_path / "run", walk, *options) == 2  # too short for 3 frames at 4 a second

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 import diffusion2
-from diffusion2 import pipeline
 from diffusion2.cli import main
 from diffusion2.events import StageStarted
-from diffusion2.priors.loading import KeptPriors
+from diffusion2.pipeline import results as shown
+from diffusion2.priors.loading import KeptPriors, load_priors
 
 from .conftest import SETTINGS
 
@@ -20,8 +20,8 @@ OPTIONS = ["--preset", "mini", *SETTINGS]
 
 @pytest.fixture
 def quick_results(monkeypatch):
-    monkeypatch.setattr(pipeline, "write_orbit_video", lambda asset, path, progress: path.write_bytes(b"x"))
-    monkeypatch.setattr(pipeline, "write_viewer", lambda asset, path, title: path.write_text("x"))
+    monkeypatch.setattr(shown, "write_orbit_video", lambda asset, path, progress: path.write_bytes(b"x"))
+    monkeypatch.setattr(shown, "write_viewer", lambda asset, path, title: path.write_text("x"))
 
 
 @pytest.fixture
@@ -58,8 +58,12 @@ def test_many_inputs_become_what_each_becomes_alone_and_a_bad_one_is_named_at_th
     place, capsys, monkeypatch
 ):
     loaded = []
-    load = pipeline.load_priors
-    monkeypatch.setattr("diffusion2.priors.loading.load_priors", lambda s, n: loaded.append(s) or load(s, n))
+
+    def count(settings, networks):
+        loaded.append(settings)
+        return load_priors(settings, networks)
+
+    monkeypatch.setattr("diffusion2.priors.loading.load_priors", count)
     assert call(place) == 1
     said = capsys.readouterr()
     assert len(loaded) == 1

@@ -68,19 +68,19 @@ class _Stages:
 def stages(monkeypatch):
     stages = _Stages()
     for name, stand_in in {
-        "check_available": lambda *_: None,
-        "read_conditions": lambda *_: Conditions(torch.zeros(3, 16, 16)),
-        "load_priors": lambda settings, networks: SimpleNamespace(codec=SimpleNamespace(picture_channels=3)),
-        "Preview": lambda *_: None,
-        "sample_references": stages.references,
-        "sample_matrix": stages.matrix,
-        "decode_matrix": stages.images,
-        "reconstruct_matrix": stages.asset,
-        "load_asset": lambda path: path.read_text(),
-        "write_orbit_video": stages.video,
-        "write_viewer": stages.viewer,
+        "work.check_available": lambda *_: None,
+        "work.read_conditions": lambda *_: Conditions(torch.zeros(3, 16, 16)),
+        "work.load_priors": lambda *_: SimpleNamespace(codec=SimpleNamespace(picture_channels=3)),
+        "flow.Preview": lambda *_: None,
+        "flow.sample_references": stages.references,
+        "flow.sample_matrix": stages.matrix,
+        "flow.decode_matrix": stages.images,
+        "results.reconstruct_matrix": stages.asset,
+        "results.load_asset": lambda path: path.read_text(),
+        "results.write_orbit_video": stages.video,
+        "results.write_viewer": stages.viewer,
     }.items():
-        monkeypatch.setattr(pipeline, name, stand_in)
+        monkeypatch.setattr(f"diffusion2.pipeline.{name}", stand_in)
     monkeypatch.setattr("diffusion2.runs.plan.weights_hashes", lambda *_: {})
     return stages
 

@@ -1,0 +1,90 @@
+"""A run that begins, or goes on."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffusion2.config import GenerateSettings
+from diffusion2.distributed import ProcessGroup
+from diffusion2.events import Event, Report, RunFinished, RunStarted, Warned, both
+from diffusion2.image_matrix import Conditions
+from diffusion2.inputs import read_conditions
+from diffusion2.pipeline.processes import enlist
+from diffusion2.priors.devices import choose_device
+from diffusion2.priors.loading import LoadPriors, load_priors
+from diffusion2.priors.prior import PriorPair
+from diffusion2.runs.condition_files import read_recorded_conditions, write_conditions
+from diffusion2.runs.event_log import EventLog
+from diffusion2.runs.live import LiveFiles
+from diffusion2.runs.lock import locked
+from diffusion2.runs.plan import plan_resumed, plan_run
+from diffusion2.runs.run_folder import RunFolder
+from diffusion2.runs.source import Source
+from diffusion2.sampling.roles import assign
+from diffusion2.weights.catalogue import check_available
+
+MINI_DOMAIN = "the mini pair has only seen low-poly toy creatures: other objects run, but will not look good"
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run that has begun: its folder, what it is made of and with, who listens, what shows it meanwhile.
+
+    `priors` is None where the matrix is in the folder already.
+    """
+
+    run: RunFolder
+    settings: GenerateSettings
+    conditions: Conditions
+    priors: PriorPair | None
+    report: Report
+    group: ProcessGroup
+    live: LiveFiles
+
+
+@contextmanager
+def begin(
+    source: str | Path | Source,
+    out: str | Path,
+    preset: str | GenerateSettings | None,
+    overwrite: bool,
+    resume: bool,
+    report: Report,
+    group: ProcessGroup,
+    load: LoadPriors | None = None,
+) -> Iterator[Work]:
+    """Read the conditions and load the priors, which refuses what can't be used; then begin or go on."""
+    began, early = time.perf_counter(), list[Event]()
+    run = RunFolder(Path(out))
+    with locked(run.path, report):
+        run.check(overwrite=overwrite, resume=resume)
+        source = source if isinstance(source, Source) else Source(source)
+        plan = plan_resumed(run, source, preset) if resume else plan_run(source, preset)
+        settings = plan.settings
+        check_available(settings.priors, settings.weights)
+        has_matrix = resume and run.has_matrix
+        if not has_matrix:
+            enlist(group, settings)
+        recorded = read_recorded_conditions(run, settings) if resume else None
+        conditions = recorded or read_conditions(plan.source, settings, both(report, early.append))
+        networks = assign(settings, group.size).networks(group.rank)
+        priors = None if has_matrix else (load or load_priors)(settings, networks)
+        if priors is not None:
+            conditions = conditions.with_channels(priors.codec.picture_channels)
+        with run.writing("the same command with --resume goes on from the last checkpoint"):
+            if not resume:
+                run.start(plan.to_config(choose_device(settings.sampling.device, settings.priors)))
+            log = EventLog(run.events_path)
+            both(report, log)(RunStarted(str(plan.source), run.path, settings.preset, plan.reason))
+            for event in early:
+                log(event)
+            report = both(report, log)
+            if settings.priors == "mini":
+                report(Warned(MINI_DOMAIN))
+            with run.completing(report), LiveFiles(run.path) as live:
+                if recorded is None:
+                    write_conditions(run, conditions, settings)
+                yield Work(run, settings, conditions, priors, report, group, live)
+            report(RunFinished(time.perf_counter() - began))
