@@ -119,6 +119,7 @@ PUBLIC = {
     "load_asset",
     "make_cameras",
     "orbit",
+    "preview",
     "read_matrix",
     "reconstruct",
     "reconstruct_matrix",

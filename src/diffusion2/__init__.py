@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from diffusion2.exporters import export
     from diffusion2.gaussians import Asset4D, AssetMetadata, Gaussians, load_asset, render
     from diffusion2.image_matrix import Conditions, ImageMatrix
-    from diffusion2.pipeline import generate, reconstruct, sample
+    from diffusion2.pipeline import generate, preview, reconstruct, sample
     from diffusion2.reconstruction import reconstruct_matrix
     from diffusion2.runs.matrix_files import read_matrix
     from diffusion2.runs.run_folder import RunFolder
@@ -61,6 +61,7 @@ _HOMES = {
     "generate": "pipeline",
     "generate_many": "batch.generate_many",
     "BatchSummary": "batch.summary",
+    "preview": "pipeline",
     "reconstruct": "pipeline",
     "sample": "pipeline",
     "reconstruct_matrix": "reconstruction",
@@ -146,6 +147,7 @@ __all__ = [
     "load_asset",
     "make_cameras",
     "orbit",
+    "preview",
     "read_matrix",
     "reconstruct",
     "reconstruct_matrix",

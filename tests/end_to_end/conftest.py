@@ -18,10 +18,11 @@ SETTINGS = [
 
 @pytest.fixture(scope="session")
 def mini_weights(tmp_path_factory):
-    """A folder with vae/, video/ and multiview/ of random weights."""
+    """A folder with vae/, lifter/, video/ and multiview/ of random weights."""
     import torch
     from safetensors.torch import save_file
 
+    from diffusion2.priors.lifter import Lifter
     from diffusion2.priors.patch_autoencoder import PatchAutoencoder
     from diffusion2.priors.unet import SpatioTemporalUNet
 
@@ -39,7 +40,8 @@ def mini_weights(tmp_path_factory):
         use_post_quant_conv=False,
     )
     folder = tmp_path_factory.mktemp("weights")
-    networks = {"vae": vae}
+    lifter = Lifter(SIZE, (16, 32), layers_per_block=1, transformer_layers=1, attention_head_dim=16)
+    networks = {"vae": vae, "lifter": lifter}
     for name, width in (("video", 48), ("multiview", 80)):
         config = {**UNET, "in_channels": 16, "out_channels": 8, "block_out_channels": (32, 32)}
         config |= {"cross_attention_dim": 128, "num_attention_heads": (1, 1)}

@@ -61,7 +61,7 @@ def test_the_config_says_how_the_run_was_made(made):
     assert config["preset"] == "mini"
     assert config["preset_changes"]["sampling.steps"] == 4
     assert "sampling.mirror" not in config["preset_changes"]
-    assert len(config["weights"]) == 3
+    assert len(config["weights"]) == 4
     assert config["versions"]["torch"]
     assert config["device"] == "cpu"
 

@@ -196,7 +196,7 @@ def test_options_reach_the_priors(walk, turns, tmp_path, monkeypatch):
             object.__setattr__(prior, "prepare", prepare)
         return pair
 
-    monkeypatch.setattr("diffusion2.pipeline.work.load_priors", listening)
+    monkeypatch.setattr("diffusion2.pipeline.flow.load_priors", listening)
     options = ["--elevation", "-5", "--azimuths", "45", "90", "200", "360", "--fps", "4", "--motion", "40"]
     options.append("--sampling.no-mirror")
     assert call("sample", tmp_path / "run", walk, *options) == 2  # too short for 3 frames at 4 a second

@@ -13,9 +13,9 @@ from diffusion2.priors.lifted_views import (
     lifted_channels,
     lifted_views,
     sees_lifted,
-    straight,
 )
 from diffusion2.priors.lifter import Lifter
+from diffusion2.priors.lifting import straight
 
 SIZE, FACTOR = 32, 8
 

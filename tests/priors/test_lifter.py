@@ -183,8 +183,9 @@ def test_a_pixels_channels_are_normalised_without_regard_to_its_neighbours():
     assert torch.allclose(ChannelNorm(16)(x[:, :, :2]), y[:, :, :2], atol=1e-5)
 
 
-def test_a_pair_without_a_lifter_has_none_and_a_damaged_one_is_refused(tmp_path):
-    assert load_lifter(tmp_path) is None
+def test_a_pair_without_a_lifter_and_a_damaged_one_are_refused(tmp_path):
+    with pytest.raises(WeightsError, match="has no lifter/"):
+        load_lifter(tmp_path)
     (tmp_path / "lifter").mkdir()
     with pytest.raises(WeightsError, match=r"config\.json"):
         load_lifter(tmp_path)
@@ -203,3 +204,9 @@ def test_gradients_reach_every_parameter():
         assert parameter.grad is not None, name
         # keys' biases shift all of a query's weights alike, which the softmax takes away
         assert name.endswith("keys.bias") or parameter.grad.abs().max() > 0, name
+
+
+def test_a_thing_thinner_than_a_lattice_point_is_lifted():
+    picture = torch.zeros(1, 4, SIZE, SIZE)
+    picture[:, :, 5:20, 10] = 0.1
+    assert len(tiny_lifter().lift(picture, torch.tensor([10.0]))[0].gaussians) >= 15

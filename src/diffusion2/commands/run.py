@@ -5,14 +5,14 @@ import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from diffusion2.commands.terminal import Terminal
-from diffusion2.config import GenerateSettings, InputSettings, ReconstructionSettings
+from diffusion2.config import PRESETS, GenerateSettings, InputSettings, ReconstructionSettings
 from diffusion2.errors import InputError
 from diffusion2.runs.source import Source
 
@@ -36,7 +36,7 @@ def spell_out(arguments: list[str]) -> list[str]:
     """Replace short spellings in the arguments of `generate` and `sample`, and long ones of `reconstruct`."""
     if arguments[:1] == ["reconstruct"]:  # its options are those of `generate` without the prefix
         return [re.sub(r"^--reconstruction\.", "--", argument) for argument in arguments]
-    if arguments[:1] not in (["generate"], ["sample"]):
+    if arguments[:1] not in (["generate"], ["sample"], ["preview"]):
         return arguments
     spelled = []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
@@ -208,6 +208,48 @@ class Generate(_Run):
             )
         if self.overwrite and self.resume:
             raise InputError("choose one of --overwrite (start again) and --resume (continue)")
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Lift a picture to a static 3D asset in seconds, by the mini pair alone and without sampling anything.
+
+    `generate --out FOLDER --resume` goes on from it to the moving asset.
+    """
+
+    out: Path
+    """Folder of the run, new or empty."""
+    input: Annotated[Positional[Path | None], arg(metavar="INPUT")] = None
+    """A picture; of a video, a folder of frames or a 3D model the reference picture is taken."""
+    prompt: str = ""
+    """Words instead of an INPUT, of which --text-model makes a picture."""
+    mask: Path | None = None
+    """The object in the picture, white on black."""
+    overwrite: bool = False
+    """Replace the run that is in the folder, once this one is complete."""
+    elevation_deg: float = PRESETS["mini"].elevation_deg
+    """Elevation of the camera that took the picture (or --elevation)."""
+    object_size: float = PRESETS["mini"].object_size
+    """Share of the frame that the object's longer side fills."""
+    seed: int = 0
+    """Of the picture that words become, and of a run that goes on from here."""
+    input_settings: Annotated[InputSettings, arg(name="")] = field(default_factory=InputSettings)
+
+    def run(self) -> None:
+        """Lift the picture."""
+        from diffusion2.pipeline import preview
+
+        refuse_many_processes()
+        settings = replace(
+            PRESETS["mini"],
+            elevation_deg=self.elevation_deg,
+            object_size=self.object_size,
+            seed=self.seed,
+        )
+        source = Source(self.input, self.prompt, settings=self.input_settings, mask=self.mask)
+        with Terminal() as terminal:
+            run = preview(source, self.out, settings, overwrite=self.overwrite, report=terminal)
+        print(f"open {run.viewer_path} in a browser: turn it with the mouse")
 
 
 @dataclass(frozen=True)

@@ -7,5 +7,6 @@ or a stage that is run alone, continues identically.
 from diffusion2.pipeline.flow import generate, sample
 from diffusion2.pipeline.processes import assist
 from diffusion2.pipeline.second_stage import reconstruct
+from diffusion2.pipeline.static import preview
 
-__all__ = ["assist", "generate", "reconstruct", "sample"]
+__all__ = ["assist", "generate", "preview", "reconstruct", "sample"]

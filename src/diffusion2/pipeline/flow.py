@@ -13,7 +13,7 @@ from diffusion2.events import Report, ResultWritten, ignore
 from diffusion2.image_matrix import Conditions, turn_time
 from diffusion2.pipeline.results import make_asset, make_results
 from diffusion2.pipeline.work import Work, begin
-from diffusion2.priors.loading import LoadPriors
+from diffusion2.priors.loading import LoadPriors, load_priors
 from diffusion2.priors.prior import PriorPair
 from diffusion2.runs.condition_files import read_made_references, write_made_references
 from diffusion2.runs.live import LiveFiles
@@ -54,7 +54,7 @@ def generate(
         WeightsError: the preset's weights are missing. Nothing has been changed then.
         NumericalError: a stage left the finite numbers.
     """
-    with begin(source, out, preset, overwrite, resume, report, group, load) as work:
+    with begin(source, out, preset, overwrite, resume, report, group, load or load_priors) as work:
         _make_matrix(work)
         if not work.run.asset_path.exists():
             make_asset(work.run, work.settings, work.report, work.live)
@@ -76,14 +76,14 @@ def sample(
 
     Arguments and errors are those of `generate`.
     """
-    with begin(source, out, preset, overwrite, resume, report, group) as work:
+    with begin(source, out, preset, overwrite, resume, report, group, load_priors) as work:
         _make_matrix(work)
     return work.run
 
 
-def _make_matrix(work: Work) -> None:
+def _make_matrix(work: Work[PriorPair]) -> None:
     """Sample what is not known of the references, then the matrix, from where its last checkpoint is."""
-    run, settings, given, priors = work.run, work.settings, work.conditions, work.priors
+    run, settings, given, priors = work.run, work.settings, work.conditions, work.networks
     report, group = work.report, work.group
     if priors is None:
         return
@@ -103,6 +103,7 @@ def _make_matrix(work: Work) -> None:
     images = decode_matrix(priors, latents, report, settings.sampling.threads, group)
     if group.size > 1:
         torch.set_num_threads(available_cores())  # the others are done, and torchrun had said 1
+    run.forget_asset()  # of a preview, from which this run goes on
     write_matrix(run.path, assemble_matrix(images, given, settings))
     work.report(ResultWritten("matrix", run.path / "matrix"))
 

@@ -1,10 +1,11 @@
 """A run that begins, or goes on."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from diffusion2.config import GenerateSettings
 from diffusion2.distributed import ProcessGroup
@@ -13,8 +14,6 @@ from diffusion2.image_matrix import Conditions
 from diffusion2.inputs import read_conditions
 from diffusion2.pipeline.processes import enlist
 from diffusion2.priors.devices import choose_device
-from diffusion2.priors.loading import LoadPriors, load_priors
-from diffusion2.priors.prior import PriorPair
 from diffusion2.runs.condition_files import read_recorded_conditions, write_conditions
 from diffusion2.runs.event_log import EventLog
 from diffusion2.runs.live import LiveFiles
@@ -28,17 +27,29 @@ from diffusion2.weights.catalogue import check_available
 MINI_DOMAIN = "the mini pair has only seen low-poly toy creatures: other objects run, but will not look good"
 
 
+class SeesPictures(Protocol):
+    """Networks that make something of a picture: a pair of priors, or the lifter."""
+
+    @property
+    def picture_channels(self) -> int:
+        """Count the channels of a picture that they are shown: 3, RGB on white, or 4, with alpha."""
+        ...
+
+
+Networks = TypeVar("Networks", bound=SeesPictures)
+
+
 @dataclass(frozen=True)
-class Work:
+class Work(Generic[Networks]):
     """A run that has begun: its folder, what it is made of and with, who listens, what shows it meanwhile.
 
-    `priors` is None where the matrix is in the folder already.
+    `networks` is None where the matrix is in the folder already.
     """
 
     run: RunFolder
     settings: GenerateSettings
     conditions: Conditions
-    priors: PriorPair | None
+    networks: Networks | None
     report: Report
     group: ProcessGroup
     live: LiveFiles
@@ -53,9 +64,9 @@ def begin(
     resume: bool,
     report: Report,
     group: ProcessGroup,
-    load: LoadPriors | None = None,
-) -> Iterator[Work]:
-    """Read the conditions and load the priors, which refuses what can't be used; then begin or go on."""
+    load: Callable[[GenerateSettings, Collection[str]], Networks],
+) -> Iterator[Work[Networks]]:
+    """Read the conditions and load the networks, which refuses what can't be used; then begin or go on."""
     began, early = time.perf_counter(), list[Event]()
     run = RunFolder(Path(out))
     with locked(run.path, report):
@@ -69,10 +80,10 @@ def begin(
             enlist(group, settings)
         recorded = read_recorded_conditions(run, settings) if resume else None
         conditions = recorded or read_conditions(plan.source, settings, both(report, early.append))
-        networks = assign(settings, group.size).networks(group.rank)
-        priors = None if has_matrix else (load or load_priors)(settings, networks)
-        if priors is not None:
-            conditions = conditions.with_channels(priors.codec.picture_channels)
+        needed = assign(settings, group.size).networks(group.rank)
+        networks = None if has_matrix else load(settings, needed)
+        if networks is not None:
+            conditions = conditions.with_channels(networks.picture_channels)
         with run.writing("the same command with --resume goes on from the last checkpoint"):
             if not resume:
                 run.start(plan.to_config(choose_device(settings.sampling.device, settings.priors)))
@@ -86,5 +97,5 @@ def begin(
             with run.completing(report), LiveFiles(run.path) as live:
                 if recorded is None:
                     write_conditions(run, conditions, settings)
-                yield Work(run, settings, conditions, priors, report, group, live)
+                yield Work(run, settings, conditions, networks, report, group, live)
             report(RunFinished(time.perf_counter() - began))

@@ -14,10 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion2.cameras import Cameras
-from diffusion2.gaussians.gaussians import SH_C0, Gaussians
-from diffusion2.gaussians.rasterize import Rendering, rasterize
-from diffusion2.priors.devices import choose_dtype
+from diffusion2.gaussians import Gaussians
 from diffusion2.priors.lifter import Lifter
+from diffusion2.priors.lifting import draw_gaussians, lift_pictures
 
 DEPTHS_ALONG = 2
 """Depths of a latent along a side."""
@@ -54,17 +53,8 @@ def lifted_views(lifter: Lifter, encode: Encode, pictures: Tensor, cameras: Came
         behind the object's middle, times alpha, in `DEPTH_REACH`. Zero is what is empty.
     """
     own = replace(cameras, azimuths_deg=cameras.azimuths_deg - cameras.azimuths_deg[-1])
-    shown = straight(pictures, int(lifter.config["sample_size"]))  # pyright: ignore[reportIndexIssue]
-    elevations = torch.full((len(pictures),), float(cameras.elevations_deg[-1]))
-    dtype = choose_dtype("auto")
-    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-        raw = lifter(shown, elevations)
-    return torch.stack(
-        [
-            _encode_drawing(_draw(lifter, raw[k : k + 1], shown[k : k + 1], elevations[:1], own), encode, own)
-            for k in range(len(pictures))
-        ]
-    )
+    lifted = lift_pictures(lifter, pictures, float(cameras.elevations_deg[-1]))
+    return torch.stack([_encode_drawing(gaussians, encode, own) for gaussians in lifted])
 
 
 def with_lifted(latents: Tensor, lifted: Tensor) -> Tensor:
@@ -72,42 +62,13 @@ def with_lifted(latents: Tensor, lifted: Tensor) -> Tensor:
     return torch.cat([latents[:, None].expand(-1, lifted.shape[1], -1, -1, -1), lifted], dim=2)
 
 
-def straight(pictures: Tensor, size: int) -> Tensor:
-    """Turn pictures (N, 4, H, W), RGB on white and alpha, into (N, 4, size, size) with straight alpha."""
-    rgb, alpha = pictures[:, :3], pictures[:, 3:].clamp(0, 1)
-    coloured = torch.cat([rgb - (1 - alpha), alpha], 1)
-    if coloured.shape[-2:] != (size, size):
-        coloured = F.interpolate(coloured, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    alpha = coloured[:, 3:].clamp(0, 1)
-    return torch.cat([(coloured[:, :3] / alpha.clamp(min=1e-3)).clamp(0, 1), alpha], 1)
-
-
-def draw_gaussians(gaussians: Gaussians, cameras: Cameras, background: Tensor) -> Rendering:
-    """Draw Gaussians from V cameras on a background (3,), differentiably even where colours leave [0, 1]."""
-    viewmats, Ks = (torch.as_tensor(m, dtype=torch.float32) for m in (cameras.viewmats, cameras.Ks))
-    colors = 0.5 + SH_C0 * gaussians.sh0[:, 0]
-    five = gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, colors
-    backgrounds = background.expand(len(cameras), 3)
-    return rasterize(*five, viewmats, Ks, cameras.width, cameras.height, backgrounds=backgrounds)
-
-
-def _draw(
-    lifter: Lifter, raw: Tensor, picture: Tensor, elevation: Tensor, cameras: Cameras
-) -> Rendering | None:
-    """Draw what one picture (1, 4, S, S) is lifted to; None where it shows nothing."""
-    if not lifter.sees_object(picture[0]):
-        return None
-    lifted = lifter.assemble(raw, picture, elevation)[0]
-    return draw_gaussians(lifted.gaussians, cameras, torch.ones(3))
-
-
-def _encode_drawing(drawing: Rendering | None, encode: Encode, cameras: Cameras) -> Tensor:
-    """Encode the drawings of V cameras: (V, C + DEPTH_CHANNELS, h, w)."""
-    if drawing is None:
+def _encode_drawing(gaussians: Gaussians | None, encode: Encode, cameras: Cameras) -> Tensor:
+    """Encode the drawings from V cameras: (V, C + DEPTH_CHANNELS, h, w)."""
+    if gaussians is None:
         empty = torch.tensor([1.0, 1, 1, 0]).view(1, 4, 1, 1)
-        pictures = empty.expand(len(cameras), 4, cameras.height, cameras.width)
-        latents = encode(pictures)
+        latents = encode(empty.expand(len(cameras), 4, cameras.height, cameras.width))
         return F.pad(latents, (0, 0, 0, 0, 0, DEPTH_CHANNELS))
+    drawing = draw_gaussians(gaussians, cameras, torch.ones(3))
     pictures = torch.cat([drawing.rgb, drawing.alpha], -1).movedim(-1, 1).clamp(0, 1)
     latents = encode(pictures)
     radii = torch.as_tensor(cameras.radii, dtype=torch.float32).view(-1, 1, 1, 1)

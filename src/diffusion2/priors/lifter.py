@@ -26,7 +26,8 @@ from diffusion2.quaternions import multiply_quats
 CELL = 2
 """Pixels along a side of a cell, for which the network's last level has one vector."""
 INSIDE = 0.2
-"""Least share of a lattice point's pixels that the object has to cover."""
+"""Least share of a lattice point's pixels that the object has to cover, of the largest one: thin things are
+there, too."""
 LARGEST_SCALE = 3.2
 """Standard deviation in the picture's pixels: larger ones become streaks along the rays."""
 SCALE_TO_PITCH = 0.6
@@ -166,6 +167,11 @@ class Lifter(ModelMixin, ConfigMixin):
             raise InputError(f"the lifter takes (B, 4, {size}, {size}), not {tuple(pictures.shape)}")
         return self.assemble(self(pictures, elevations_deg), pictures, elevations_deg)
 
+    @property
+    def picture_channels(self) -> int:
+        """Count the channels of a picture: RGB and alpha."""
+        return 4
+
     def sees_object(self, picture: Tensor) -> bool:
         """Tell whether there is anything to lift in a picture (4, S, S)."""
         return any(bool(sample_picture(picture, side)[1].any()) for side in self.samples)
@@ -230,7 +236,7 @@ def sample_picture(picture: Tensor, side: int) -> tuple[Tensor, Tensor]:
     step = CELL // side
     covered = F.avg_pool2d(alpha, step)
     colour = F.avg_pool2d(rgb * alpha, step) / covered.clamp(min=1e-3)
-    return colour.clamp(0, 1), covered[0] > INSIDE
+    return colour.clamp(0, 1), covered[0] > INSIDE * covered.max()
 
 
 def lattice_rays(camera: Cameras, points: int) -> Tensor:

@@ -21,6 +21,10 @@ from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.weights.catalogue import mini_folder
 
 WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
+INSTALL = (
+    "install the package anew, or set DIFFUSION2_MINI_WEIGHTS to a folder that holds vae/, lifter/, video/ "
+    "and multiview/"
+)
 PIXEL_UNSHUFFLE = 2
 Network = TypeVar("Network", SpatioTemporalUNet, PatchAutoencoder, AutoencoderKL, Lifter)
 AUTOENCODERS = {kind.__name__: kind for kind in (AutoencoderKL, PatchAutoencoder)}
@@ -59,7 +63,7 @@ def load_pair(
     video = load_network(SpatioTemporalUNet, folder / "video")
     multiview = load_network(SpatioTemporalUNet, folder / "multiview")
     lifter = load_lifter(folder) if sees_lifted(multiview.config) else None
-    _check_channels(folder, codec, video, multiview, lifter)
+    _check_channels(folder, codec, video, multiview)
     return PriorPair(
         name,
         NetworkVideoPrior(video, codec, encoder, dtype, memory),
@@ -68,19 +72,16 @@ def load_pair(
     )
 
 
-def _check_channels(
-    folder: Path, codec: LatentCodec, video: Any, multiview: Any, lifter: Lifter | None
-) -> None:
+def _check_channels(folder: Path, codec: LatentCodec, video: Any, multiview: Any) -> None:
     """Refuse networks that are not of one pair.
 
     Raises:
         WeightsError: one is of another latent space, is shown something else, or a part is missing.
     """
     lifted = sees_lifted(multiview.config)
-    if lifted and (lifter is None or codec.picture_channels != 4):
-        missing = "a lifter" if lifter is None else "latents that hold alpha"
+    if lifted and codec.picture_channels != 4:
         raise WeightsError(
-            f"{folder / 'multiview'} is shown what a lifter makes, but the pair lacks {missing}"
+            f"{folder / 'multiview'} is shown what a lifter makes, but the pair's latents hold no alpha"
         )
     channels = codec.channels
     rays = sampled_channels(multiview.config) * DEPTHS
@@ -98,17 +99,19 @@ def _check_channels(
             )
 
 
-def load_lifter(folder: Path | None = None) -> Lifter | None:
-    """Load the lifter of the mini pair; None where the pair has none.
+def load_lifter(folder: Path | None = None) -> Lifter:
+    """Load the lifter of the mini pair.
 
     Args:
         folder: see `load_pair`; the lifter is in its `lifter/`.
 
     Raises:
-        WeightsError: see `load_network`.
+        WeightsError: the pair has none; see also `load_network`.
     """
-    folder = (mini_folder() if folder is None else folder) / "lifter"
-    return load_network(Lifter, folder) if folder.is_dir() else None
+    folder = mini_folder() if folder is None else folder
+    if not (folder / "lifter").is_dir():
+        raise WeightsError(f"{folder} has no lifter/: {INSTALL}")
+    return load_network(Lifter, folder / "lifter")
 
 
 def _autoencoder_kind(folder: Path) -> type[AutoencoderKL]:
@@ -139,6 +142,5 @@ def load_network(kind: type[Network], folder: Path) -> Network:
 def _read_config(folder: Path) -> dict[str, Any]:
     return read_config(
         folder / "config.json",
-        "install the package anew, or set DIFFUSION2_MINI_WEIGHTS to a folder that holds vae/, video/ and "
-        "multiview/",
+        INSTALL,
     )

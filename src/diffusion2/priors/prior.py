@@ -161,6 +161,11 @@ class PriorPair:
     multiview: MultiviewPrior
     codec: Codec
 
+    @property
+    def picture_channels(self) -> int:
+        """Count the channels of a picture; see `Codec`."""
+        return self.codec.picture_channels
+
     def reusing_features(self, fresh: frozenset[float]) -> "PriorPair":
         """Return the pair with both priors as `ConditionedPrior.reusing_features` gives them."""
         video, multiview = self.video.reusing_features(fresh), self.multiview.reusing_features(fresh)

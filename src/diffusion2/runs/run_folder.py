@@ -265,6 +265,11 @@ class RunFolder:
             remove(self.path / "evaluation.json")
             remove(self.path / "evaluation.html")
 
+    def forget_asset(self) -> None:
+        """Remove the asset, and what shows or measures it."""
+        self.forget_shown()
+        remove(self.asset_path)
+
     # -- settings -------------------------------------------------------------------------------
 
     def read_config(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def sample_matrix(
         InputError: the conditions are incomplete or do not fit V and F.
         NumericalError: an estimate isn't finite.
     """
-    conditions = conditions.with_channels(pair.codec.picture_channels)
+    conditions = conditions.with_channels(pair.picture_channels)
     _check(conditions, settings)
     assert conditions.video is not None
     assert conditions.views is not None
@@ -124,7 +124,7 @@ def decode_matrix(
             images.append(row)
             progress(min(views, group.size * len(images)), views)
         factor, (frames, _, height, width) = pair.codec.factor, latents.shape[1:]
-        shape = (frames, pair.codec.picture_channels, factor * height, factor * width)
+        shape = (frames, pair.picture_channels, factor * height, factor * width)
         block = torch.stack(images) if images else torch.empty(0, *shape)
         if group.size == 1:
             return block

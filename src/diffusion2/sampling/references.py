@@ -52,7 +52,7 @@ def sample_references(
         InputError: the picture's size does not fit the priors, or they need alpha and it has none.
         NumericalError: an estimate isn't finite.
     """
-    conditions = conditions.with_channels(pair.codec.picture_channels)
+    conditions = conditions.with_channels(pair.picture_channels)
     picture = conditions.picture
     roles = assign(settings, group.size)
     ranks: dict[str, range] = {}

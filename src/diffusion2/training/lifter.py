@@ -18,8 +18,8 @@ from diffusion2.metrics.lpips import load_lpips
 from diffusion2.metrics.orbit import ORBIT_FIGURES, compare_orbit
 from diffusion2.pictures import on_white
 from diffusion2.priors.devices import choose_dtype
-from diffusion2.priors.lifted_views import draw_gaussians, straight
 from diffusion2.priors.lifter import Lifted, Lifter
+from diffusion2.priors.lifting import draw_gaussians, straight
 from diffusion2.reconstruction.masks import estimate_alphas
 from diffusion2.training.scenes import Draw, Scene
 

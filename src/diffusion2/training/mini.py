@@ -30,6 +30,7 @@ from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, held_out_creat
 from diffusion2.training.loop import LoopSettings, Trainer, TrainingTask, read_checkpoint, write_checkpoint
 from diffusion2.training.scenes import (
     ANIMATED_SHARE,
+    WARPED_SHARE,
     DrawModel,
     Drawn,
     DrawOf,
@@ -118,7 +119,7 @@ def _diffusion_task(settings: TrainSettings, part: Literal["video", "multiview"]
     draw: DrawExample
     held_out: DrawExample | None
     if part == "video":
-        clips, others = _draws(settings, draw_clip, animated_share=1.0)
+        clips, others = _draws(settings, draw_clip, animated_share=1.0, warped_share=0.0)
         draw, held_out = ClipExamples(clips, codec), others and ClipExamples(others, codec)
     else:
         lifter = trained_lifter(settings.cache)
@@ -137,13 +138,16 @@ def _diffusion_task(settings: TrainSettings, part: Literal["video", "multiview"]
 
 
 def _draws(
-    settings: TrainSettings, draw: DrawModel[Drawn], animated_share: float = ANIMATED_SHARE
+    settings: TrainSettings,
+    draw: DrawModel[Drawn],
+    animated_share: float = ANIMATED_SHARE,
+    warped_share: float = WARPED_SHARE,
 ) -> tuple[DrawOf[Drawn], DrawOf[Drawn] | None]:
     """Draw what is learned from, and of held-out creatures, if there are any, what is measured on."""
     procedural = FromGenerator(draw)
     if settings.assets is None:
         return procedural, None
-    files = FromAssets(draw, settings.assets, "train", animated_share)
+    files = FromAssets(draw, settings.assets, "train", animated_share, warped_share)
     has_creatures = any(kind == "animated" for _, kind in read_split(settings.assets, "val"))
     held_out = FromAssets(draw, settings.assets, "val", 1.0) if has_creatures else None
     if not settings.procedural_share:

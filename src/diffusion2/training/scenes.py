@@ -34,6 +34,7 @@ from diffusion2.training.data import (
     read_split,
 )
 from diffusion2.training.procedural import procedural_creature
+from diffusion2.training.warping import warped
 
 VIEWS = 5
 """Of a scene; the first is the reference."""
@@ -51,6 +52,8 @@ STRETCH = 0.2
 """Deviation of the logarithm of how much a model is stretched along each axis."""
 RECOLOURED_SHARE, PALE_SHARE = 0.6, 0.1
 ANIMATED_SHARE = 0.75
+WARPED_SHARE = 0.75
+"""Of frozen poses of models to train on; where they move, a warp would move what stands still."""
 CLIP_SIZES = (0.75, 0.95)
 """Share of the frame that all poses of a clip fill together, from all sides."""
 SHORTEST_S = 1e-3
@@ -113,12 +116,19 @@ class FromAssets(Generic[Drawn]):
         assets: folder with the models and `PROVENANCE.tsv`.
         split: "train" or "val".
         animated_share: share of draws of animated models: creatures are what the pair is for.
+        warped_share: share of draws of models that are warped first.
     """
 
     def __init__(
-        self, draw: DrawModel[Drawn], assets: Path, split: str, animated_share: float = ANIMATED_SHARE
+        self,
+        draw: DrawModel[Drawn],
+        assets: Path,
+        split: str,
+        animated_share: float = ANIMATED_SHARE,
+        warped_share: float = 0.0,
     ) -> None:
-        self._draw, self._assets, self._animated_share = draw, assets, animated_share
+        self._draw, self._assets = draw, assets
+        self._animated_share, self._warped_share = animated_share, warped_share
         found = read_split(assets, split)
         self._files = {kind: [file for file, k in found if k == kind] for kind in ("animated", "static")}
         wanted = {"animated": animated_share, "static": 1 - animated_share}
@@ -133,7 +143,10 @@ class FromAssets(Generic[Drawn]):
         if file not in self._renderers:
             model = load_model(self._assets / file)
             self._renderers[file] = model, MeshRenderer(model, SIZE)
-        return self._draw(*self._renderers[file], rng)
+        model, renderer = self._renderers[file]
+        if rng.random() < self._warped_share:
+            model = warped(model, rng)
+        return self._draw(model, renderer, rng)
 
 
 class FromGenerator(Generic[Drawn]):

@@ -11,7 +11,7 @@ from diffusion2.weights.gpu import gpu_memory
 from diffusion2.weights.hashes import remembered_hash
 
 MINI_VARIABLE = "DIFFUSION2_MINI_WEIGHTS"
-MINI_PARTS = ("vae", "video", "multiview")
+MINI_PARTS = ("vae", "lifter", "video", "multiview")
 FOLDER_VARIABLE = "DIFFUSION2_WEIGHTS"
 FULL_SIZE_BYTES = 20e9
 """Memory that a GPU should have for the full-size pair: for decoding ten images; docs/performance.md."""
@@ -260,7 +260,7 @@ def check_available(pair: str, folder: str | Path | None = None) -> None:
         names = ", ".join(entry.name for entry in missing)
         raise WeightsError(
             f"weights of the {pair} pair are missing: {names} in {mini_folder()}: install the package with "
-            f"its weights, or set {MINI_VARIABLE} to a folder that has vae/, video/ and multiview/"
+            f"its weights, or set {MINI_VARIABLE} to a folder that has vae/, lifter/, video/ and multiview/"
         )
 
 

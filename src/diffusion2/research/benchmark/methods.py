@@ -213,7 +213,7 @@ def encode_and_decode(pair: PriorPair, truth: ImageMatrix) -> ImageMatrix:
     """
     if not isinstance(pair.codec, LatentCodec):
         raise InputError(f"the codec of the pair {pair.name} can't encode pictures")
-    images = with_alpha(truth.images, truth.alphas) if pair.codec.picture_channels == 4 else truth.images
+    images = with_alpha(truth.images, truth.alphas) if pair.picture_channels == 4 else truth.images
     latents = torch.stack([pair.codec.encode_scaled(row) for row in images])
     images, alphas = split_alpha(decode_matrix(pair, latents, threads=1))
     return replace(truth, images=images, alphas=alphas)
