@@ -27,6 +27,7 @@ PLAIN = GenerateSettings(
 CASES = {
     "mirrored": replace(PLAIN, sampling=replace(PLAIN.sampling, mirror=True)),
     "reused": replace(PLAIN, sampling=replace(PLAIN.sampling, feature_reuse=2, views_guidance=1.0)),
+    "looped": replace(PLAIN, sampling=replace(PLAIN.sampling, loop_rounds=1)),
     "weighted": replace(PLAIN, sampling=replace(PLAIN.sampling, multiview_weight=0.0, solver="dpmpp-2m")),
 }
 
@@ -40,6 +41,7 @@ def stage_1(pair, settings, group):
         references.as_written(),
         settings,
         on_checkpoint=lambda step, s: states.update({step: s}),
+        redraw=(lambda images: images.flip(0)) if group.is_first else None,
         group=group,
     )
     images = decode_matrix(pair, latents, threads=1, group=group)

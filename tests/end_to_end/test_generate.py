@@ -163,6 +163,28 @@ def test_a_run_is_resumed_at_the_stage_that_is_missing(made, tmp_path):
     assert matrix_bytes(run) == matrix_bytes(made / "run")
 
 
+def test_a_run_with_the_loop_reconstructs_twice_and_resumes_in_between(made, tmp_path, monkeypatch):
+    loop = [*SETTINGS, "--sampling.loop-rounds", "1"]
+    picture, whole, cut = str(made / "box.png"), tmp_path / "whole", tmp_path / "cut"
+    assert main(["generate", picture, "--out", str(whole), *loop]) == 0
+    records = [json.loads(line) for line in (whole / "events.jsonl").read_text().splitlines()]
+    stages = [r["stage"] for r in records if r["event"] == "StageFinished"]
+    both = ["references", "matrix", "decode", "reconstruction", "matrix", "decode", "reconstruction"]
+    assert stages[: len(both)] == both
+    assert matrix_bytes(whole) != matrix_bytes(made / "run")
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("diffusion2.pipeline.results.reconstruct_matrix", interrupt)
+        assert main(["generate", picture, "--out", str(cut), *loop]) == 130
+    assert (cut / "latents" / "step_004.safetensors").exists()
+    assert not (cut / "cameras.json").exists()
+    assert main(["generate", picture, "--out", str(cut), "--resume"]) == 0
+    assert matrix_bytes(cut) == matrix_bytes(whole)
+
+
 def test_overwrite_replaces_the_run(made, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(made / "run", run)

@@ -70,7 +70,7 @@ def stages(monkeypatch):
     for name, stand_in in {
         "work.check_available": lambda *_: None,
         "work.read_conditions": lambda *_: Conditions(torch.zeros(3, 16, 16)),
-        "flow.load_priors": lambda *_: SimpleNamespace(picture_channels=3),
+        "flow.load_priors": lambda *_: SimpleNamespace(codec=None, picture_channels=3),
         "flow.Preview": lambda *_: None,
         "flow.sample_references": stages.references,
         "flow.sample_matrix": stages.matrix,

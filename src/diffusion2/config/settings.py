@@ -90,6 +90,11 @@ class SamplingSettings(Settings):
     """Rows or columns that are worked on at once; 0: one per core on a CPU."""
     checkpoint_every: Annotated[int, Between(1, 10_000)] = 5
     """Steps between two checkpoints in the run folder."""
+    loop_rounds: Annotated[int, Between(0, 100)] = 0
+    """How often the matrix is reconstructed, drawn from its cameras and sampled on from the drawings, which
+    agree with each other."""
+    loop_sigma: Annotated[float, Between(1e-6, 1e9)] = 1.35
+    """The noise level from which it is sampled on."""
 
     def check_together(self) -> None:
         """Refuse noise levels that do not fall, more rollbacks than steps, and no levels to guide at."""

@@ -1,6 +1,7 @@
 """Both stages, or the first alone: the flow on one page."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,8 +11,9 @@ from diffusion2.config import GenerateSettings
 from diffusion2.distributed import ALONE, ProcessGroup
 from diffusion2.errors import OutOfMemory
 from diffusion2.events import Report, ResultWritten, ignore
+from diffusion2.gaussians import render
 from diffusion2.image_matrix import Conditions, turn_time
-from diffusion2.pipeline.results import make_asset, make_results
+from diffusion2.pipeline.results import make_3d, make_asset, make_results
 from diffusion2.pipeline.work import Work, begin
 from diffusion2.priors.loading import LoadPriors, load_priors
 from diffusion2.priors.prior import PriorPair
@@ -97,6 +99,7 @@ def _make_matrix(work: Work[PriorPair]) -> None:
         report,
         on_checkpoint=run.checkpoints.save,
         on_estimate=_show_estimates(work.live, priors, references, settings),
+        redraw=partial(_redraw, work),
         start=share_state(group, run.checkpoints.latest(report)),
         group=group,
     )
@@ -106,6 +109,16 @@ def _make_matrix(work: Work[PriorPair]) -> None:
     run.forget_asset()  # of a preview, from which this run goes on
     write_matrix(run.path, assemble_matrix(images, given, settings))
     work.report(ResultWritten("matrix", run.path / "matrix"))
+
+
+def _redraw(work: Work[PriorPair], images: Tensor) -> Tensor:
+    """Reconstruct the images (V, F, P, H, W) of a matrix, and draw what that gives from its cameras."""
+    settings = work.settings
+    matrix = assemble_matrix(images, work.conditions, settings)
+    asset = make_3d(matrix, settings, work.report, work.live)
+    drawn = [render(asset, matrix.cameras, float(time)) for time in matrix.times]
+    frames = [torch.cat([each.rgb, each.alpha], -1).movedim(-1, 1).clamp(0, 1) for each in drawn]
+    return turn_time(torch.stack(frames, 1), settings, dim=1)[:, :, : images.shape[2]]
 
 
 def _show_estimates(

@@ -1,26 +1,21 @@
 """Stage 1: from known references to the latents of the matrix and its images."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from diffusion2.config import GenerateSettings
-from diffusion2.distributed import ALONE, ProcessGroup
+from diffusion2.distributed import ALONE, Message, ProcessGroup
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned, ignore, stage
 from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, turn_time, view_cameras
 from diffusion2.pictures import split_alpha
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.conditioning import cell_noise, mirrored, video_sequences, view_sequences
-from diffusion2.sampling.joint import JointSchedule, State, sample_joint
+from diffusion2.sampling.joint import State, sample_joint
 from diffusion2.sampling.noise import MATRIX
-from diffusion2.sampling.parallel import Workers
+from diffusion2.sampling.parallel import Sequences, Workers
 from diffusion2.sampling.roles import assign
-
-OnCheckpoint = Callable[[int, dict[str, Tensor]], None]
-OnEstimate = Callable[[Tensor], None]
-"""Called with a clean estimate of the matrix's latents, (V, F, C, h, w), the reference frame first."""
+from diffusion2.sampling.rounds import Keeper, OnCheckpoint, OnEstimate, Redraw, Round, plan_rounds
 
 
 def sample_matrix(
@@ -31,6 +26,7 @@ def sample_matrix(
     *,
     on_checkpoint: OnCheckpoint | None = None,
     on_estimate: OnEstimate | None = None,
+    redraw: Redraw | None = None,
     start: tuple[int, State] | None = None,
     group: ProcessGroup = ALONE,
 ) -> Tensor:
@@ -45,10 +41,12 @@ def sample_matrix(
         pair: the priors.
         conditions: with video and views; the same in all processes.
         settings: V, F, the elevation, the seed and how to sample.
-        report: takes the events of the stage "matrix", whose units are evaluations of the matrix.
+        report: takes the events of the stage "matrix", whose units are evaluations of the matrix; of one such
+            stage for each round.
         on_checkpoint: called with (steps done, state) every `checkpoint_every` steps, or soon after, when the
-            next step needs no features of earlier ones.
+            next step needs no features of earlier ones; and between two rounds.
         on_estimate: called after each step.
+        redraw: what each round but the first begins with. The first process needs it where there are any.
         start: what `on_checkpoint` got, to go on from; the result is the same to the bit. The same in all
             processes, whose number may be another one than before.
         group: the processes that sample it together.
@@ -62,10 +60,40 @@ def sample_matrix(
     """
     conditions = conditions.with_channels(pair.picture_channels)
     _check(conditions, settings)
-    assert conditions.video is not None
-    assert conditions.views is not None
     sampling = settings.sampling
-    schedule = JointSchedule.from_settings(sampling, settings.views)
+    noise = cell_noise(pair, (settings.views, settings.frames), conditions.picture, settings.seed, MATRIX)
+    rounds = plan_rounds(sampling, settings.views)
+    rows, columns = _matrix_sequences(pair, conditions, settings, rounds, report, group)
+    done, state = start or (0, {})
+    keeper = Keeper(sampling.checkpoint_every, done, on_checkpoint, on_estimate)
+    for current in rounds:
+        if done >= current.end:
+            continue
+        own = current.goes_on_from((done, state))
+        if own is None and current.before:
+            images = decode_matrix(pair, state["latents"], report, sampling.threads, group)
+            drawn = _redrawn(pair, images, redraw, group)
+            sigma = float(current.schedule.sigmas[0])
+            own = (0, {"latents": drawn + sigma * noise(1 + current.before)})
+        with (
+            stage(report, "matrix") as progress,
+            Workers(sampling.batch_size, sampling.threads, group) as workers,
+        ):
+            on_step = keeper.of(current)
+            latents = sample_joint(rows, columns, noise, current.schedule, workers, progress, on_step, own)
+        done, state = current.end, {"latents": latents}
+    return state["latents"]
+
+
+def _matrix_sequences(
+    pair: PriorPair,
+    conditions: Conditions,
+    settings: GenerateSettings,
+    rounds: list[Round],
+    report: Report,
+    group: ProcessGroup,
+) -> tuple[Sequences, Sequences]:
+    """Condition this process's rows and columns of the matrix."""
     roles = assign(settings, group.size)
     if roles.idle:
         report(
@@ -74,29 +102,25 @@ def sample_matrix(
             )
         )
     pair = mirrored(pair, settings)
-    if sampling.feature_reuse > 1:
-        pair = pair.reusing_features(schedule.fresh_sigmas)
+    if settings.sampling.feature_reuse > 1:
+        pair = pair.reusing_features(frozenset.union(*(each.schedule.fresh_sigmas for each in rounds)))
     of_rows, of_columns = roles.shares[group.rank]
-    rows = video_sequences(pair, conditions.views, settings, of_rows)
-    columns = view_sequences(pair, conditions.video, settings, of_columns)
-    saved = start[0] if start else 0
+    assert conditions.video is not None
+    assert conditions.views is not None
+    return (
+        video_sequences(pair, conditions.views, settings, of_rows),
+        view_sequences(pair, conditions.video, settings, of_columns),
+    )
 
-    def on_step(step: int, state: State, estimate: Tensor) -> None:
-        nonlocal saved
-        if on_estimate:
-            on_estimate(estimate)
-        is_due = step - saved >= sampling.checkpoint_every and step < schedule.steps
-        if on_checkpoint and is_due and schedule.is_fresh(step):
-            on_checkpoint(step, dict(state))
-            saved = step
 
-    cells = (settings.views, settings.frames)
-    noise = cell_noise(pair, cells, conditions.picture, settings.seed, MATRIX)
-    with (
-        stage(report, "matrix") as progress,
-        Workers(sampling.batch_size, sampling.threads, group) as workers,
-    ):
-        return sample_joint(rows, columns, noise, schedule, workers, progress, on_step, start=start)
+def _redrawn(pair: PriorPair, images: Tensor, redraw: Redraw | None, group: ProcessGroup) -> Tensor:
+    """Get the latents (V, F, C, h, w) of what the first process draws of the matrix's images again."""
+    message = None
+    if group.is_first:
+        assert redraw is not None
+        latents = [pair.codec.encode_scaled(row) for row in redraw(images)]
+        message = Message({"latents": torch.stack(latents)})
+    return group.broadcast(message).tensors["latents"]
 
 
 def decode_matrix(

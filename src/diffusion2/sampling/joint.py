@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Annotated, Literal
 
@@ -89,6 +89,17 @@ class JointSchedule:
             settings.rollback_noise,
             settings.solver,
             settings.feature_reuse,
+        )
+
+    def below(self, sigma: float) -> "JointSchedule":
+        """Get what is left of it from a noise level on: that level, then its own below; without rollbacks."""
+        left = [k for k in range(self.steps) if float(self.sigmas[k]) < sigma]
+        above = max(self.steps - len(left) - 1, 0)
+        return replace(
+            self,
+            sigmas=torch.cat([self.sigmas.new_tensor([sigma]), self.sigmas[self.steps - len(left) :]]),
+            weights=self.weights[[above, *left]],
+            rollback_steps=0,
         )
 
     @property
