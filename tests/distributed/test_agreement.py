@@ -28,6 +28,7 @@ CASES = {
     "mirrored": replace(PLAIN, sampling=replace(PLAIN.sampling, mirror=True)),
     "reused": replace(PLAIN, sampling=replace(PLAIN.sampling, feature_reuse=2, views_guidance=1.0)),
     "looped": replace(PLAIN, sampling=replace(PLAIN.sampling, loop_rounds=1)),
+    "guessed": replace(PLAIN, sampling=replace(PLAIN.sampling, guess_sigma=3.0)),
     "weighted": replace(PLAIN, sampling=replace(PLAIN.sampling, multiview_weight=0.0, solver="dpmpp-2m")),
 }
 
@@ -48,10 +49,16 @@ def stage_1(pair, settings, group):
     return {"video": references.video, "views": references.views, "latents": latents, "images": images}
 
 
+def guess(pictures, cameras):
+    views = torch.rand(len(pictures), len(cameras), 8, 4, 4, generator=torch.Generator().manual_seed(0))
+    return views + pictures.mean((1, 2, 3))[:, None, None, None, None]
+
+
 def sample_together(weights, out):
     from diffusion2.priors.mini import load_pair
 
     pair = load_pair(folder=weights, precision="float32")
+    pair = replace(pair, guess=guess)
     with joined() as group:
         for name, settings in CASES.items():
             made = stage_1(pair, settings, group)

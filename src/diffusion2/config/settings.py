@@ -90,6 +90,9 @@ class SamplingSettings(Settings):
     """Rows or columns that are worked on at once; 0: one per core on a CPU."""
     checkpoint_every: Annotated[int, Between(1, 10_000)] = 5
     """Steps between two checkpoints in the run folder."""
+    guess_sigma: Annotated[float | None, Between(1e-6, 1e9)] = None
+    """The noise level from which views that were not given are sampled, beginning with what the pair's lifter
+    makes of the picture; None: from noise alone."""
     loop_rounds: Annotated[int, Between(0, 100)] = 0
     """How often the matrix is reconstructed, drawn from its cameras and sampled on from the drawings, which
     agree with each other."""

@@ -57,6 +57,11 @@ def lifted_views(lifter: Lifter, encode: Encode, pictures: Tensor, cameras: Came
     return torch.stack([_encode_drawing(gaussians, encode, own) for gaussians in lifted])
 
 
+def guess_orbits(lifter: Lifter, encode: Encode, pictures: Tensor, cameras: Cameras) -> Tensor:
+    """Guess the latents (N, V, C, h, w) of orbits to be those of the drawings; see `lifted_views`."""
+    return lifted_views(lifter, encode, pictures, cameras)[:, :, :-DEPTH_CHANNELS]
+
+
 def with_lifted(latents: Tensor, lifted: Tensor) -> Tensor:
     """Join the latents (N, C, h, w) of pictures and their `lifted_views`, as a network is shown both."""
     return torch.cat([latents[:, None].expand(-1, lifted.shape[1], -1, -1, -1), lifted], dim=2)

@@ -1,5 +1,6 @@
 """Loading the pair of priors that comes with the package."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -10,7 +11,7 @@ from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.device_memory import DeviceMemory
 from diffusion2.priors.devices import Precision, choose_dtype
 from diffusion2.priors.image_encoder import PooledLatentEncoder
-from diffusion2.priors.lifted_views import lifted_channels, sees_lifted
+from diffusion2.priors.lifted_views import guess_orbits, lifted_channels, sees_lifted
 from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
@@ -69,6 +70,7 @@ def load_pair(
         NetworkVideoPrior(video, codec, encoder, dtype, memory),
         NetworkMultiviewPrior(multiview, codec, encoder, dtype, memory, lifter),
         codec,
+        None if lifter is None else partial(guess_orbits, lifter, codec.encode_scaled),
     )
 
 

@@ -1,5 +1,6 @@
 """What the sampler knows of priors: protocols that networks and closed forms fulfil."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -145,6 +146,10 @@ class Codec(Protocol):
         ...
 
 
+GuessOrbits = Callable[[Tensor, Cameras], Tensor]
+"""Guesses the clean latents (N, V, C, h, w) of orbits that end at pictures (N, P, H, W)."""
+
+
 @dataclass(frozen=True)
 class PriorPair:
     """The two priors of one latent space, and the way into it and back.
@@ -154,12 +159,14 @@ class PriorPair:
         video: scores the rows of the matrix.
         multiview: scores its columns.
         codec: pictures to latents and back.
+        guess: what is known of orbits without sampling, where anything is.
     """
 
     name: str
     video: VideoPrior
     multiview: MultiviewPrior
     codec: Codec
+    guess: GuessOrbits | None = None
 
     @property
     def picture_channels(self) -> int:

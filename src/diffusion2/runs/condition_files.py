@@ -40,7 +40,8 @@ def read_made_references(run: RunFolder, conditions: Conditions, settings: Gener
         video = with_alpha(*read_pictures(run.video_path, "frame"))
         conditions = replace(conditions, video=turn_time(video, settings))
     if conditions.views is None and run.views_path.is_dir():
-        conditions = replace(conditions, views=with_alpha(*read_pictures(run.views_path, "view")))
+        views = with_alpha(*read_pictures(run.views_path, "view"))
+        conditions = replace(conditions, views=views, views_are_made=True)
     return conditions
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from diffusion2.config import GenerateSettings, SamplingSettings
+from diffusion2.distributed import Message, ProcessGroup
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import view_cameras
 from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
@@ -64,6 +65,23 @@ def view_sequences(
         first=share.sequences.start,
     )
     return Sequences(pair.multiview, condition, share, guidance)
+
+
+def guess_columns(
+    pair: PriorPair, pictures: Tensor, settings: GenerateSettings, group: ProcessGroup
+) -> Tensor | None:
+    """Guess the latents (V, F, C, h, w) of a matrix whose columns end at pictures (F, P, H, W).
+
+    The first process of a group does it, and all get the same. None where the pair can't, or the settings do
+    not want it.
+    """
+    if pair.guess is None or settings.sampling.guess_sigma is None:
+        return None
+    message = None
+    if group.is_first:
+        guess = pair.guess(pictures, view_cameras(settings)).transpose(0, 1)
+        message = Message({"latents": guess.contiguous()})
+    return group.broadcast(message).tensors["latents"]
 
 
 def video_guidance(settings: GenerateSettings) -> Guidance:

@@ -10,7 +10,13 @@ from diffusion2.events import Report, Warned, ignore, stage
 from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, turn_time, view_cameras
 from diffusion2.pictures import split_alpha
 from diffusion2.priors.prior import PriorPair
-from diffusion2.sampling.conditioning import cell_noise, mirrored, video_sequences, view_sequences
+from diffusion2.sampling.conditioning import (
+    cell_noise,
+    guess_columns,
+    mirrored,
+    video_sequences,
+    view_sequences,
+)
 from diffusion2.sampling.joint import State, sample_joint
 from diffusion2.sampling.noise import MATRIX
 from diffusion2.sampling.parallel import Sequences, Workers
@@ -62,7 +68,9 @@ def sample_matrix(
     _check(conditions, settings)
     sampling = settings.sampling
     noise = cell_noise(pair, (settings.views, settings.frames), conditions.picture, settings.seed, MATRIX)
-    rounds = plan_rounds(sampling, settings.views)
+    assert conditions.video is not None
+    guess = guess_columns(pair, conditions.video, settings, group) if conditions.views_are_made else None
+    rounds = plan_rounds(sampling, settings.views, guessed=guess is not None)
     rows, columns = _matrix_sequences(pair, conditions, settings, rounds, report, group)
     done, state = start or (0, {})
     keeper = Keeper(sampling.checkpoint_every, done, on_checkpoint, on_estimate)
@@ -70,11 +78,13 @@ def sample_matrix(
         if done >= current.end:
             continue
         own = current.goes_on_from((done, state))
+        clean = None if current.before else guess
         if own is None and current.before:
             images = decode_matrix(pair, state["latents"], report, sampling.threads, group)
-            drawn = _redrawn(pair, images, redraw, group)
+            clean = _redrawn(pair, images, redraw, group)
+        if own is None and clean is not None:
             sigma = float(current.schedule.sigmas[0])
-            own = (0, {"latents": drawn + sigma * noise(1 + current.before)})
+            own = (0, {"latents": clean + sigma * noise(1 + current.before)})
         with (
             stage(report, "matrix") as progress,
             Workers(sampling.batch_size, sampling.threads, group) as workers,

@@ -14,6 +14,7 @@ from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.conditioning import (
     cell_noise,
     for_reference_video,
+    guess_columns,
     mirrored,
     video_sequences,
     view_sequences,
@@ -81,7 +82,7 @@ def sample_references(
     for name, at in (("video", 0), ("views", -1)):
         if name in made:
             made[name][at] = picture  # the prior was given it, and makes it a little different
-    return replace(conditions, **made)
+    return replace(conditions, views_are_made=conditions.views_are_made or "views" in made, **made)
 
 
 def _told(group: ProcessGroup, images: Tensor | None, source: int) -> Tensor:
@@ -98,13 +99,19 @@ class _Reference:
     columns: Sequences | None
     noise: CellNoise
     team: ProcessGroup
+    guess: Tensor | None = None
 
     def sample(self, pair: PriorPair, settings: GenerateSettings, progress: Progress) -> Tensor | None:
         """Sample its latents, and in the first process of its team decode them: (T, P, H, W)."""
         alone = "video" if self.columns is None else "multiview"
         schedule = JointSchedule.from_settings(settings.sampling, self.noise.shape[0], alone)
+        start = None
+        if self.guess is not None:
+            assert settings.sampling.guess_sigma is not None
+            schedule = schedule.below(settings.sampling.guess_sigma)
+            start = (0, {"latents": self.guess + float(schedule.sigmas[0]) * self.noise(0)})
         workers = Workers(group=self.team)
-        latents = sample_joint(self.rows, self.columns, self.noise, schedule, workers, progress)
+        latents = sample_joint(self.rows, self.columns, self.noise, schedule, workers, progress, start=start)
         return pair.codec.decode(latents.flatten(0, 1)) if self.team.is_first else None
 
 
@@ -120,7 +127,8 @@ def _reference_views(
     pair: PriorPair, picture: Tensor, settings: GenerateSettings, team: ProcessGroup
 ) -> _Reference:
     noise = cell_noise(pair, (settings.views, 1), picture, settings.seed, REFERENCE_VIEWS)
-    return _Reference(None, view_sequences(pair, picture[None], settings, _half(team)), noise, team)
+    guess = guess_columns(pair, picture[None], settings, team)
+    return _Reference(None, view_sequences(pair, picture[None], settings, _half(team)), noise, team, guess)
 
 
 def _half(team: ProcessGroup) -> Share:

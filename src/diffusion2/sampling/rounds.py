@@ -48,15 +48,17 @@ class Round:
         return (done - self.before, state) if done > self.before else None
 
 
-def plan_rounds(sampling: SamplingSettings, views: int) -> list[Round]:
-    """Plan the rounds: one from noise alone, then those that begin with drawings.
+def plan_rounds(sampling: SamplingSettings, views: int, *, guessed: bool = False) -> list[Round]:
+    """Plan the rounds: from noise alone, or from a guess under noise, then from drawings under noise.
 
     Args:
         sampling: noise levels, rounds.
         views: V.
+        guessed: there is a guess.
     """
-    first = JointSchedule.from_settings(sampling, views)
-    schedules = [first] + sampling.loop_rounds * [first.below(sampling.loop_sigma)]
+    whole = JointSchedule.from_settings(sampling, views)
+    first = whole.below(sampling.guess_sigma) if guessed and sampling.guess_sigma is not None else whole
+    schedules = [first] + sampling.loop_rounds * [whole.below(sampling.loop_sigma)]
     before = [0, *accumulate(schedule.steps for schedule in schedules)]
     return [Round(s, before[k], k == sampling.loop_rounds) for k, s in enumerate(schedules)]
 

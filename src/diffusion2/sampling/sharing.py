@@ -8,10 +8,12 @@ from diffusion2.sampling.joint import State
 def share_conditions(group: ProcessGroup, conditions: Conditions | None = None) -> Conditions:
     """Tell the other processes the pictures that are known, or be told them."""
     if conditions is None:
-        told = group.broadcast().tensors
-        return Conditions(told["picture"], told.get("video"), told.get("views"))
+        message = group.broadcast()
+        told, made = message.tensors, message.note["views_are_made"]
+        return Conditions(told["picture"], told.get("video"), told.get("views"), views_are_made=made)
     known = {"picture": conditions.picture, "video": conditions.video, "views": conditions.views}
-    group.broadcast(Message({name: images for name, images in known.items() if images is not None}))
+    tensors = {name: images for name, images in known.items() if images is not None}
+    group.broadcast(Message(tensors, {"views_are_made": conditions.views_are_made}))
     return conditions
 
 

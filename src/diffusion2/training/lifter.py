@@ -34,6 +34,8 @@ LIFTER_CONFIG = {
 BATCH = 8
 ABSOLUTE_WEIGHT = 0.25
 ALPHA_WEIGHT = 0.5
+ABSOLUTE_ALPHA_WEIGHT = 0.3
+"""Squares alone bear a haze wherever the object might be; absolute errors want it there or not."""
 DEPTH_WEIGHT = 3.0
 OFFSET_WEIGHT = 0.02
 LPIPS_WEIGHT = 0.2
@@ -89,9 +91,10 @@ class LifterTask:
         rgb, true_alpha = scene.pictures[:, :3], scene.pictures[:, 3:]
         truth = rgb * true_alpha + background.view(3, 1, 1) * (1 - true_alpha)
         area = true_alpha.mean().clamp(min=SMALLEST_SHARE)
-        errors = made - truth
+        errors, of_alpha = made - truth, alpha - true_alpha
         of_pixels = errors.square().mean() + ABSOLUTE_WEIGHT * errors.abs().mean()
-        of_pixels = (of_pixels + ALPHA_WEIGHT * (alpha - true_alpha).square().mean()) / area
+        of_pixels = of_pixels + ALPHA_WEIGHT * of_alpha.square().mean()
+        of_pixels = (of_pixels + ABSOLUTE_ALPHA_WEIGHT * of_alpha.abs().mean()) / area
         chosen = 1 + torch.from_numpy(rng.permutation(len(truth) - 1)[:LPIPS_VIEWS])
         with torch.autocast("cpu", self._dtype, enabled=self._dtype != torch.float32):
             perceived = self._lpips(made[chosen].clamp(0, 1), truth[chosen]).float().mean()

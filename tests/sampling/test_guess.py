@@ -1,0 +1,85 @@
+"""Sampling that begins with a guess: of references, and of the matrix where the views were not given."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion2.image_matrix import Conditions
+from diffusion2.priors.prior import PriorPair
+from diffusion2.sampling import sample_matrix, sample_references
+
+from .test_generate import SETTINGS
+
+SHADE = 0.9
+
+
+@pytest.fixture
+def picture() -> Tensor:
+    return torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def guessing(gaussian_pair: PriorPair) -> PriorPair:
+    """A pair that takes all orbits to be of one shade."""
+    return replace(
+        gaussian_pair,
+        guess=lambda pictures, cameras: torch.full((len(pictures), len(cameras), 3, 16, 16), SHADE),
+    )
+
+
+def guessed(sigma: float | None):
+    return replace(SETTINGS, sampling=replace(SETTINGS.sampling, guess_sigma=sigma))
+
+
+def test_little_noise_keeps_the_guess_of_the_views_and_much_forgets_it(
+    guessing: PriorPair, gaussian_pair: PriorPair, picture: Tensor
+) -> None:
+    kept = sample_references(guessing, Conditions(picture), guessed(0.01))
+    assert (kept.views[:-1] - SHADE).abs().max() < 0.1
+    assert torch.equal(kept.views[-1], picture)
+    plain = sample_references(gaussian_pair, Conditions(picture), SETTINGS)
+    assert torch.equal(kept.video, plain.video)
+    far = sample_references(guessing, Conditions(picture), guessed(500.0))
+    assert (far.views - SHADE).abs().mean() > 2 * (far.views - picture).abs().mean()
+
+
+def test_the_matrix_begins_with_a_guess_of_every_frame(guessing: PriorPair, picture: Tensor) -> None:
+    asked: list[Tensor] = []
+    pair = replace(guessing, guess=lambda p, cameras: asked.append(p) or guessing.guess(p, cameras))
+    references = sample_references(pair, Conditions(picture), guessed(0.01))
+    assert references.views_are_made
+    assert references.as_written().views_are_made
+    latents = sample_matrix(pair, references, guessed(0.01))
+    assert (latents - SHADE).abs().max() < 0.1
+    assert [len(pictures) for pictures in asked] == [1, 5]
+    assert torch.equal(asked[1], references.video)
+
+
+def test_nothing_is_guessed_where_views_are_given_or_no_guess_is_wanted_or_there_is_none(
+    guessing: PriorPair, gaussian_pair: PriorPair, picture: Tensor
+) -> None:
+    references = sample_references(gaussian_pair, Conditions(picture), SETTINGS)
+    given = replace(references, views_are_made=False)
+    expected = sample_matrix(gaussian_pair, given, SETTINGS)
+    assert torch.equal(sample_matrix(guessing, given, guessed(0.01)), expected)
+    assert torch.equal(sample_matrix(guessing, references, SETTINGS), expected)
+    assert torch.equal(sample_matrix(gaussian_pair, references, guessed(0.01)), expected)
+    kept = sample_references(guessing, Conditions(picture, views=references.views), guessed(0.01))
+    assert not kept.views_are_made
+
+
+def test_it_goes_on_from_every_checkpoint(guessing: PriorPair, picture: Tensor) -> None:
+    settings = guessed(5.0)
+    settings = replace(settings, sampling=replace(settings.sampling, checkpoint_every=1, loop_rounds=1))
+    references = sample_references(guessing, Conditions(picture), settings)
+    kept: dict[int, dict[str, Tensor]] = {}
+
+    def redraw(images: Tensor) -> Tensor:
+        return images.flip(0)
+
+    whole = sample_matrix(guessing, references, settings, on_checkpoint=kept.__setitem__, redraw=redraw)
+    assert len(kept) > 3
+    for start in kept.items():
+        assert torch.equal(sample_matrix(guessing, references, settings, start=start, redraw=redraw), whole)
