@@ -5,7 +5,7 @@ from diffusion2.gaussians.deformation import DeformationField, DeformationOutput
 from diffusion2.gaussians.gaussians import Gaussians
 from diffusion2.gaussians.loading import load_asset
 from diffusion2.gaussians.metadata import AssetMetadata
-from diffusion2.gaussians.render import render
+from diffusion2.gaussians.render import render, render_matrix
 
 __all__ = [
     "Asset4D",
@@ -16,4 +16,5 @@ __all__ = [
     "Gaussians",
     "load_asset",
     "render",
+    "render_matrix",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from diffusion2.cameras import Cameras
 from diffusion2.errors import InputError
 from diffusion2.gaussians.asset import Asset4D
+from diffusion2.image_matrix import ImageMatrix
 
 if TYPE_CHECKING:
     from diffusion2.gaussians.rasterize import Rendering
@@ -66,3 +68,11 @@ def render(
             backgrounds=colour.expand(3).expand(count, 3),
             backend=backend,
         )
+
+
+def render_matrix(asset: Asset4D, matrix: ImageMatrix) -> ImageMatrix:
+    """Render an asset where a matrix's pictures were taken; with alphas, and otherwise like that matrix."""
+    columns = [render(asset, matrix.cameras, float(time)) for time in matrix.times]
+    images = torch.stack([column.rgb for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)
+    alphas = torch.stack([column.alpha for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)
+    return replace(matrix, images=images, alphas=alphas)

@@ -11,8 +11,9 @@ from diffusion2.config import GenerateSettings
 from diffusion2.distributed import ALONE, ProcessGroup
 from diffusion2.errors import OutOfMemory
 from diffusion2.events import Report, ResultWritten, ignore
-from diffusion2.gaussians import render
+from diffusion2.gaussians import render_matrix
 from diffusion2.image_matrix import Conditions, turn_time
+from diffusion2.pictures import with_alpha
 from diffusion2.pipeline.results import make_3d, make_asset, make_results
 from diffusion2.pipeline.work import Work, begin
 from diffusion2.priors.loading import LoadPriors, load_priors
@@ -116,9 +117,8 @@ def _redraw(work: Work[PriorPair], images: Tensor) -> Tensor:
     settings = work.settings
     matrix = assemble_matrix(images, work.conditions, settings)
     asset = make_3d(matrix, settings, work.report, work.live)
-    drawn = [render(asset, matrix.cameras, float(time)) for time in matrix.times]
-    frames = [torch.cat([each.rgb, each.alpha], -1).movedim(-1, 1).clamp(0, 1) for each in drawn]
-    return turn_time(torch.stack(frames, 1), settings, dim=1)[:, :, : images.shape[2]]
+    drawn = render_matrix(asset, matrix)
+    return turn_time(with_alpha(drawn.images, drawn.alphas), settings, dim=1)[:, :, : images.shape[2]]
 
 
 def _show_estimates(

@@ -34,7 +34,7 @@ LIFTER_CONFIG = {
 BATCH = 8
 ABSOLUTE_WEIGHT = 0.25
 ALPHA_WEIGHT = 0.5
-ABSOLUTE_ALPHA_WEIGHT = 0.3
+ABSOLUTE_ALPHA_WEIGHT = 0.5
 """Squares alone bear a haze wherever the object might be; absolute errors want it there or not."""
 DEPTH_WEIGHT = 3.0
 OFFSET_WEIGHT = 0.02

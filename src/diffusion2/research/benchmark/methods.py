@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
+from torch import Tensor
 
 from diffusion2.config import GenerateSettings, RollbackNoise, SamplingSettings, check_known
 from diffusion2.errors import InputError
-from diffusion2.gaussians import Asset4D
-from diffusion2.gaussians.render import render
-from diffusion2.image_matrix import Conditions, ImageMatrix
+from diffusion2.gaussians import Asset4D, render_matrix
+from diffusion2.image_matrix import Conditions, ImageMatrix, turn_time
 from diffusion2.pictures import as_written, split_alpha, to_8_bit, with_alpha
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.feature_blending import with_feature_blending
@@ -178,11 +178,18 @@ def sample_method(
     settings = replace(settings, sampling=vary(settings.sampling, method, settings.frames))
     if method.blending:
         pair = with_feature_blending(pair, settings.frames)
-    latents = sample_matrix(pair, conditions, settings)
-    images = decode_matrix(pair, latents, threads=settings.sampling.threads)
     nothing = Conditions(conditions.picture)
-    given = nothing if given is None else given.with_channels(images.shape[-3])
-    return assemble_matrix(images, given, settings)
+    known = nothing if given is None else given.with_channels(pair.picture_channels)
+
+    def redraw(images: Tensor) -> Tensor:
+        matrix = assemble_matrix(images, known, settings)
+        asset = reconstruct_matrix(matrix, settings.reconstruction, seed=settings.seed)
+        drawn = render_matrix(asset, matrix)
+        return turn_time(with_alpha(drawn.images, drawn.alphas), settings, dim=1)[:, :, : images.shape[2]]
+
+    latents = sample_matrix(pair, conditions, settings, redraw=redraw)
+    images = decode_matrix(pair, latents, threads=settings.sampling.threads)
+    return assemble_matrix(images, known, settings)
 
 
 def rebuild(
@@ -193,10 +200,7 @@ def rebuild(
     if not method.decoupled:
         stage2 = replace(stage2, weight_floor=1.0, canonical_rate=1.0)
     asset = reconstruct_matrix(matrix, stage2, seed=settings.seed)
-    columns = [render(asset, matrix.cameras, float(time)) for time in matrix.times]
-    images = torch.stack([column.rgb for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)
-    alphas = torch.stack([column.alpha for column in columns], dim=1).clamp(0, 1).movedim(-1, -3)
-    return replace(matrix, images=images, alphas=alphas), asset
+    return render_matrix(asset, matrix), asset
 
 
 def hold(truth: ImageMatrix) -> ImageMatrix:
