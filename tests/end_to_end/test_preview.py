@@ -9,6 +9,7 @@ from PIL import Image
 
 import diffusion2
 from diffusion2.cli import main
+from diffusion2.reconstruction import stage
 
 from .conftest import SETTINGS
 
@@ -54,6 +55,27 @@ def test_a_run_goes_on_from_its_preview_to_the_moving_asset(picture, tmp_path, m
     made, expected = (diffusion2.read_matrix(folder).images for folder in (run, straight))
     # a preview keeps the picture with its alpha, of which these priors know nothing: rounded otherwise
     assert float((made - expected).abs().mean()) < 0.01
+
+
+def test_stage_2_begins_with_what_was_lifted_where_no_views_were_given(
+    picture, tmp_path, monkeypatch, capsys
+):
+    started = []
+    warm_up = stage.warm_up
+    monkeypatch.setattr(stage, "warm_up", lambda g, *more: started.append(g) or warm_up(g, *more))
+    call = ["generate", str(picture), *SETTINGS, "--reconstruction.start", "lifter", "--out"]
+    assert main([*call, str(tmp_path / "straight")]) == 0
+    assert "has no alpha, which the lifter needs: stage 2 begins in the hull" in capsys.readouterr().out
+    began = json.loads((tmp_path / "straight" / "config.json").read_text())["settings"]
+    still = diffusion2.preview(picture, tmp_path / "run", diffusion2.GenerateSettings.from_dict(began))
+    lifted = diffusion2.load_asset(still.asset_path).gaussians
+    assert main(["generate", "--out", str(still.path), "--resume"]) == 0
+    assert len(started[1]) <= 80  # of 200
+    assert torch.isin(started[1].means, lifted.means).all()
+    assert not torch.isin(started[0].means, lifted.means).any()
+    views = ["--views", str(still.views_path)]
+    assert main([*call, str(tmp_path / "given"), *views]) == 0
+    assert not torch.isin(started[2].means, lifted.means).any()
 
 
 def test_a_run_is_replaced_only_when_that_is_asked_for_and_the_preview_is_whole(picture, tmp_path, capsys):

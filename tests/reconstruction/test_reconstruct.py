@@ -7,10 +7,13 @@ from diffusion2.cameras import make_cameras, orbit
 from diffusion2.config import ReconstructionSettings
 from diffusion2.errors import BackendUnavailable, InputError
 from diffusion2.events import StageFinished, StageProgress, StageStarted, Warned
-from diffusion2.gaussians import render
+from diffusion2.gaussians import Gaussians, render
 from diffusion2.gaussians.rasterize.gsplat import has_gsplat
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.reconstruction import reconstruct_matrix, stage
+from diffusion2.reconstruction.canonical import thin_out
+
+from .conftest import make_ball, moon_position
 
 QUICK = replace(ReconstructionSettings(), warmup_iterations=80, joint_iterations=150, gaussians=600)
 TINY = replace(QUICK, warmup_iterations=3, joint_iterations=3, gaussians=60)
@@ -182,3 +185,25 @@ def test_a_gpu_that_is_not_there_is_refused(matrix, monkeypatch):
 def test_reconstruction_on_a_gpu_is_as_good_as_on_the_cpu(matrix, moving):
     asset = reconstruct_matrix(matrix, replace(QUICK, device="cuda"))
     assert psnr(asset, matrix) > psnr(moving, matrix) - 1
+
+
+def test_it_may_begin_with_gaussians_that_are_about_right(matrix):
+    """The planet and the moon: of few iterations from there more comes than from the hull."""
+    planet, moon = make_ball(300, 0.2, 0), make_ball(100, 0.09, 1)
+    moon = replace(moon, means=moon.means + moon_position(0.0))
+    both = zip(planet.tensors().values(), moon.tensors().values(), strict=True)
+    known = Gaussians(*(torch.cat(pair) for pair in both))
+    few = replace(QUICK, warmup_iterations=10, joint_iterations=0)
+    still = replace(matrix[:, 0], reference_frame=0)
+    begun = reconstruct_matrix(still, replace(few, first_gaussians=1.0), start=known)
+    assert psnr(begun, still) > psnr(reconstruct_matrix(still, few), still) + 3
+
+
+def test_gaussians_that_are_thinned_out_cover_the_same_and_are_the_opaque_ones():
+    ball = make_ball(400, 0.2, 0)
+    hidden = replace(ball, opacity_logits=torch.where(torch.arange(400) < 200, -12.0, 3.0))
+    few = thin_out(hidden, 100, torch.Generator().manual_seed(0))
+    assert len(few) == 100
+    assert (few.opacities > 0.5).all()
+    assert torch.allclose(few.scales, 2 * ball.scales[:100])
+    assert thin_out(ball, 400, torch.Generator()) is ball

@@ -124,6 +124,9 @@ class ReconstructionSettings(Settings):
     """Iterations on the whole matrix, with the deformation field."""
     gaussians: Annotated[int, Between(1, 5_000_000)] = 4000
     """How many Gaussians there are at most."""
+    start: Literal["hull", "lifter"] = "hull"
+    """Where they begin: in the visual hull of the views, or as what the mini pair's lifter makes of the
+    picture. Where the views were given, always in the hull."""
     first_gaussians: Share = 0.4
     """Share of them to start with; the others are added during the warm-up, where they are needed."""
     times_per_step: Annotated[int, Between(1, 1000)] = 4

@@ -116,7 +116,7 @@ def _redraw(work: Work[PriorPair], images: Tensor) -> Tensor:
     """Reconstruct the images (V, F, P, H, W) of a matrix, and draw what that gives from its cameras."""
     settings = work.settings
     matrix = assemble_matrix(images, work.conditions, settings)
-    asset = make_3d(matrix, settings, work.report, work.live)
+    asset = make_3d(matrix, work.run, settings, work.report, work.live)
     drawn = render_matrix(asset, matrix)
     return turn_time(with_alpha(drawn.images, drawn.alphas), settings, dim=1)[:, :, : images.shape[2]]
 

@@ -8,6 +8,7 @@ from diffusion2.events import Report, ResultWritten, stage
 from diffusion2.exporters import write_orbit_video, write_viewer
 from diffusion2.gaussians import Asset4D, load_asset
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.pipeline.lifting import lift_reference
 from diffusion2.reconstruction import reconstruct_matrix
 from diffusion2.runs.condition_files import recorded_model_frame
 from diffusion2.runs.live import LiveFiles
@@ -24,7 +25,7 @@ def make_asset(
     model_frame: ModelFrame | None = None,
 ) -> None:
     """Reconstruct the matrix in the folder; what shows or measures a former asset goes with it."""
-    asset = make_3d(matrix or read_matrix(run.path), settings, report, live)
+    asset = make_3d(matrix or read_matrix(run.path), run, settings, report, live)
     model_frame = model_frame or recorded_model_frame(run)
     if model_frame is not None:
         asset = replace(asset, metadata=replace(asset.metadata, model_frame=model_frame))
@@ -33,13 +34,16 @@ def make_asset(
     report(ResultWritten("asset", run.asset_path))
 
 
-def make_3d(matrix: ImageMatrix, settings: GenerateSettings, report: Report, live: LiveFiles) -> Asset4D:
-    """Reconstruct a matrix, and show it meanwhile."""
+def make_3d(
+    matrix: ImageMatrix, run: RunFolder, settings: GenerateSettings, report: Report, live: LiveFiles
+) -> Asset4D:
+    """Reconstruct a matrix of a run, and show it meanwhile."""
     return reconstruct_matrix(
         matrix,
         settings.reconstruction,
         report,
         seed=settings.seed,
+        start=lift_reference(run, settings, report),
         on_state=lambda asset: live.show_asset(asset.save),
     )
 

@@ -1,22 +1,17 @@
 """The static asset that one picture is lifted to, in seconds and without sampling anything."""
 
-from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from diffusion2.config import PRESETS, GenerateSettings
 from diffusion2.distributed import ALONE
-from diffusion2.errors import InputError
 from diffusion2.events import Report, ResultWritten, ignore, stage
-from diffusion2.gaussians import Asset4D, AssetMetadata, Gaussians
+from diffusion2.gaussians import Asset4D, AssetMetadata
 from diffusion2.image_matrix import Conditions, view_cameras
+from diffusion2.pipeline.lifting import lift, load_lifter
 from diffusion2.pipeline.results import make_results
 from diffusion2.pipeline.work import begin
 from diffusion2.runs.run_folder import RunFolder
 from diffusion2.runs.source import Source
-
-if TYPE_CHECKING:
-    from diffusion2.priors.lifter import Lifter
 
 
 def preview(
@@ -42,29 +37,14 @@ def preview(
         InputError: the input, the folder or a setting can't be used. Nothing has been changed then.
         WeightsError: the mini pair's weights are missing. Nothing has been changed then.
     """
-    with begin(source, out, settings, overwrite, False, report, ALONE, _load) as work:
+    with begin(source, out, settings, overwrite, False, report, ALONE, lambda *_: load_lifter()) as work:
         assert work.networks is not None
         with stage(work.report, "lift"):
-            gaussians = _lift(work.networks, work.conditions, work.settings)
+            gaussians = lift(work.networks, work.conditions.picture, work.settings.elevation_deg)
             Asset4D(gaussians, None, _metadata(work.conditions, work.settings)).save(work.run.asset_path)
         work.report(ResultWritten("asset", work.run.asset_path))
         make_results(work.run, work.report)
     return work.run
-
-
-def _load(settings: GenerateSettings, networks: Collection[str]) -> "Lifter":
-    from diffusion2.priors.mini import load_lifter  # late: its libraries take seconds
-
-    return load_lifter()
-
-
-def _lift(lifter: "Lifter", conditions: Conditions, settings: GenerateSettings) -> Gaussians:
-    from diffusion2.priors.lifting import lift_pictures
-
-    (gaussians,) = lift_pictures(lifter, conditions.picture[None], settings.elevation_deg)
-    if gaussians is None:
-        raise InputError("there is nothing to lift: the picture's alpha is empty")
-    return gaussians
 
 
 def _metadata(conditions: Conditions, settings: GenerateSettings) -> AssetMetadata:

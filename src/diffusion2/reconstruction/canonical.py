@@ -1,5 +1,8 @@
 """The canonical Gaussians while they are being optimised."""
 
+import math
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
@@ -82,6 +85,15 @@ class Canonical:
 def falling(optimizer: torch.optim.Optimizer, steps: int, last: float = LAST_RATE) -> LRScheduler:
     """Let the learning rates fall exponentially to a share of their first values."""
     return ExponentialLR(optimizer, last ** (1 / max(1, steps)))
+
+
+def thin_out(gaussians: Gaussians, count: int, generator: torch.Generator) -> Gaussians:
+    """Choose so many of the Gaussians, the more opaque rather, and enlarge them to cover the same surface."""
+    if len(gaussians) <= count:
+        return gaussians
+    chosen = torch.multinomial(gaussians.opacities, count, generator=generator).sort().values
+    few = gaussians.select(chosen)
+    return replace(few, log_scales=few.log_scales + 0.5 * math.log(len(gaussians) / count))
 
 
 def without_dead(gaussians: Gaussians) -> Gaussians:

@@ -10,6 +10,7 @@ from diffusion2.events import Report, Warned, ignore, stage
 from diffusion2.gaussians import Asset4D, AssetMetadata, DeformationField, Gaussians
 from diffusion2.gaussians.rasterize.gsplat import INSTALL, has_gsplat
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.reconstruction.canonical import thin_out
 from diffusion2.reconstruction.losses import PictureLoss
 from diffusion2.reconstruction.optimization import train_dynamics, warm_up
 from diffusion2.reconstruction.targets import find_warnings, prepare_targets, reference_column
@@ -24,6 +25,7 @@ def reconstruct_matrix(
     report: Report = ignore,
     *,
     seed: int = 0,
+    start: Gaussians | None = None,
     on_state: Callable[[Asset4D], object] | None = None,
 ) -> Asset4D:
     """Build dynamic 3D Gaussians that look like the image matrix.
@@ -39,6 +41,8 @@ def reconstruct_matrix(
         settings: None for the defaults, which are for pictures that agree with each other.
         report: takes the stage's events.
         seed: of everything that is drawn.
+        start: about the object at the reference time, seen from the reference camera at azimuth 0; None: it
+            is found in the visual hull.
         on_state: called every ten iterations with what is learned so far, which changes with the next one.
 
     Raises:
@@ -66,7 +70,7 @@ def reconstruct_matrix(
         targets = prepare_targets(matrix, settings.weight_floor)
         for message in find_warnings(matrix, targets):
             warn(message)
-        gaussians = _start(matrix, settings, generator, warn)
+        gaussians = _start(matrix, settings, start, generator, warn)
         gaussians, targets = gaussians.to(device), targets.to(device)
         gaussians = warm_up(gaussians, targets, loss, settings, generator, progress, warn, show)
         field = None
@@ -80,10 +84,11 @@ def reconstruct_matrix(
 def _start(
     matrix: ImageMatrix,
     settings: ReconstructionSettings,
+    start: Gaussians | None,
     generator: torch.Generator,
     warn: Callable[[str], None],
 ) -> Gaussians:
-    """Scatter the first Gaussians in the visual hull of the reference column."""
+    """Choose the first Gaussians, or scatter them in the visual hull of the reference column."""
     images, masks = reference_column(matrix)
     hull = carve(masks, matrix.cameras, matrix.seen)
     if hull.covered < 0.9:
@@ -92,6 +97,8 @@ def _start(
             "the views are not of one shape, or not from these cameras"
         )
     count = max(1, round(settings.first_gaussians * settings.gaussians))
+    if start is not None:
+        return thin_out(start, count, generator)
     return scatter_gaussians(hull, images, matrix.cameras, count, generator, matrix.seen)
 
 
