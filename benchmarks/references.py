@@ -21,13 +21,13 @@ from torch import Tensor
 from diffusion2.config import PRESETS, GenerateSettings
 from diffusion2.exporters import write_contact_sheet
 from diffusion2.image_matrix import Conditions
+from diffusion2.kernels.masks import estimate_alphas
 from diffusion2.meshes.creatures import CREATURES, creature_truth
 from diffusion2.metrics.consistency import frame_changes
 from diffusion2.metrics.lpips import load_lpips
 from diffusion2.metrics.orbit import compare_orbit
 from diffusion2.pictures import with_alpha
 from diffusion2.priors.mini import load_pair
-from diffusion2.reconstruction.masks import estimate_alphas
 from diffusion2.sampling import sample_references
 
 

@@ -57,22 +57,20 @@ def test_a_run_goes_on_from_its_preview_to_the_moving_asset(picture, tmp_path, m
     assert float((made - expected).abs().mean()) < 0.01
 
 
-def test_stage_2_begins_with_what_was_lifted_where_no_views_were_given(
-    picture, tmp_path, monkeypatch, capsys
-):
+def test_stage_2_begins_with_what_was_lifted_where_no_views_were_given(picture, tmp_path, monkeypatch):
     started = []
     warm_up = stage.warm_up
     monkeypatch.setattr(stage, "warm_up", lambda g, *more: started.append(g) or warm_up(g, *more))
     call = ["generate", str(picture), *SETTINGS, "--reconstruction.start", "lifter", "--out"]
     assert main([*call, str(tmp_path / "straight")]) == 0
-    assert "has no alpha, which the lifter needs: stage 2 begins in the hull" in capsys.readouterr().out
     began = json.loads((tmp_path / "straight" / "config.json").read_text())["settings"]
     still = diffusion2.preview(picture, tmp_path / "run", diffusion2.GenerateSettings.from_dict(began))
     lifted = diffusion2.load_asset(still.asset_path).gaussians
     assert main(["generate", "--out", str(still.path), "--resume"]) == 0
-    assert len(started[1]) <= 80  # of 200
+    assert len(started[0]) == len(started[1]) == 80  # of 200
     assert torch.isin(started[1].means, lifted.means).all()
-    assert not torch.isin(started[0].means, lifted.means).any()
+    # straight on, the picture had no alpha in its file, and it was estimated
+    assert (started[0].means - started[1].means).abs().median() < 0.05
     views = ["--views", str(still.views_path)]
     assert main([*call, str(tmp_path / "given"), *views]) == 0
     assert not torch.isin(started[2].means, lifted.means).any()

@@ -10,6 +10,7 @@ from diffusion2.cameras import make_cameras, orbit
 from diffusion2.priors.lifted_views import (
     DEPTH_CHANNELS,
     DEPTH_REACH,
+    guess_orbits,
     lifted_channels,
     lifted_views,
     sees_lifted,
@@ -98,3 +99,18 @@ def test_the_number_of_channels_says_that_a_network_sees_them() -> None:
     assert not sees_lifted({"in_channels": 112, "out_channels": 24})  # samples along rays
     assert not sees_lifted({"in_channels": 8, "out_channels": 4})  # the picture alone
     assert DEPTH_CHANNELS == math.isqrt(DEPTH_CHANNELS) ** 2
+
+
+def test_a_guess_is_what_is_drawn_and_alpha_is_estimated_where_pictures_have_none(lifter: Lifter) -> None:
+    cameras, box = orbit(4, 10.0, height=SIZE), a_box()
+    box[:, :3] = 1 - box[:, 3:] * torch.tensor([0.2, 0.6, 0.9]).view(3, 1, 1)
+    guess = guess_orbits(lifter, means, box, cameras)
+    assert torch.equal(guess, lifted_views(lifter, means, box, cameras)[:, :, :-DEPTH_CHANNELS])
+
+    def colours(pictures: torch.Tensor) -> torch.Tensor:
+        assert pictures.shape[1] == 3
+        return F.avg_pool2d(pictures - 1, FACTOR)
+
+    without = guess_orbits(lifter, colours, box[:, :3], cameras)
+    assert without.shape == (1, 4, 3, 4, 4)
+    assert torch.allclose(without, guess[:, :, :3], atol=1e-5)

@@ -13,6 +13,7 @@ from diffusion2.evaluation.resampling import SAME_AZIMUTH_DEG, resize
 from diffusion2.evaluation.scores import HIGHER_IS_BETTER, Evaluation, Score
 from diffusion2.events import Report, ignore, stage
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.kernels.masks import estimate_alphas
 from diffusion2.metrics.consistency import (
     MOST_ROWS,
     frame_changes,
@@ -24,7 +25,6 @@ from diffusion2.metrics.i3d import MIN_FRAMES
 from diffusion2.metrics.lpips import SMALLEST
 from diffusion2.metrics.networks import Networks, load_networks
 from diffusion2.metrics.pixels import WINDOW, psnr, ssim_map, ssim_of_map
-from diffusion2.reconstruction.masks import estimate_alphas
 
 __all__ = ["Evaluation", "Networks", "Score", "load_networks", "measure", "object_masks"]
 

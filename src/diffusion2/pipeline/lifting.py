@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from diffusion2.config import GenerateSettings
 from diffusion2.errors import InputError
-from diffusion2.events import Report, Warned
 from diffusion2.gaussians import Gaussians
 from diffusion2.runs.condition_files import read_recorded_conditions
 from diffusion2.runs.run_folder import RunFolder
@@ -27,7 +26,7 @@ def load_lifter() -> "Lifter":
 
 
 def lift(lifter: "Lifter", picture: "Tensor", elevation_deg: float) -> Gaussians:
-    """Lift a picture (4, H, W), RGB on white and alpha, of a camera at azimuth 0.
+    """Lift a picture (P, H, W), RGB on white and, where it is known, alpha, of a camera at azimuth 0.
 
     Raises:
         InputError: it shows nothing.
@@ -40,7 +39,7 @@ def lift(lifter: "Lifter", picture: "Tensor", elevation_deg: float) -> Gaussians
     return gaussians
 
 
-def lift_reference(run: RunFolder, settings: GenerateSettings, report: Report) -> Gaussians | None:
+def lift_reference(run: RunFolder, settings: GenerateSettings) -> Gaussians | None:
     """Lift a run's picture for stage 2; None where that is not wanted, or better is known.
 
     Raises:
@@ -50,8 +49,5 @@ def lift_reference(run: RunFolder, settings: GenerateSettings, report: Report) -
         return None
     conditions = read_recorded_conditions(run, settings)
     if conditions is None or conditions.views is not None:
-        return None
-    if conditions.picture.shape[0] != 4:
-        report(Warned(f"{run.picture_path} has no alpha, which the lifter needs: stage 2 begins in the hull"))
         return None
     return lift(load_lifter(), conditions.picture, settings.elevation_deg)

@@ -43,7 +43,7 @@ def make_3d(
         settings.reconstruction,
         report,
         seed=settings.seed,
-        start=lift_reference(run, settings, report),
+        start=lift_reference(run, settings),
         on_state=lambda asset: live.show_asset(asset.save),
     )
 

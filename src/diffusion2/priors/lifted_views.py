@@ -58,8 +58,13 @@ def lifted_views(lifter: Lifter, encode: Encode, pictures: Tensor, cameras: Came
 
 
 def guess_orbits(lifter: Lifter, encode: Encode, pictures: Tensor, cameras: Cameras) -> Tensor:
-    """Guess the latents (N, V, C, h, w) of orbits to be those of the drawings; see `lifted_views`."""
-    return lifted_views(lifter, encode, pictures, cameras)[:, :, :-DEPTH_CHANNELS]
+    """Guess the latents (N, V, C, h, w) of orbits to be those of the drawings; see `lifted_views`.
+
+    Pictures (N, P, H, W) and what is encoded have alpha, or both have none.
+    """
+    channels = pictures.shape[1]
+    views = lifted_views(lifter, lambda drawn: encode(drawn[:, :channels]), pictures, cameras)
+    return views[:, :, :-DEPTH_CHANNELS]
 
 
 def with_lifted(latents: Tensor, lifted: Tensor) -> Tensor:

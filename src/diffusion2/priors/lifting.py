@@ -7,6 +7,8 @@ from torch import Tensor
 from diffusion2.cameras import Cameras
 from diffusion2.gaussians.gaussians import SH_C0, Gaussians
 from diffusion2.gaussians.rasterize import Rendering, rasterize
+from diffusion2.kernels.masks import estimate_alphas
+from diffusion2.pictures import with_alpha
 from diffusion2.priors.devices import choose_dtype
 from diffusion2.priors.lifter import Lifter
 
@@ -17,9 +19,12 @@ def lift_pictures(lifter: Lifter, pictures: Tensor, elevation_deg: float) -> lis
 
     Args:
         lifter: the network.
-        pictures: (N, 4, H, W) in [0, 1], RGB on white and alpha, as the project's cameras see the object.
+        pictures: (N, P, H, W) in [0, 1], RGB on white and alpha, as the cameras of the project see the
+            object; or RGB alone, in which alpha is estimated.
         elevation_deg: of these cameras, which stand at azimuth 0.
     """
+    if pictures.shape[1] == 3:
+        pictures = with_alpha(pictures, estimate_alphas(pictures)[0])
     shown = straight(pictures, int(lifter.config["sample_size"]))  # pyright: ignore[reportIndexIssue]
     elevations, dtype = torch.full((len(pictures),), elevation_deg), choose_dtype("auto")
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):

@@ -44,9 +44,8 @@ def load_pair(
 
     Args:
         name: which pair; "mini" is the only one of this kind.
-        folder: holds `vae/`, `video/`, `multiview/` and, where that is shown what it makes, `lifter/`, in
-            diffusers' layout; None: the environment's
-            `DIFFUSION2_MINI_WEIGHTS`, else the package's own.
+        folder: holds `vae/`, `video/`, `multiview/` and, unless nothing is to be guessed, `lifter/`, in
+            diffusers' layout; None: the environment's `DIFFUSION2_MINI_WEIGHTS`, else the package's own.
         precision: what the networks compute in; see `choose_dtype`.
         device: where they run.
         offload: keep only the network that works on the device; see `DeviceMemory`.
@@ -63,7 +62,8 @@ def load_pair(
     encoder, dtype = PooledLatentEncoder(), choose_dtype(precision, device)
     video = load_network(SpatioTemporalUNet, folder / "video")
     multiview = load_network(SpatioTemporalUNet, folder / "multiview")
-    lifter = load_lifter(folder) if sees_lifted(multiview.config) else None
+    wanted = sees_lifted(multiview.config) or (folder / "lifter").is_dir()
+    lifter = load_lifter(folder) if wanted else None
     _check_channels(folder, codec, video, multiview)
     return PriorPair(
         name,

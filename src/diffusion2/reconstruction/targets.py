@@ -9,8 +9,8 @@ from torch import Tensor
 
 from diffusion2.errors import InputError
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.kernels.masks import estimate_alphas
 from diffusion2.pictures import to_bytes
-from diffusion2.reconstruction.masks import estimate_alphas
 
 _MARGIN = 8
 """Pixels around everything that is ever seen which are rendered too, so that strays are noticed."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from diffusion2.cameras import Cameras
 from diffusion2.image_matrix import ImageMatrix
+from diffusion2.kernels.masks import estimate_alphas
 from diffusion2.meshes.creatures import CREATURES, creature_truth
 from diffusion2.metrics.lpips import load_lpips
 from diffusion2.metrics.orbit import ORBIT_FIGURES, compare_orbit
@@ -20,7 +21,6 @@ from diffusion2.pictures import on_white
 from diffusion2.priors.devices import choose_dtype
 from diffusion2.priors.lifter import Lifted, Lifter
 from diffusion2.priors.lifting import draw_gaussians, straight
-from diffusion2.reconstruction.masks import estimate_alphas
 from diffusion2.training.scenes import Draw, Scene
 
 LIFTER_CONFIG = {

@@ -1,6 +1,6 @@
 import torch
 
-from diffusion2.reconstruction.masks import estimate_alphas
+from diffusion2.kernels.masks import estimate_alphas
 
 
 def disc(size: int, radius: float) -> torch.Tensor:
