@@ -56,6 +56,7 @@ PRESETS: dict[str, GenerateSettings] = {
             reference_noise_kept=0.97,
             views_guidance=5.0,
             guidance_sigma_low=0.3,
+            guess_sigma=1.35,
             fps_id=12.0,
             video_cond_aug=0.0,
             views_cond_aug=0.0,

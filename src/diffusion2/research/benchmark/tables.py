@@ -64,7 +64,7 @@ def footnotes(results: Results, table: Sequence[Row]) -> str:
         f"The {generate.priors} pair, weights {results.weights[:8]}; {sampling.steps} steps from σ "
         f"{sampling.sigma_max:g}, N_r {sampling.rollback_steps}, s {_weight(sampling)}, guidance "
         f"{sampling.video_guidance:g} (video) and {sampling.views_guidance:g} (views), where a method does "
-        "not say otherwise.",
+        f"not say otherwise.{_guess(sampling)}",
     ]
     if clips:
         notes.append(
@@ -75,6 +75,13 @@ def footnotes(results: Results, table: Sequence[Row]) -> str:
     notes += [f"{name} is missing: {why}." for name, why in results.missing.items()]
     notes += [f"{row.title}, {unit}: {why}." for row in table for unit, why in row.failed.items()]
     return "\n".join(_item(note) for note in notes)
+
+
+def _guess(sampling: SamplingSettings) -> str:
+    if sampling.guess_sigma is None:
+        return ""
+    level = f"σ {sampling.guess_sigma:g}"
+    return f" Where no views are given, sampling begins at {level} with what the lifter makes of the picture."
 
 
 def _item(note: str) -> str:
