@@ -166,7 +166,7 @@ def test_the_hash_that_the_hub_named_is_found(tmp_path):
 
 
 def test_every_network_is_listed():
-    assert [entry.pair for entry in list_weights()] == ["mini"] * 3 + ["svd-sv3d"] * 2
+    assert [entry.pair for entry in list_weights()] == ["mini"] * 4 + ["svd-sv3d"] * 2
 
 
 @pytest.mark.parametrize(
