@@ -46,7 +46,7 @@ def main() -> None:
 def draw_run(run: Path, azimuths: list[float], turn: bool, size: int) -> np.ndarray:
     """Draw one row: bytes (moments, size, columns · size, 3)."""
     asset = diffusion2.load_asset(run)
-    elevation = json.loads((run / "cameras.json").read_text())["views"][-1]["elevation_deg"]
+    elevation = asset.metadata.elevation_deg
     columns = [given(run, size)]
     paths = [[azimuth] * MOMENTS for azimuth in azimuths]
     if turn:
@@ -71,8 +71,13 @@ def given(run: Path, size: int) -> np.ndarray:
         chosen = [files[k * len(files) // MOMENTS - 1] for k in range(MOMENTS)]
     else:
         chosen = [conditions / "picture.png"] * MOMENTS
-    pictures = (Image.open(file).convert("RGB") for file in chosen)
-    return np.stack([np.asarray(p.resize((size, size), Image.Resampling.LANCZOS)) for p in pictures])
+    return np.stack([on_white(file, size) for file in chosen])
+
+
+def on_white(file: Path, size: int) -> np.ndarray:
+    """Read a picture: bytes (size, size, 3)."""
+    picture = Image.open(file).convert("RGBA").resize((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB"))
 
 
 def there_and_back(moment: int, end: float) -> float:
