@@ -113,3 +113,13 @@ def test_odd_pictures_become_whole_assets(draw, tmp_path):
     asset = diffusion2.load_asset(tmp_path / "run")
     assert len(asset.gaussians) > 0
     assert torch.isfinite(diffusion2.render(asset, diffusion2.make_cameras([0.0, 90.0], height=32)).rgb).all()
+
+
+def test_a_full_disk_is_one_line_that_says_what_to_do(picture, tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("diffusion2.pipeline.results.write_orbit_video", full)
+    assert preview(picture, tmp_path / "run") == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "No space left on device; when that is mended, start it again with --overwrite" in said

@@ -13,7 +13,13 @@ from diffusion2.image_matrix import Conditions
 from diffusion2.pictures import as_written
 from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.prior import PriorPair
-from diffusion2.sampling import assemble_matrix, decode_matrix, sample_matrix, sample_references
+from diffusion2.sampling import (
+    assemble_matrix,
+    decode_matrix,
+    matrix_images,
+    sample_matrix,
+    sample_references,
+)
 
 SETTINGS = GenerateSettings(
     seed=3, views=4, frames=5, size=16, sampling=SamplingSettings(steps=6, rollback_steps=2, threads=1)
@@ -154,6 +160,15 @@ def test_alpha_is_left_out_where_latents_do_not_hold_it(gaussian_pair: PriorPair
     assert torch.equal(made.views, expected.views)
     images = decode_matrix(gaussian_pair, sample_matrix(gaussian_pair, made, SETTINGS))
     assert assemble_matrix(images, Conditions(picture), SETTINGS).alphas is None
+
+
+@pytest.mark.parametrize("frame", ["first", "last"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_matrix_gives_back_the_images_that_it_was_made_of(channels: int, frame: str) -> None:
+    images = torch.rand(4, 5, channels, 16, 16)
+    settings = replace(SETTINGS, reference_frame=frame)
+    matrix = assemble_matrix(images.clone(), Conditions(images[-1, 0]), settings)
+    assert torch.equal(matrix_images(matrix, settings, channels), images)
 
 
 @pytest.mark.parametrize("missing", ["video", "views"])

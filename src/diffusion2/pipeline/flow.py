@@ -13,7 +13,6 @@ from diffusion2.errors import OutOfMemory
 from diffusion2.events import Report, ResultWritten, ignore
 from diffusion2.gaussians import render_matrix
 from diffusion2.image_matrix import Conditions, turn_time
-from diffusion2.pictures import with_alpha
 from diffusion2.pipeline.results import make_3d, make_asset, make_results
 from diffusion2.pipeline.work import Work, begin
 from diffusion2.priors.loading import LoadPriors, load_priors
@@ -23,7 +22,14 @@ from diffusion2.runs.live import LiveFiles
 from diffusion2.runs.matrix_files import write_matrix
 from diffusion2.runs.run_folder import RunFolder
 from diffusion2.runs.source import Source
-from diffusion2.sampling import Preview, assemble_matrix, decode_matrix, sample_matrix, sample_references
+from diffusion2.sampling import (
+    Preview,
+    assemble_matrix,
+    decode_matrix,
+    matrix_images,
+    sample_matrix,
+    sample_references,
+)
 from diffusion2.sampling.parallel import available_cores
 from diffusion2.sampling.sharing import share_conditions, share_state
 
@@ -117,8 +123,7 @@ def _redraw(work: Work[PriorPair], images: Tensor) -> Tensor:
     settings = work.settings
     matrix = assemble_matrix(images, work.conditions, settings)
     asset = make_3d(matrix, work.run, settings, work.report, work.live)
-    drawn = render_matrix(asset, matrix)
-    return turn_time(with_alpha(drawn.images, drawn.alphas), settings, dim=1)[:, :, : images.shape[2]]
+    return matrix_images(render_matrix(asset, matrix), settings, images.shape[2])
 
 
 def _show_estimates(

@@ -37,7 +37,10 @@ def preview(
         InputError: the input, the folder or a setting can't be used. Nothing has been changed then.
         WeightsError: the mini pair's weights are missing. Nothing has been changed then.
     """
-    with begin(source, out, settings, overwrite, False, report, ALONE, lambda *_: load_lifter()) as work:
+    again = "start it again with --overwrite"
+    with begin(
+        source, out, settings, overwrite, False, report, ALONE, lambda *_: load_lifter(), again
+    ) as work:
         assert work.networks is not None
         with stage(work.report, "lift"):
             gaussians = lift(work.networks, work.conditions.picture, work.settings.elevation_deg)

@@ -65,8 +65,12 @@ def begin(
     report: Report,
     group: ProcessGroup,
     load: Callable[[GenerateSettings, Collection[str]], Networks],
+    next_step: str = "the same command with --resume goes on from the last checkpoint",
 ) -> Iterator[Work[Networks]]:
-    """Read the conditions and load the networks, which refuses what can't be used; then begin or go on."""
+    """Read the conditions and load the networks, which refuses what can't be used; then begin or go on.
+
+    `next_step` is what to do after a disk was full.
+    """
     began, early = time.perf_counter(), list[Event]()
     run = RunFolder(Path(out))
     with locked(run.path, report):
@@ -84,7 +88,7 @@ def begin(
         networks = None if has_matrix else load(settings, needed)
         if networks is not None:
             conditions = conditions.with_channels(networks.picture_channels)
-        with run.writing("the same command with --resume goes on from the last checkpoint"):
+        with run.writing(next_step):
             if not resume:
                 run.start(plan.to_config(choose_device(settings.sampling.device, settings.priors)))
             log = EventLog(run.events_path)

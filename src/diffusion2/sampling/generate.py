@@ -8,7 +8,7 @@ from diffusion2.distributed import ALONE, Message, ProcessGroup
 from diffusion2.errors import InputError
 from diffusion2.events import Report, Warned, ignore, stage
 from diffusion2.image_matrix import Conditions, ImageMatrix, frame_times, turn_time, view_cameras
-from diffusion2.pictures import split_alpha
+from diffusion2.pictures import split_alpha, with_alpha
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.conditioning import (
     cell_noise,
@@ -188,6 +188,11 @@ def assemble_matrix(images: Tensor, given: Conditions, settings: GenerateSetting
         alphas,
         reference_frame=0 if settings.reference_frame == "first" else settings.frames - 1,
     )
+
+
+def matrix_images(matrix: ImageMatrix, settings: GenerateSettings, channels: int) -> Tensor:
+    """Undo `assemble_matrix`: images (V, F, P, H, W) of so many channels, the reference frame first."""
+    return turn_time(with_alpha(matrix.images, matrix.alphas), settings, dim=1)[:, :, :channels]
 
 
 def _check(conditions: Conditions, settings: GenerateSettings) -> None:

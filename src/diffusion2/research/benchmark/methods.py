@@ -9,14 +9,20 @@ from torch import Tensor
 from diffusion2.config import GenerateSettings, RollbackNoise, SamplingSettings, check_known
 from diffusion2.errors import InputError
 from diffusion2.gaussians import Asset4D, render_matrix
-from diffusion2.image_matrix import Conditions, ImageMatrix, turn_time
+from diffusion2.image_matrix import Conditions, ImageMatrix
 from diffusion2.pictures import as_written, split_alpha, to_8_bit, with_alpha
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.feature_blending import with_feature_blending
 from diffusion2.priors.prior import PriorPair
 from diffusion2.reconstruction import reconstruct_matrix
 from diffusion2.research.benchmark.tasks import BenchmarkTask
-from diffusion2.sampling import assemble_matrix, decode_matrix, sample_matrix, sample_references
+from diffusion2.sampling import (
+    assemble_matrix,
+    decode_matrix,
+    matrix_images,
+    sample_matrix,
+    sample_references,
+)
 
 
 @dataclass(frozen=True)
@@ -184,8 +190,7 @@ def sample_method(
     def redraw(images: Tensor) -> Tensor:
         matrix = assemble_matrix(images, known, settings)
         asset = reconstruct_matrix(matrix, settings.reconstruction, seed=settings.seed)
-        drawn = render_matrix(asset, matrix)
-        return turn_time(with_alpha(drawn.images, drawn.alphas), settings, dim=1)[:, :, : images.shape[2]]
+        return matrix_images(render_matrix(asset, matrix), settings, images.shape[2])
 
     latents = sample_matrix(pair, conditions, settings, redraw=redraw)
     images = decode_matrix(pair, latents, threads=settings.sampling.threads)
