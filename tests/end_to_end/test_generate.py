@@ -185,6 +185,17 @@ def test_a_run_with_the_loop_reconstructs_twice_and_resumes_in_between(made, tmp
     assert matrix_bytes(cut) == matrix_bytes(whole)
 
 
+def test_white_parts_that_the_priors_cannot_see_are_named(made, tmp_path, capsys):
+    image = Image.new("RGBA", (64, 64))
+    image.paste((255, 255, 255, 255), (16, 20, 48, 44))
+    image.paste((200, 40, 30, 255), (26, 24, 48, 44))
+    image.save(tmp_path / "half.png")
+    assert main(["sample", str(tmp_path / "half.png"), "--out", str(tmp_path / "run"), *SETTINGS]) == 0
+    assert "% of the object is white up to its outline" in capsys.readouterr().out
+    assert main(["sample", str(made / "box.png"), "--out", str(tmp_path / "red"), *SETTINGS]) == 0
+    assert "of the object is white" not in capsys.readouterr().out
+
+
 def test_overwrite_replaces_the_run(made, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(made / "run", run)

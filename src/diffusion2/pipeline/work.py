@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from torch import Tensor
+
 from diffusion2.config import GenerateSettings
 from diffusion2.distributed import ProcessGroup
 from diffusion2.events import Event, Report, RunFinished, RunStarted, Warned, both
 from diffusion2.image_matrix import Conditions
 from diffusion2.inputs import read_conditions
+from diffusion2.kernels.masks import estimate_alphas
+from diffusion2.pictures import split_alpha
 from diffusion2.pipeline.processes import enlist
 from diffusion2.priors.devices import choose_device
 from diffusion2.runs.condition_files import read_recorded_conditions, write_conditions
@@ -24,6 +28,8 @@ from diffusion2.runs.source import Source
 from diffusion2.sampling.roles import assign
 from diffusion2.weights.catalogue import check_available
 
+LOST_SHARE = 0.05
+"""Share of an object that may be missing without a word."""
 MINI_DOMAIN = "the mini pair has only seen low-poly toy creatures: other objects run, but will not look good"
 
 
@@ -87,6 +93,8 @@ def begin(
         needed = assign(settings, group.size).networks(group.rank)
         networks = None if has_matrix else load(settings, needed)
         if networks is not None:
+            if networks.picture_channels == 3:
+                _warn_of_white(conditions.picture, both(report, early.append))
             conditions = conditions.with_channels(networks.picture_channels)
         with run.writing(next_step):
             if not resume:
@@ -103,3 +111,20 @@ def begin(
                     write_conditions(run, conditions, settings)
                 yield Work(run, settings, conditions, networks, report, group, live)
             report(RunFinished(time.perf_counter() - began))
+
+
+def _warn_of_white(picture: Tensor, report: Report) -> None:
+    """Say that much of an object is white, where networks that know no alpha take it for the background."""
+    rgb, alpha = split_alpha(picture)
+    if alpha is None:
+        return
+    inside = alpha > 0.5
+    lost = inside & (estimate_alphas(rgb[None])[0][0] < 0.5)
+    share = float(lost.sum() / inside.sum().clamp(min=1))
+    if share > LOST_SHARE:
+        report(
+            Warned(
+                f"{share:.0%} of the object is white up to its outline: these priors take that for the "
+                "background, and it will be missing; `diffusion2 preview` keeps it"
+            )
+        )
