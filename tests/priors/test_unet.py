@@ -5,7 +5,7 @@ import torch
 from diffusers import UNetSpatioTemporalConditionModel
 
 from diffusion2.errors import InputError
-from diffusion2.priors.unet import RES_BLOCK_EPS, SpatioTemporalUNet, set_res_block_eps
+from diffusion2.priors.unet import RES_BLOCK_EPS, SpatioTemporalUNet, drop_idle, has_idle, set_res_block_eps
 
 from ..tiny_networks import UNET
 
@@ -132,3 +132,15 @@ def test_wrong_shapes_are_refused(broken: int) -> None:
     parts[broken] = parts[broken][:1] if broken else parts[broken][:, :, 1:]
     with pytest.raises(InputError):
         tiny_unet()(*parts)
+
+
+def test_what_a_context_of_one_token_makes_idle_can_go() -> None:
+    network = tiny_unet().eval()
+    whole = sum(p.numel() for p in network.parameters())
+    assert has_idle(network.state_dict())
+    arguments = inputs()
+    with torch.no_grad():
+        expected = network(*arguments)
+        assert torch.equal(drop_idle(network)(*arguments), expected)
+    assert not has_idle(network.state_dict())
+    assert 0 < sum(p.numel() for p in network.parameters()) < whole

@@ -29,6 +29,7 @@ from diffusion2.training.diffusion import (
     NETWORK_CONFIGS,
     DiffusionTask,
     draw_sigmas,
+    make_network,
 )
 from diffusion2.training.examples import ClipExamples, Example, OrbitExamples, motion_bucket
 from diffusion2.training.lifter import LIFTER_CONFIG
@@ -314,7 +315,7 @@ def test_checkpoints_of_another_autoencoder_are_refused_by_name(tmp_path):
 def cache(tmp_path: Path, vae: PatchAutoencoder) -> Path:
     """Checkpoints of a whole pair, of random weights."""
     torch.manual_seed(0)
-    networks = {part: SpatioTemporalUNet(**config) for part, config in NETWORK_CONFIGS.items()}
+    networks = {part: make_network(config) for part, config in NETWORK_CONFIGS.items()}
     (tmp_path / "cache").mkdir()
     for part, network in ({"vae": vae, "lifter": Lifter(**LIFTER_CONFIG)} | networks).items():
         average = {f"average.{name}": p.detach().contiguous() for name, p in network.named_parameters()}
@@ -324,6 +325,7 @@ def cache(tmp_path: Path, vae: PatchAutoencoder) -> Path:
 
 def test_a_packed_pair_loads_and_knows_alpha(tmp_path, cache, vae):
     assert pack(cache, tmp_path / "packed") == dict.fromkeys(("vae", "lifter", "video", "multiview"), 7)
+    assert not any("attn2.to_q" in name for name in load_file(tmp_path / "packed" / "video" / WEIGHTS_FILE))
     pair = load_pair(folder=tmp_path / "packed")
     assert isinstance(pair.codec, LatentCodec)
     assert pair.codec.picture_channels == 4

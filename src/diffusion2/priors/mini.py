@@ -18,7 +18,7 @@ from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.prior import PriorPair
 from diffusion2.priors.ray_samples import DEPTHS, sampled_channels
 from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
-from diffusion2.priors.unet import SpatioTemporalUNet
+from diffusion2.priors.unet import SpatioTemporalUNet, drop_idle, has_idle
 from diffusion2.weights.catalogue import mini_folder
 
 WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
@@ -138,6 +138,8 @@ def load_network(kind: type[Network], folder: Path) -> Network:
     """
     network = build_empty(kind, _read_config(folder), str(folder / "config.json"))
     files = TensorFiles([folder / WEIGHTS_FILE])
+    if isinstance(network, SpatioTemporalUNet) and not has_idle(files.shapes):
+        drop_idle(network)
     return StoredNetwork(network, files, files.as_they_are()).load()
 
 

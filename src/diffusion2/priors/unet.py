@@ -1,11 +1,13 @@
 """The network of SVD, SV3D and the mini pair: one class, three configurations."""
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from diffusers.models.attention import BasicTransformerBlock, TemporalBasicTransformerBlock
 from diffusers.models.resnet import SpatioTemporalResBlock
 from diffusers.models.unets.unet_spatio_temporal_condition import UNetSpatioTemporalConditionModel
 from torch import Tensor, nn
@@ -185,6 +187,23 @@ def _attend(block: nn.Module, index: int, x: Tensor, shared: _Shared) -> Tensor:
     if attentions is None:
         return x
     return transformer(attentions[index], x, shared.context, shared.frames, shared.blend)
+
+
+def drop_idle(network: SpatioTemporalUNet) -> SpatioTemporalUNet:
+    """Take away, in place, what can't matter: queries and keys of cross-attention to a single token.
+
+    A twentieth of the mini pair's parameters; the released networks have them, and keep them.
+    """
+    for block in network.modules():
+        if isinstance(block, BasicTransformerBlock | TemporalBasicTransformerBlock):
+            attention: Any = block.attn2
+            attention.to_q = attention.to_k = block.norm2 = None
+    return network
+
+
+def has_idle(names: Iterable[str]) -> bool:
+    """Tell from its parameters' names whether a network has what `drop_idle` takes away."""
+    return any(name.endswith("attn2.to_q.weight") for name in names)
 
 
 def set_res_block_eps(network: nn.Module, eps: float = RES_BLOCK_EPS) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from diffusion2.priors.image_encoder import PooledLatentEncoder
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.unet import SpatioTemporalUNet
+from diffusion2.training.diffusion import make_network
 
 
 class LatentMaps(NamedTuple):
@@ -60,7 +61,7 @@ def adapt_network(
         config: of the new network.
         maps: between the latents.
     """
-    adapted = SpatioTemporalUNet(**config)
+    adapted = make_network(config)
     old, state = maps.to_old.shape[0], network.state_dict()
     kernel = state["conv_in.weight"]
     read = [

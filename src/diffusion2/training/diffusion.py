@@ -4,9 +4,9 @@ Both learn what SVD and SV3D learn, with their preconditioning: from one picture
 network the clip that starts with it, the multi-view network the orbit that ends with it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from diffusion2.priors.devices import choose_dtype
 from diffusion2.priors.edm import scalings
 from diffusion2.priors.image_encoder import PooledLatentEncoder
 from diffusion2.priors.lifted_views import lifted_channels
-from diffusion2.priors.unet import SpatioTemporalUNet
+from diffusion2.priors.unet import SpatioTemporalUNet, drop_idle
 from diffusion2.sampling.schedule import karras_sigmas
 from diffusion2.training.data import LENGTH
 from diffusion2.training.examples import VALUE_WIDTH, DrawExample, Example
@@ -55,6 +55,11 @@ CONDITION_DROPOUT = 0.12
 HELD_OUT_SIGMAS = (0.1, 0.3, 1.0, 3.0, 8.0, 20.0)
 HELD_OUT_SEQUENCES = 32
 SHOWN_SEQUENCES, SHOWN_STEPS = 4, 12
+
+
+def make_network(config: Mapping[str, Any]) -> SpatioTemporalUNet:
+    """Build a network of the pair, without what a context of one token makes idle."""
+    return drop_idle(SpatioTemporalUNet(**config))
 
 
 def draw_sigmas(rng: np.random.Generator, count: int) -> Tensor:

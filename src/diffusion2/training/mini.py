@@ -24,7 +24,7 @@ from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.runs.atomic_tensors import save_tensors
 from diffusion2.training.adaptation import adapt_decoder, adapt_network, copy_fitting, latent_maps
 from diffusion2.training.data import read_split
-from diffusion2.training.diffusion import BATCH, NETWORK_CONFIGS, DiffusionTask
+from diffusion2.training.diffusion import BATCH, NETWORK_CONFIGS, DiffusionTask, make_network
 from diffusion2.training.examples import ClipExamples, DrawExample, OrbitExamples
 from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, held_out_creatures
 from diffusion2.training.loop import LoopSettings, Trainer, TrainingTask, read_checkpoint, write_checkpoint
@@ -176,7 +176,7 @@ def _starting_network(
     """
     torch.manual_seed(0)
     config = NETWORK_CONFIGS[part]
-    network = SpatioTemporalUNet(**config)
+    network = make_network(config)
     if (settings.cache / f"{part}.safetensors").is_file():
         return network
     packaged = load_network(SpatioTemporalUNet, mini_folder() / part)
@@ -279,7 +279,7 @@ def unpack(weights: Path, cache: Path) -> dict[str, int]:
 
 def _networks() -> dict[Part, Any]:
     """Make the networks as they are trained; what they hold does not matter."""
-    networks = {part: SpatioTemporalUNet(**config) for part, config in NETWORK_CONFIGS.items()}
+    networks = {part: make_network(config) for part, config in NETWORK_CONFIGS.items()}
     vae, lifter = PatchAutoencoder(**VAE_CONFIG), Lifter(**LIFTER_CONFIG)
     return {"vae": vae, "lifter": lifter, "video": networks["video"], "multiview": networks["multiview"]}
 
