@@ -26,5 +26,3 @@ VAE = {
     "use_quant_conv": False,
     "use_post_quant_conv": False,
 }
-RAY_CHANNELS = 2
-"""How many of the latents' channels a multi-view network sees along rays, if any."""

@@ -9,11 +9,10 @@ from safetensors.torch import save_file
 
 from diffusion2.priors.mini import WEIGHTS_FILE
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
-from diffusion2.priors.ray_samples import DEPTHS
 from diffusion2.priors.unet import SpatioTemporalUNet
 
 from ..one_thread import one_thread as one_thread
-from ..tiny_networks import RAY_CHANNELS, UNET, VAE
+from ..tiny_networks import UNET, VAE
 
 
 def write_network(network: torch.nn.Module, folder: Path) -> None:
@@ -28,8 +27,7 @@ def write_network(network: torch.nn.Module, folder: Path) -> None:
 def pair_folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     write_network(PatchAutoencoder(**VAE), tmp_path / "vae")
-    for part, values, more in (("video", 3, 0), ("multiview", 5, RAY_CHANNELS * DEPTHS)):
-        config = {**UNET, "in_channels": UNET["in_channels"] + more}
-        network = SpatioTemporalUNet(**config, projection_class_embeddings_input_dim=16 * values)
+    for part, values in (("video", 3), ("multiview", 5)):
+        network = SpatioTemporalUNet(**UNET, projection_class_embeddings_input_dim=16 * values)
         write_network(network, tmp_path / part)
     return tmp_path

@@ -96,7 +96,7 @@ def test_straight_colours_are_found_again() -> None:
 
 def test_the_number_of_channels_says_that_a_network_sees_them() -> None:
     assert sees_lifted({"in_channels": lifted_channels(24), "out_channels": 24})
-    assert not sees_lifted({"in_channels": 112, "out_channels": 24})  # samples along rays
+    assert not sees_lifted({"in_channels": 112, "out_channels": 24})  # as version 2's
     assert not sees_lifted({"in_channels": 8, "out_channels": 4})  # the picture alone
     assert DEPTH_CHANNELS == math.isqrt(DEPTH_CHANNELS) ** 2
 

@@ -150,6 +150,7 @@ def test_shipped_latents_can_be_mirrored() -> None:
         [ramps.expand(128, 128), ramps[:, None] * ramps, 1 - ramps.square().expand(128, 128)]
     )
     picture[:, 40:90, 50:70] = torch.tensor([0.9, 0.2, 0.1])[:, None, None]
+    picture = torch.cat([picture, ramps.roll(9).expand(1, 128, 128)])  # and alpha
     latents = codec.encode_mode(picture[None])
     expected = codec.encode_mode(picture[None].flip(-1))
     error = (codec.mirror(latents) - expected).square().mean().sqrt()

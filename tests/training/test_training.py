@@ -34,7 +34,7 @@ from diffusion2.training.diffusion import (
 from diffusion2.training.examples import ClipExamples, Example, OrbitExamples, motion_bucket
 from diffusion2.training.lifter import LIFTER_CONFIG
 from diffusion2.training.loop import LoopSettings, Trainer, averaged
-from diffusion2.training.mini import pack, trained_vae, unpack
+from diffusion2.training.mini import _start, pack, trained_vae, unpack
 from diffusion2.training.optimizer import MuonAdamW, PowerAverage, _iterate, _iterate_gram, orthogonalize
 from diffusion2.training.scenes import Clip, Orbit, Scene
 from diffusion2.training.vae import (
@@ -369,10 +369,28 @@ def test_unpacking_never_replaces_a_checkpoint(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["vae.safetensors"]
 
 
-def test_weights_of_an_older_version_are_not_unpacked(tmp_path):
+def test_weights_of_another_version_are_not_unpacked(tmp_path, cache):
+    pack(cache, tmp_path / "packed")
+    folder = tmp_path / "packed" / "vae"
+    old = PatchAutoencoder(**{**VAE_CONFIG, "latent_channels": 24})
+    old.save_config(folder)
+    tensors = {name: tensor.half() for name, tensor in old.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS_FILE)
     with pytest.raises(WeightsError, match="vae holds another network"):
-        unpack(mini_folder(), tmp_path / "cache")
-    assert not (tmp_path / "cache").exists()
+        unpack(tmp_path / "packed", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_training_goes_on_from_the_packaged_pair_and_what_has_another_shape_starts_anew(tmp_path):
+    network = make_network({**NETWORK_CONFIGS["video"], "block_out_channels": (96, 96, 160)})
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    assert not _start(network, tmp_path, "video")
+    packaged = load_file(mini_folder() / "video" / WEIGHTS_FILE)
+    after = network.state_dict()
+    assert torch.equal(after["conv_out.weight"], packaged["conv_out.weight"].float())
+    wide = "mid_block.resnets.0.spatial_res_block.conv1.weight"
+    assert torch.equal(after[wide], before[wide])
+    assert _start(make_network(NETWORK_CONFIGS["video"]), tmp_path, "video")
 
 
 def test_recolouring_turns_grey_into_grey():

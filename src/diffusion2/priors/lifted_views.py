@@ -1,8 +1,7 @@
 """What the lifter shows of a picture from the cameras of an orbit, as a multi-view network is told of it.
 
-Version 2 of the mini pair's network is given samples of the picture along rays, and has to find out at which
-depth the object is. The lifter has found that, and where nothing is: the network is left to make sharp what
-it blurs, and to make up what it can't know.
+SV3D has to find out from the picture at which depth the object is. The lifter has found that, and where
+nothing is: the mini pair's network is left to make sharp what it blurs, and to make up what it can't know.
 """
 
 from collections.abc import Callable

@@ -16,7 +16,6 @@ from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.prior import PriorPair
-from diffusion2.priors.ray_samples import DEPTHS, sampled_channels
 from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
 from diffusion2.priors.unet import SpatioTemporalUNet, drop_idle, has_idle
 from diffusion2.weights.catalogue import mini_folder
@@ -86,8 +85,7 @@ def _check_channels(folder: Path, codec: LatentCodec, video: Any, multiview: Any
             f"{folder / 'multiview'} is shown what a lifter makes, but the pair's latents hold no alpha"
         )
     channels = codec.channels
-    rays = sampled_channels(multiview.config) * DEPTHS
-    of_multiview = lifted_channels(channels) if lifted else 2 * channels + rays
+    of_multiview = lifted_channels(channels) if lifted else 2 * channels
     for part, network, taken in (("video", video, 2 * channels), ("multiview", multiview, of_multiview)):
         if network.config["out_channels"] != channels:
             raise WeightsError(

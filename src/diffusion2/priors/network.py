@@ -20,7 +20,6 @@ from diffusion2.priors.guidance import Guidance
 from diffusion2.priors.image_encoder import ImageEncoder
 from diffusion2.priors.lifted_views import lifted_views, sees_lifted, with_lifted
 from diffusion2.priors.lifter import Lifter
-from diffusion2.priors.ray_samples import sampled_channels, with_ray_samples
 from diffusion2.priors.unet import DeepFeatures, SpatioTemporalUNet
 from diffusion2.priors.unet_blocks import FeatureBlend
 
@@ -280,9 +279,8 @@ class NetworkVideoPrior(_PicturePrior):
 class NetworkMultiviewPrior(_PicturePrior):
     """SV3D: the views of an orbit that ends at its condition picture.
 
-    A network that takes more channels than noisy latents and the picture's is shown more of the picture: what
-    the lifter makes of it, see `lifted_views`, or samples along each view's rays, of as many of its first
-    channels as there is room for, see `ray_samples`.
+    A network that takes more channels than noisy latents and the picture's is shown what the lifter makes of
+    the picture, see `lifted_views`.
 
     Args:
         network: see `NetworkPrior`.
@@ -330,9 +328,8 @@ class NetworkMultiviewPrior(_PicturePrior):
         polars = torch.deg2rad(90 - elevations).expand_as(azimuths)
         vector = orbit_vector(polars, azimuths, cond_aug, self._width)
         condition = self._prepare(pictures, vector, guidance, cond_aug, (seed, 1, first))
-        if sees_lifted(self.network.config):
-            assert self.lifter is not None
-            lifted = lifted_views(self.lifter, self.codec.encode_mode, pictures, cameras)
-            return replace(condition, latents=with_lifted(condition.latents[:, 0], lifted))
-        channels = sampled_channels(self.network.config)
-        return replace(condition, latents=with_ray_samples(condition.latents[:, 0], cameras, channels))
+        if not sees_lifted(self.network.config):
+            return condition
+        assert self.lifter is not None
+        lifted = lifted_views(self.lifter, self.codec.encode_mode, pictures, cameras)
+        return replace(condition, latents=with_lifted(condition.latents[:, 0], lifted))

@@ -23,8 +23,8 @@ class PatchAutoencoder(AutoencoderKL):
     by a small network. The first principal components of patches, which hold most, are mean colours: they
     change smoothly. What is empty is zero.
 
-    Pictures are RGB on white (version 2 of the mini pair) or RGB on white with alpha beside it (version 3),
-    for which a white object is an object. `in_channels` says which.
+    Pictures are RGB on white, or RGB on white with alpha beside it, for which a white object is an object.
+    `in_channels` says which.
 
     Configuration, `from_config` and `save_pretrained` are those of diffusers; there are no quantisation
     layers.

@@ -20,9 +20,7 @@ from diffusion2.priors.devices import choose_device
 from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import PIXEL_UNSHUFFLE, WEIGHTS_FILE, load_network
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
-from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.runs.atomic_tensors import save_tensors
-from diffusion2.training.adaptation import adapt_decoder, adapt_network, copy_fitting, latent_maps
 from diffusion2.training.data import read_split
 from diffusion2.training.diffusion import BATCH, NETWORK_CONFIGS, DiffusionTask, make_network
 from diffusion2.training.examples import ClipExamples, DrawExample, OrbitExamples
@@ -102,11 +100,13 @@ def train(settings: TrainSettings, report: Report) -> Path:
 
 def _task(settings: TrainSettings) -> TrainingTask:
     """Make what is trained, and what draws that from which it learns."""
+    torch.manual_seed(0)
     if settings.part == "lifter":
-        torch.manual_seed(0)
+        lifter = Lifter(**LIFTER_CONFIG)
+        _start(lifter, settings.cache, "lifter")
         draw, _ = _draws(settings, draw_scene)
         creatures = held_out_creatures(settings.assets, settings.cache / "truth") if settings.assets else []
-        return LifterTask(Lifter(**LIFTER_CONFIG), draw, creatures, settings.batch)
+        return LifterTask(lifter, draw, creatures, settings.batch)
     if settings.part == "vae":
         draw, held_out = _draws(settings, draw_scene)
         return VaeTask(_starting_autoencoder(settings.cache, draw), draw, held_out)
@@ -114,8 +114,9 @@ def _task(settings: TrainSettings) -> TrainingTask:
 
 
 def _diffusion_task(settings: TrainSettings, part: Literal["video", "multiview"]) -> DiffusionTask:
-    vae = trained_vae(settings.cache)
-    codec = LatentCodec(vae, PIXEL_UNSHUFFLE)
+    codec = LatentCodec(trained_vae(settings.cache), PIXEL_UNSHUFFLE)
+    network = make_network(NETWORK_CONFIGS[part])
+    _start(network, settings.cache, part)
     draw: DrawExample
     held_out: DrawExample | None
     if part == "video":
@@ -128,7 +129,7 @@ def _diffusion_task(settings: TrainSettings, part: Literal["video", "multiview"]
         held_out = others and OrbitExamples(others, codec, lifter)
     return DiffusionTask(
         part,
-        _starting_network(settings, part, vae),
+        network,
         draw,
         held_out,
         codec.decode,
@@ -156,36 +157,25 @@ def _draws(
 
 
 def _starting_autoencoder(cache: Path, draw: DrawOf[Scene]) -> PatchAutoencoder:
-    """Make an autoencoder of what is drawn; a checkpoint, where there is one, brings its own."""
-    torch.manual_seed(0)
+    """Make an autoencoder that goes on from the packaged one; its own components where that has others."""
     network = PatchAutoencoder(**VAE_CONFIG)
-    if not (cache / "vae.safetensors").is_file():
-        moment = second_moment(draw)
-        network.set_components(fit_components(moment))
-        packaged = load_network(PatchAutoencoder, mini_folder() / "vae")
-        adapt_decoder(packaged, network, latent_maps(packaged, network, moment))
+    if not _start(network, cache, "vae"):
+        network.set_components(fit_components(second_moment(draw)))
     return network
 
 
-def _starting_network(
-    settings: TrainSettings, part: Literal["video", "multiview"], vae: PatchAutoencoder
-) -> SpatioTemporalUNet:
-    """Make a network that goes on from the packaged one, whose latents may be others.
+def _start(network: Any, cache: Path, part: Part) -> bool:
+    """Let a network go on from the packaged one; what has another shape starts anew.
 
-    The weights do not matter where a checkpoint is about to replace them.
+    Nothing is done where a checkpoint is about to replace it all. Returns whether nothing starts anew.
     """
-    torch.manual_seed(0)
-    config = NETWORK_CONFIGS[part]
-    network = make_network(config)
-    if (settings.cache / f"{part}.safetensors").is_file():
-        return network
-    packaged = load_network(SpatioTemporalUNet, mini_folder() / part)
-    if all(packaged.config[name] == config[name] for name in ("in_channels", "out_channels")):
-        copy_fitting(network, packaged.state_dict())
-        return network
-    moment = second_moment(_draws(settings, draw_scene)[0])
-    maps = latent_maps(load_network(PatchAutoencoder, mini_folder() / "vae"), vae, moment)
-    return adapt_network(packaged, config, maps)
+    if (cache / f"{part}.safetensors").is_file():
+        return True
+    packaged = load_network(type(network), mini_folder() / part).state_dict()
+    own = network.state_dict()
+    fitting = {k: v for k, v in packaged.items() if k in own and v.shape == own[k].shape}
+    network.load_state_dict(fitting, strict=False)
+    return len(fitting) == len(own)
 
 
 def trained_vae(cache: Path) -> Any:
