@@ -34,7 +34,6 @@ class Conditions:
         picture: (P, H, W) float32 in [0, 1], the reference view at the reference time.
         fps: frames per second of the video, where one was given.
         model_frame: where a given 3D model stands in the world.
-        views_are_made: the views were not given, but generated.
     """
 
     picture: Tensor
@@ -42,7 +41,6 @@ class Conditions:
     views: Tensor | None = None
     fps: float | None = None
     model_frame: ModelFrame | None = None
-    views_are_made: bool = False
 
     def with_channels(self, channels: int) -> "Conditions":
         """Show priors what they know of pictures: leave out alpha (3), or have it as files do (4).

@@ -49,25 +49,37 @@ def test_the_matrix_begins_with_a_guess_of_every_frame(guessing: PriorPair, pict
     asked: list[Tensor] = []
     pair = replace(guessing, guess=lambda p, cameras: asked.append(p) or guessing.guess(p, cameras))
     references = sample_references(pair, Conditions(picture), guessed(0.01))
-    assert references.views_are_made
-    assert references.as_written().views_are_made
     latents = sample_matrix(pair, references, guessed(0.01))
-    assert (latents - SHADE).abs().max() < 0.1
+    column = pair.codec.encode_scaled(references.views)
+    assert (latents - column[:, None]).abs().max() < 0.1
     assert [len(pictures) for pictures in asked] == [1, 5]
     assert torch.equal(asked[1], references.video)
 
 
-def test_nothing_is_guessed_where_views_are_given_or_no_guess_is_wanted_or_there_is_none(
+def test_a_guess_is_the_given_column_moved_as_the_lifters_drawings_move(
+    gaussian_pair: PriorPair, picture: Tensor
+) -> None:
+    def guess(pictures: Tensor, cameras: object) -> Tensor:
+        brightness = pictures.mean((1, 2, 3)).view(-1, 1, 1, 1, 1)
+        return 0.1 + brightness * torch.ones(len(pictures), 4, 3, 16, 16)
+
+    video = torch.stack([picture * factor for factor in (1.0, 0.9, 0.7, 0.9, 1.0)])
+    views = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    views[-1] = picture
+    conditions = Conditions(picture, video, views)
+    latents = sample_matrix(replace(gaussian_pair, guess=guess), conditions, guessed(0.001))
+    moved = (video - picture).mean((1, 2, 3)).view(1, -1, 1, 1, 1)
+    expected = gaussian_pair.codec.encode_scaled(views)[:, None] + moved
+    assert (latents - expected).abs().max() < 0.02
+
+
+def test_nothing_is_guessed_where_no_guess_is_wanted_or_there_is_none(
     guessing: PriorPair, gaussian_pair: PriorPair, picture: Tensor
 ) -> None:
     references = sample_references(gaussian_pair, Conditions(picture), SETTINGS)
-    given = replace(references, views_are_made=False)
-    expected = sample_matrix(gaussian_pair, given, SETTINGS)
-    assert torch.equal(sample_matrix(guessing, given, guessed(0.01)), expected)
+    expected = sample_matrix(gaussian_pair, references, SETTINGS)
     assert torch.equal(sample_matrix(guessing, references, SETTINGS), expected)
     assert torch.equal(sample_matrix(gaussian_pair, references, guessed(0.01)), expected)
-    kept = sample_references(guessing, Conditions(picture, views=references.views), guessed(0.01))
-    assert not kept.views_are_made
 
 
 def test_it_goes_on_from_every_checkpoint(guessing: PriorPair, picture: Tensor) -> None:

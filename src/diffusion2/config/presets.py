@@ -38,7 +38,7 @@ _FULL_SAMPLING = SamplingSettings(
 PRESETS: dict[str, GenerateSettings] = {
     # The small pair on a CPU. In its training an object filled about 0.7 of the frame, a clip had about 12
     # frames a second, and condition pictures were clean. How it samples was chosen by the sweep in
-    # docs/notes/mini_v2.md.
+    # docs/notes/mini_v3.md.
     "mini": GenerateSettings(
         preset="mini",
         object_size=0.7,
@@ -50,13 +50,14 @@ PRESETS: dict[str, GenerateSettings] = {
             multiview_weight=0.8,
             weight_schedule="linear",
             last_multiview_weight=0.2,
-            video_guidance=5.0,
-            last_video_guidance=5.0,
+            video_guidance=3.0,
+            last_video_guidance=3.0,
             reference_video_guidance=1.75,
             reference_noise_kept=0.97,
-            views_guidance=5.0,
+            views_guidance=3.0,
             guidance_sigma_low=0.3,
-            guess_sigma=1.35,
+            guess_sigma=0.7,
+            motion_bucket_id=145.0,
             fps_id=12.0,
             video_cond_aug=0.0,
             views_cond_aug=0.0,

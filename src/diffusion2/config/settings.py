@@ -91,8 +91,8 @@ class SamplingSettings(Settings):
     checkpoint_every: Annotated[int, Between(1, 10_000)] = 5
     """Steps between two checkpoints in the run folder."""
     guess_sigma: Annotated[float | None, Between(1e-6, 1e9)] = None
-    """The noise level from which views that were not given are sampled, beginning with what the pair's lifter
-    makes of the picture; None: from noise alone."""
+    """The noise level from which views and matrix are sampled, beginning with what the pair's lifter makes of
+    the picture, and with the column, moved as what it makes of each frame moves; None: from noise alone."""
     loop_rounds: Annotated[int, Between(0, 100)] = 0
     """How often the matrix is reconstructed, drawn from its cameras and sampled on from the drawings, which
     agree with each other."""

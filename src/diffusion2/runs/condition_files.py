@@ -41,7 +41,7 @@ def read_made_references(run: RunFolder, conditions: Conditions, settings: Gener
         conditions = replace(conditions, video=turn_time(video, settings))
     if conditions.views is None and run.views_path.is_dir():
         views = with_alpha(*read_pictures(run.views_path, "view"))
-        conditions = replace(conditions, views=views, views_are_made=True)
+        conditions = replace(conditions, views=views)
     return conditions
 
 

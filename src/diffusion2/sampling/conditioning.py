@@ -7,7 +7,7 @@ from torch import Tensor
 from diffusion2.config import GenerateSettings, SamplingSettings
 from diffusion2.distributed import Message, ProcessGroup
 from diffusion2.errors import InputError
-from diffusion2.image_matrix import view_cameras
+from diffusion2.image_matrix import Conditions, view_cameras
 from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.dealing import Share
@@ -82,6 +82,23 @@ def guess_columns(
         guess = pair.guess(pictures, view_cameras(settings)).transpose(0, 1)
         message = Message({"latents": guess.contiguous()})
     return group.broadcast(message).tensors["latents"]
+
+
+def guess_matrix(
+    pair: PriorPair, conditions: Conditions, settings: GenerateSettings, group: ProcessGroup
+) -> Tensor | None:
+    """Guess the latents (V, F, C, h, w) of a matrix to be its column, moved as the guesses of columns move.
+
+    The column shows what the lifter can't know; how the lifter's drawings of a frame differ from those of the
+    first shows about how each view moves. None as for `guess_columns`.
+    """
+    assert conditions.video is not None
+    assert conditions.views is not None
+    guess = guess_columns(pair, conditions.video, settings, group)
+    if guess is None:
+        return None
+    column = pair.codec.encode_scaled(conditions.views)
+    return guess + (column - guess[:, 0])[:, None]
 
 
 def video_guidance(settings: GenerateSettings) -> Guidance:

@@ -82,7 +82,7 @@ def sample_references(
     for name, at in (("video", 0), ("views", -1)):
         if name in made:
             made[name][at] = picture  # the prior was given it, and makes it a little different
-    return replace(conditions, views_are_made=conditions.views_are_made or "views" in made, **made)
+    return replace(conditions, **made)
 
 
 def _told(group: ProcessGroup, images: Tensor | None, source: int) -> Tensor:

@@ -9,11 +9,11 @@ def share_conditions(group: ProcessGroup, conditions: Conditions | None = None) 
     """Tell the other processes the pictures that are known, or be told them."""
     if conditions is None:
         message = group.broadcast()
-        told, made = message.tensors, message.note["views_are_made"]
-        return Conditions(told["picture"], told.get("video"), told.get("views"), views_are_made=made)
+        told = message.tensors
+        return Conditions(told["picture"], told.get("video"), told.get("views"))
     known = {"picture": conditions.picture, "video": conditions.video, "views": conditions.views}
     tensors = {name: images for name, images in known.items() if images is not None}
-    group.broadcast(Message(tensors, {"views_are_made": conditions.views_are_made}))
+    group.broadcast(Message(tensors))
     return conditions
 
 

@@ -80,8 +80,7 @@ def footnotes(results: Results, table: Sequence[Row]) -> str:
 def _guess(sampling: SamplingSettings) -> str:
     if sampling.guess_sigma is None:
         return ""
-    level = f"σ {sampling.guess_sigma:g}"
-    return f" Where no views are given, sampling begins at {level} with what the lifter makes of the picture."
+    return f" Sampling begins at σ {sampling.guess_sigma:g} with what the lifter makes of the pictures."
 
 
 def _item(note: str) -> str:
