@@ -90,12 +90,12 @@ def _check_channels(folder: Path, codec: LatentCodec, video: Any, multiview: Any
         if network.config["out_channels"] != channels:
             raise WeightsError(
                 f"{folder / part} is of another pair: it makes {network.config['out_channels']} channels, "
-                f"the latents of {folder / 'vae'} have {channels}"
+                f"the latents of {folder / 'vae'} have {channels}: {INSTALL}"
             )
         if network.config["in_channels"] != taken:
             raise WeightsError(
                 f"{folder / part} is of another pair: it takes {network.config['in_channels']} channels, "
-                f"not {taken}"
+                f"not {taken}: {INSTALL}"
             )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from diffusion2.config import GenerateSettings, SamplingSettings
 from diffusion2.distributed import Message, ProcessGroup
 from diffusion2.errors import InputError
-from diffusion2.image_matrix import Conditions, view_cameras
+from diffusion2.image_matrix import view_cameras
 from diffusion2.priors.guidance import Guidance, constant_scale, linear_scale, triangle_scale
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.dealing import Share
@@ -68,37 +68,36 @@ def view_sequences(
 
 
 def guess_columns(
-    pair: PriorPair, pictures: Tensor, settings: GenerateSettings, group: ProcessGroup
+    pair: PriorPair,
+    pictures: Tensor,
+    settings: GenerateSettings,
+    group: ProcessGroup,
+    first: Tensor | None = None,
 ) -> Tensor | None:
     """Guess the latents (V, F, C, h, w) of a matrix whose columns end at pictures (F, P, H, W).
 
+    The first column, where it is known, shows what the pair can't; how the pair's guesses of the others
+    differ from that of the first shows about how each view moves. So this change is added to it.
+
     The first process of a group does it, and all get the same. None where the pair can't, or the settings do
     not want it.
+
+    Args:
+        pair: the priors.
+        pictures: see above.
+        settings: the cameras, and whether to guess.
+        group: the processes that need it.
+        first: (V, P, H, W), the first column.
     """
     if pair.guess is None or settings.sampling.guess_sigma is None:
         return None
     message = None
     if group.is_first:
         guess = pair.guess(pictures, view_cameras(settings)).transpose(0, 1)
+        if first is not None:
+            guess = guess + (pair.codec.encode_scaled(first) - guess[:, 0])[:, None]
         message = Message({"latents": guess.contiguous()})
     return group.broadcast(message).tensors["latents"]
-
-
-def guess_matrix(
-    pair: PriorPair, conditions: Conditions, settings: GenerateSettings, group: ProcessGroup
-) -> Tensor | None:
-    """Guess the latents (V, F, C, h, w) of a matrix to be its column, moved as the guesses of columns move.
-
-    The column shows what the lifter can't know; how the lifter's drawings of a frame differ from those of the
-    first shows about how each view moves. None as for `guess_columns`.
-    """
-    assert conditions.video is not None
-    assert conditions.views is not None
-    guess = guess_columns(pair, conditions.video, settings, group)
-    if guess is None:
-        return None
-    column = pair.codec.encode_scaled(conditions.views)
-    return guess + (column - guess[:, 0])[:, None]
 
 
 def video_guidance(settings: GenerateSettings) -> Guidance:

@@ -12,7 +12,7 @@ from diffusion2.pictures import split_alpha, with_alpha
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.conditioning import (
     cell_noise,
-    guess_matrix,
+    guess_columns,
     mirrored,
     video_sequences,
     view_sequences,
@@ -69,7 +69,7 @@ def sample_matrix(
     sampling = settings.sampling
     noise = cell_noise(pair, (settings.views, settings.frames), conditions.picture, settings.seed, MATRIX)
     assert conditions.video is not None
-    guess = guess_matrix(pair, conditions, settings, group)
+    guess = guess_columns(pair, conditions.video, settings, group, conditions.views)
     rounds = plan_rounds(sampling, settings.views, guessed=guess is not None)
     rows, columns = _matrix_sequences(pair, conditions, settings, rounds, report, group)
     done, state = start or (0, {})
