@@ -10,6 +10,7 @@ from ..tiny_networks import UNET
 SIZE = 32
 SETTINGS = [
     *("--size", str(SIZE), "--views", "4", "--frames", "3", "--sampling.steps", "4"),
+    *("--sampling.guess-sigma", "1.35"),  # of four steps, two are below it
     *("--sampling.rollback-steps", "1", "--sampling.checkpoint-every", "2"),
     *("--reconstruction.warmup-iterations", "4", "--reconstruction.joint-iterations", "3"),
     *("--reconstruction.gaussians", "200"),

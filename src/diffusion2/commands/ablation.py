@@ -91,6 +91,8 @@ class Ablate(_Compared):
     """table: rows (a) to (g). figures: of the first creature and seed. theorem: needs no models."""
     task: BenchmarkTask = "video"
     """What is given; the paper's table is of video-to-4D."""
+    sampling: SamplingSettings = replace(_MINI.sampling, guess_sigma=None)
+    """It begins with noise, as in the paper: a guess leaves out the steps in which VRS acts."""
 
     def run(self) -> None:
         """Measure or draw, and write."""
