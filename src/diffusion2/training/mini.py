@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from diffusion2.config import Between, Settings, Share
 from diffusion2.distributed import joined
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.events import Report, ignore
+from diffusion2.meshes import AnimatedModel
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.devices import choose_device
 from diffusion2.priors.lifter import Lifter
@@ -26,9 +28,9 @@ from diffusion2.training.diffusion import BATCH, NETWORK_CONFIGS, DiffusionTask,
 from diffusion2.training.examples import ClipExamples, DrawExample, OrbitExamples
 from diffusion2.training.lifter import LIFTER_CONFIG, LifterTask, held_out_creatures
 from diffusion2.training.loop import LoopSettings, Trainer, TrainingTask, read_checkpoint, write_checkpoint
+from diffusion2.training.proportions import reproportioned
 from diffusion2.training.scenes import (
     ANIMATED_SHARE,
-    WARPED_SHARE,
     DrawModel,
     Drawn,
     DrawOf,
@@ -36,11 +38,13 @@ from diffusion2.training.scenes import (
     FromGenerator,
     Mixed,
     Scene,
+    Vary,
     draw_clip,
     draw_orbit,
     draw_scene,
 )
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, fit_components, second_moment
+from diffusion2.training.warping import warped
 from diffusion2.weights.catalogue import mini_folder
 
 Part = Literal["vae", "video", "multiview", "lifter"]
@@ -120,7 +124,8 @@ def _diffusion_task(settings: TrainSettings, part: Literal["video", "multiview"]
     draw: DrawExample
     held_out: DrawExample | None
     if part == "video":
-        clips, others = _draws(settings, draw_clip, animated_share=1.0, warped_share=0.0)
+        # where things move, a warp would move what stands still
+        clips, others = _draws(settings, draw_clip, animated_share=1.0, vary=reproportioned)
         draw, held_out = ClipExamples(clips, codec), others and ClipExamples(others, codec)
     else:
         lifter = trained_lifter(settings.cache)
@@ -138,17 +143,21 @@ def _diffusion_task(settings: TrainSettings, part: Literal["video", "multiview"]
     )
 
 
+def _vary_pose(model: AnimatedModel, rng: np.random.Generator) -> AnimatedModel:
+    return warped(reproportioned(model, rng), rng)
+
+
 def _draws(
     settings: TrainSettings,
     draw: DrawModel[Drawn],
     animated_share: float = ANIMATED_SHARE,
-    warped_share: float = WARPED_SHARE,
+    vary: Vary = _vary_pose,
 ) -> tuple[DrawOf[Drawn], DrawOf[Drawn] | None]:
     """Draw what is learned from, and of held-out creatures, if there are any, what is measured on."""
     procedural = FromGenerator(draw)
     if settings.assets is None:
         return procedural, None
-    files = FromAssets(draw, settings.assets, "train", animated_share, warped_share)
+    files = FromAssets(draw, settings.assets, "train", animated_share, vary)
     has_creatures = any(kind == "animated" for _, kind in read_split(settings.assets, "val"))
     held_out = FromAssets(draw, settings.assets, "val", 1.0) if has_creatures else None
     if not settings.procedural_share:

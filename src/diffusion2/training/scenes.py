@@ -5,6 +5,7 @@ twice and none is kept. A scene or an orbit is one frozen pose, a clip is seen f
 is drawn, and no two things, are a synchronised multi-view video. There is no 4D data here.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,6 @@ from diffusion2.training.data import (
     read_split,
 )
 from diffusion2.training.procedural import procedural_creature
-from diffusion2.training.warping import warped
 
 VIEWS = 5
 """Of a scene; the first is the reference."""
@@ -52,8 +52,8 @@ STRETCH = 0.2
 """Deviation of the logarithm of how much a model is stretched along each axis."""
 RECOLOURED_SHARE, PALE_SHARE = 0.6, 0.1
 ANIMATED_SHARE = 0.75
-WARPED_SHARE = 0.75
-"""Of frozen poses of models to train on; where they move, a warp would move what stands still."""
+VARIED_SHARE = 0.75
+"""Of draws of models to train on."""
 CLIP_SIZES = (0.75, 0.95)
 """Share of the frame that all poses of a clip fill together, from all sides."""
 SHORTEST_S = 1e-3
@@ -106,6 +106,8 @@ DrawModel = Callable[[AnimatedModel, MeshRenderer, np.random.Generator], Drawn]
 """Draws a model with its renderer."""
 DrawOf = Callable[[np.random.Generator], Drawn]
 Draw = DrawOf[Scene]
+Vary = Callable[[AnimatedModel, np.random.Generator], AnimatedModel]
+"""Makes another model of one, at random."""
 
 
 class FromAssets(Generic[Drawn]):
@@ -116,7 +118,8 @@ class FromAssets(Generic[Drawn]):
         assets: folder with the models and `PROVENANCE.tsv`.
         split: "train" or "val".
         animated_share: share of draws of animated models: creatures are what the pair is for.
-        warped_share: share of draws of models that are warped first.
+        vary: makes another model of one, at random, so that none comes again.
+        varied_share: share of draws of models that are varied first.
     """
 
     def __init__(
@@ -125,27 +128,29 @@ class FromAssets(Generic[Drawn]):
         assets: Path,
         split: str,
         animated_share: float = ANIMATED_SHARE,
-        warped_share: float = 0.0,
+        vary: Vary | None = None,
+        varied_share: float = VARIED_SHARE,
     ) -> None:
-        self._draw, self._assets = draw, assets
-        self._animated_share, self._warped_share = animated_share, warped_share
+        self._draw, self._assets, self._vary = draw, assets, vary
+        self._animated_share, self._varied_share = animated_share, varied_share
         found = read_split(assets, split)
         self._files = {kind: [file for file, k in found if k == kind] for kind in ("animated", "static")}
         wanted = {"animated": animated_share, "static": 1 - animated_share}
         if any(share > 0 and not self._files[kind] for kind, share in wanted.items()):
             raise InputError(f"{assets / 'PROVENANCE.tsv'} lists no animated or no static models to {split}")
+        self._shares = {kind: _shares(files) for kind, files in self._files.items()}
         self._renderers: dict[str, tuple[AnimatedModel, MeshRenderer]] = {}
 
     def __call__(self, rng: np.random.Generator) -> Drawn:
         """Draw a model, any of the split."""
-        files = self._files["animated" if rng.random() < self._animated_share else "static"]
-        file = files[rng.integers(len(files))]
+        kind = "animated" if rng.random() < self._animated_share else "static"
+        file = self._files[kind][rng.choice(len(self._files[kind]), p=self._shares[kind])]
         if file not in self._renderers:
             model = load_model(self._assets / file)
             self._renderers[file] = model, MeshRenderer(model, SIZE)
         model, renderer = self._renderers[file]
-        if rng.random() < self._warped_share:
-            model = warped(model, rng)
+        if self._vary is not None and rng.random() < self._varied_share:
+            model = self._vary(model, rng)
         return self._draw(model, renderer, rng)
 
 
@@ -190,6 +195,16 @@ class Mixed(Generic[Drawn]):
     def __call__(self, rng: np.random.Generator) -> Drawn:
         """Draw one of the two."""
         return (self._procedural if rng.random() < self._procedural_share else self._from_files)(rng)
+
+
+def _shares(files: list[str]) -> np.ndarray:
+    """Give each file its share of draws: a folder's grows with the root of how many it holds.
+
+    Collections have many fish and few dinosaurs.
+    """
+    sizes = Counter(Path(file).parent for file in files)
+    shares = np.array([sizes[Path(file).parent] ** -0.5 for file in files])
+    return shares / shares.sum()
 
 
 def draw_scene(model: AnimatedModel, renderer: MeshRenderer, rng: np.random.Generator) -> Scene:
