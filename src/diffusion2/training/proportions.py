@@ -46,7 +46,7 @@ def _bound_places(model: AnimatedModel) -> dict[int, np.ndarray]:
 
 
 def _field(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give each point (N, 3) a number of deviation about 1: a sum of waves, even from left to right (x)."""
+    """Give each point (N, 3) a number of a deviation up to 1: a sum of waves, even from left to right (x)."""
     low, high = points.min(0), points.max(0)
     places = (points - (low + high) / 2) / max(float((high - low).max()), 1e-9)
     waves = rng.uniform(-LARGEST_WAVE, LARGEST_WAVE, (WAVES, 3))
