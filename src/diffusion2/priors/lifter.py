@@ -21,15 +21,13 @@ from diffusion2.errors import InputError
 from diffusion2.gaussians import Gaussians
 from diffusion2.gaussians.gaussians import rgb_to_sh0
 from diffusion2.priors.lifter_blocks import ChannelNorm, ResidualBlock, TransformerBlock
+from diffusion2.priors.lifter_crop import INSIDE, Crop, crop_coordinates, crop_object, find_crop
 from diffusion2.quaternions import multiply_quats
 
 CELL = 2
 """Pixels along a side of a cell, for which the network's last level has one vector."""
-INSIDE = 0.2
-"""Least share of a lattice point's pixels that the object has to cover, of the largest one: thin things are
-there, too."""
 LARGEST_SCALE = 3.2
-"""Standard deviation in the picture's pixels: larger ones become streaks along the rays."""
+"""Standard deviation in the crop's pixels: larger ones become streaks along the rays."""
 SCALE_TO_PITCH = 0.6
 """Standard deviation of an untrained Gaussian, as a share of the distance to the next one."""
 DEPTH_REACH = 0.5
@@ -71,12 +69,14 @@ class Lifted(NamedTuple):
 
     Attributes:
         gaussians: N of them, layer after layer, each row by row; the picture's camera is at azimuth 0.
-        inside: for each layer (S, S) bool, which points of its lattice over the picture have a Gaussian.
+        crop: the part of the picture that the lattices lie over.
+        inside: for each layer (S, S) bool, which points of its lattice have a Gaussian.
         depths: for each layer (N_k,), of their centres along the camera's axis before any offset.
         offsets: (N_hidden, 3) of the hidden ones, in units of their reach.
     """
 
     gaussians: Gaussians
+    crop: Crop
     inside: tuple[Tensor, ...]
     depths: tuple[Tensor, ...]
     offsets: Tensor
@@ -139,7 +139,8 @@ class Lifter(ModelMixin, ConfigMixin):
         Returns:
             (B, C, S / 2, S / 2) float32, for each layer its values at each of its lattice points.
         """
-        x = self.inputs(_planes(pictures, elevations_deg).contiguous(memory_format=torch.channels_last))
+        planes = torch.stack([_planes(*pair) for pair in zip(pictures, elevations_deg, strict=True)])
+        x = self.inputs(planes.contiguous(memory_format=torch.channels_last))
         skips = []
         for blocks, pool in zip(self.down, self.pool, strict=True):
             skips.append(blocks(x))
@@ -174,7 +175,7 @@ class Lifter(ModelMixin, ConfigMixin):
 
     def sees_object(self, picture: Tensor) -> bool:
         """Tell whether there is anything to lift in a picture (4, S, S)."""
-        return any(bool(sample_picture(picture, side)[1].any()) for side in self.samples)
+        return bool((picture[3] > 0).any())
 
     def assemble(self, raw: Tensor, pictures: Tensor, elevations_deg: Tensor) -> list[Lifted]:
         """Make Gaussians of what `forward` predicts for the same pictures."""
@@ -185,27 +186,37 @@ class Lifter(ModelMixin, ConfigMixin):
         ]
 
 
-def _planes(pictures: Tensor, elevations_deg: Tensor) -> Tensor:
-    """Add to pictures, black where nothing is, what convolutions can't know: (B, 8, S, S)."""
-    count, _, size, _ = pictures.shape
-    rgb, alpha = pictures[:, :3], pictures[:, 3:]
-    line = (torch.arange(size, device=pictures.device) + 0.5) / size * 2 - 1
-    across, down = line.expand(count, 1, size, size), line[:, None].expand(count, 1, size, size)
-    angles = elevations_deg.to(pictures).deg2rad()
-    numbers = torch.stack([angles.sin(), 4 * alpha.mean((1, 2, 3))], 1)[..., None, None]
-    return torch.cat([rgb * alpha, alpha, across, down, numbers.expand(-1, -1, size, size)], 1)
+def _planes(picture: Tensor, elevation_deg: Tensor) -> Tensor:
+    """Crop a picture, black where nothing is, and add what convolutions can't know: (8, S, S).
+
+    That is where each pixel was in the whole picture, the camera's elevation and the object's size.
+    """
+    size, crop = picture.shape[-1], find_crop(picture[3])
+    rgb, alpha = crop_object(picture, crop).split([3, 1])
+    across, down = (line.to(picture) for line in crop_coordinates(crop, size))
+    numbers = torch.stack([elevation_deg.to(picture).deg2rad().sin(), 4 * picture[3].mean()])
+    return torch.cat(
+        [
+            rgb * alpha,
+            alpha,
+            across.expand(1, size, size),
+            down[:, None].expand(1, size, size),
+            numbers[:, None, None].expand(2, size, size),
+        ]
+    )
 
 
 def _assemble(raw: list[Tensor], samples: tuple[int, ...], picture: Tensor, elevation_deg: float) -> Lifted:
     """Make Gaussians of the numbers (C_k, h, w) of each layer."""
-    camera = make_cameras([0.0], elevation_deg, height=picture.shape[-1])
+    camera, crop = make_cameras([0.0], elevation_deg, height=picture.shape[-1]), find_crop(picture[3])
+    picture = crop_object(picture, crop)
     insides, depths, parts, offsets = [], [], [], []
     for layer, side, values in zip(LAYERS, samples, raw, strict=True):
         colour, inside = sample_picture(picture, side)
         numbers = F.pixel_shuffle(values[None], side)[0][:, inside].T.split(layer.parts, dim=1)
         depth, scales, quats, opacity, change, offset = numbers
         depth = DEFAULT_RADIUS + layer.start + DEPTH_REACH * torch.tanh(depth)
-        places = depth * lattice_rays(camera, inside.shape[-1]).to(picture)[inside]
+        places = depth * lattice_rays(camera, crop, inside.shape[-1]).to(picture)[inside]
         if layer.leaves_ray:
             places = places + OFFSET_REACH * torch.tanh(offset)
             offsets.append(offset)
@@ -215,7 +226,7 @@ def _assemble(raw: list[Tensor], samples: tuple[int, ...], picture: Tensor, elev
             Gaussians(
                 places,
                 quats + quats.new_tensor([1.0, 0, 0, 0]),
-                _bounded_scales(scales, camera, inside.shape[-1]),
+                _bounded_scales(scales, camera, crop, inside.shape[-1]),
                 opacity[:, 0] + 2,
                 rgb_to_sh0(colour[:, inside].T + layer.colour_reach * change),
             )
@@ -223,7 +234,7 @@ def _assemble(raw: list[Tensor], samples: tuple[int, ...], picture: Tensor, elev
     joined = {name: torch.cat([part.tensors()[name] for part in parts]) for name in parts[0].tensors()}
     if not len(joined["means"]):
         raise InputError("there is nothing to lift: the picture's alpha is empty")
-    return Lifted(_to_world(joined, camera), tuple(insides), tuple(depths), torch.cat(offsets))
+    return Lifted(_to_world(joined, camera), crop, tuple(insides), tuple(depths), torch.cat(offsets))
 
 
 def sample_picture(picture: Tensor, side: int) -> tuple[Tensor, Tensor]:
@@ -239,18 +250,18 @@ def sample_picture(picture: Tensor, side: int) -> tuple[Tensor, Tensor]:
     return colour.clamp(0, 1), covered[0] > INSIDE * covered.max()
 
 
-def lattice_rays(camera: Cameras, points: int) -> Tensor:
-    """Point from a camera through a lattice of N × N points over its picture: (N, N, 3), of depth 1."""
+def lattice_rays(camera: Cameras, crop: Crop, points: int) -> Tensor:
+    """Point from a camera through a lattice of N × N points over a crop: (N, N, 3), of depth 1."""
     K = torch.as_tensor(camera.Ks[0], dtype=torch.float32)
-    pixels = (torch.arange(points) + 0.5) * camera.height / points
-    across, down = (pixels - K[0, 2]) / K[0, 0], (pixels - K[1, 2]) / K[1, 1]
+    across, down = ((line + 1) * camera.height / 2 for line in crop_coordinates(crop, points))
+    across, down = (across - K[0, 2]) / K[0, 0], (down - K[1, 2]) / K[1, 1]
     rays = torch.meshgrid(down, across, indexing="ij")
     return torch.stack([rays[1], rays[0], torch.ones(points, points)], -1)
 
 
-def _bounded_scales(values: Tensor, camera: Cameras, points: int) -> Tensor:
+def _bounded_scales(values: Tensor, camera: Cameras, crop: Crop, points: int) -> Tensor:
     """Turn numbers around 0 into logarithms of scales around the lattice's, up to the largest."""
-    pixel = DEFAULT_RADIUS / float(camera.Ks[0, 0, 0])  # what one covers at the object
+    pixel = crop.side * DEFAULT_RADIUS / float(camera.Ks[0, 0, 0])  # what one covers at the object
     usual = SCALE_TO_PITCH * pixel * camera.height / points
     bound = math.log(LARGEST_SCALE * pixel / usual)
     return math.log(usual) + bound * torch.tanh(values / bound)

@@ -20,6 +20,7 @@ from diffusion2.metrics.orbit import ORBIT_FIGURES, compare_orbit
 from diffusion2.pictures import on_white
 from diffusion2.priors.devices import choose_dtype
 from diffusion2.priors.lifter import Lifted, Lifter
+from diffusion2.priors.lifter_crop import crop_picture
 from diffusion2.priors.lifting import draw_gaussians, straight
 from diffusion2.training.scenes import Draw, Scene
 
@@ -155,12 +156,11 @@ def depth_error(lifted: Lifted, depths: Tensor) -> Tensor:
     """Add the mean absolute errors of the front and the back depths (2, S, S), where they are known."""
     total = depths.new_zeros(())
     for inside, made, truth in zip(lifted.inside[:2], lifted.depths[:2], depths, strict=True):
-        step = truth.shape[-1] // inside.shape[-1]
-        known = torch.isfinite(truth).float()[None]
+        known = torch.isfinite(truth).float()
+        cropped = crop_picture(torch.stack([truth.nan_to_num() * known, known]), lifted.crop)
         # where a lattice point lies among several pixels, the mean of those that meet something
-        shares = F.avg_pool2d(known, step)
-        means = (F.avg_pool2d(truth.nan_to_num()[None], step) / shares.clamp(min=1e-6))[0]
-        errors = (made - means[inside]).abs()
-        counts = shares[0][inside] > 0
+        sums, shares = F.avg_pool2d(cropped, truth.shape[-1] // inside.shape[-1])
+        errors = (made - (sums / shares.clamp(min=1e-6))[inside]).abs()
+        counts = shares[inside] > 1e-3
         total = total + (errors * counts).sum() / counts.sum().clamp(min=1)
     return total

@@ -46,7 +46,7 @@ FRONT_SHARE, FRONT_DEG = 0.5, 75.0
 """Share of references of creatures that see them from about their front, and how far from it at most."""
 OWN_ELEVATION_SHARE = 0.4
 """Share of the other views that do not have the reference's elevation."""
-OBJECT_SIZES = (0.55, 0.92)
+OBJECT_SIZES = (0.4, 0.92)
 """Of the frame, along the longer side of the object in the reference view."""
 STRETCH = 0.2
 """Deviation of the logarithm of how much a model is stretched along each axis."""
