@@ -57,7 +57,9 @@ def test_front_and_back_gaussians_lie_on_their_points_rays(elevation_deg, traine
     start = 0
     for layer, side in ((0, 2), (1, 1)):
         rows, columns = torch.nonzero(lifted.inside[layer], as_tuple=True)
-        expected = (torch.stack([columns, rows], 1) + 0.5) * (2 / side)
+        # the square fills 0.9 of the lattice, and both have their centre at pixel 16
+        enlarged = (torch.stack([columns, rows], 1) + 0.5) * (2 / side) - 16
+        expected = 16 + enlarged * (12 / 32 / 0.9)
         pixels, depths = project(lifted.gaussians.means[start : start + len(rows)], elevation_deg)
         # rounding of float32: 1e-6 of 32 pixels, made larger by two projections
         assert torch.allclose(pixels, expected, atol=1e-3)
@@ -65,15 +67,32 @@ def test_front_and_back_gaussians_lie_on_their_points_rays(elevation_deg, traine
         start += len(rows)
 
 
-def test_every_pixel_of_the_object_has_a_front_gaussian_of_its_colour_and_no_other_has():
-    picture = a_square()
+def test_every_pixel_of_a_full_frame_has_a_front_gaussian_of_its_colour():
+    picture = a_square(0, SIZE)
     lifted = tiny_lifter().lift(picture, torch.tensor([10.0]))[0]
-    assert torch.equal(lifted.inside[0], picture[0, 3] > 0)
-    assert [int(inside.sum()) for inside in lifted.inside] == [144, 36, 36]
-    assert len(lifted.gaussians) == 144 + 2 * 36
-    colours = picture[0, :3, lifted.inside[0]].T
+    assert lifted.crop == (1.0, 0.0, 0.0)
+    assert [int(inside.sum()) for inside in lifted.inside] == [SIZE**2, SIZE**2 // 4, SIZE**2 // 4]
+    assert len(lifted.gaussians) == SIZE**2 * 3 // 2
+    colours = picture[0, :3].flatten(1).T
     # the untrained network changes colours by what weights of 1e-3 make of activations around 1
-    assert torch.allclose(lifted.gaussians.colors[:144], colours, atol=0.02)
+    assert torch.allclose(lifted.gaussians.colors[: SIZE**2], colours, atol=0.02)
+
+
+def test_a_small_object_is_enlarged_and_has_as_many_gaussians_as_a_large_one():
+    picture = a_square()
+    picture[:, 0] = torch.linspace(0, 1, SIZE)
+    lifted = tiny_lifter().lift(picture, torch.tensor([10.0]))[0]
+    # 12 pixels fill 28.8 points; where the outline is in between, the nearest may count, too
+    assert 28**2 <= int(lifted.inside[0].sum()) <= 30**2
+    assert 14**2 <= int(lifted.inside[1].sum()) <= 16**2
+    count = int(lifted.inside[0].sum())
+    pixels, _ = project(lifted.gaussians.means[:count], 10.0)
+    assert pixels.min() == pytest.approx(10, abs=0.5)
+    assert pixels.max() == pytest.approx(22, abs=0.5)
+    # red grows by 1/31 a pixel, and so it does among the points between the pixels
+    inner = (pixels - 16).abs().amax(1) < 5
+    expected = (pixels[inner, 0] - 0.5) / (SIZE - 1)
+    assert torch.allclose(lifted.gaussians.colors[:count][inner, 0], expected, atol=0.02)
 
 
 @pytest.mark.parametrize("elevation_deg", ELEVATIONS_DEG)
@@ -154,7 +173,11 @@ def test_a_line_of_one_pixel_is_lifted_whole():
     picture[:, 3] = 0
     picture[:, 3, 5, 3:29] = 1
     lifted = tiny_lifter().lift(picture, torch.tensor([10.0]))[0]
-    assert [int(inside.sum()) for inside in lifted.inside] == [26, 14, 14]
+    assert all(26 * side / 2 <= int(x.sum()) for x, side in zip(lifted.inside, (2, 1, 1), strict=True))
+    pixels, _ = project(lifted.gaussians.means[: int(lifted.inside[0].sum())], 10.0)
+    assert pixels[:, 0].min() == pytest.approx(3, abs=0.5)
+    assert pixels[:, 0].max() == pytest.approx(29, abs=0.5)
+    assert (pixels[:, 1] - 5.5).abs().max() < 1
 
 
 @pytest.mark.parametrize(
