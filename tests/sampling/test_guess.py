@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffusion2.distributed import ALONE
 from diffusion2.image_matrix import Conditions
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling import sample_matrix, sample_references
+from diffusion2.sampling.conditioning import guess_columns
 
 from .test_generate import SETTINGS
 
@@ -71,6 +73,34 @@ def test_a_guess_is_the_given_column_moved_as_the_lifters_drawings_move(
     moved = (video - picture).mean((1, 2, 3)).view(1, -1, 1, 1, 1)
     expected = gaussian_pair.codec.encode_scaled(views)[:, None] + moved
     assert (latents - expected).abs().max() < 0.02
+
+
+def test_a_column_that_was_given_gets_as_much_noise_as_its_guess_was_wrong(
+    guessing: PriorPair, picture: Tensor
+) -> None:
+    settings = guessed(0.2)
+    settings = replace(settings, sampling=replace(settings.sampling, guess_error_factor=3.0))
+    pictures = picture[None].expand(5, -1, -1, -1)
+    drawn = torch.full((4, 3, 16, 16), SHADE)
+    for off, sigma in ((0.0, 0.2), (0.05, 0.2), (-0.5, 1.5), (1.0, 3.0)):
+        guess = guess_columns(guessing, pictures, settings, ALONE, drawn + off)
+        assert guess is not None
+        error = guessing.codec.encode_scaled(drawn + off) - SHADE
+        assert guess.sigma == pytest.approx(max(0.2, 3 * float(error.square().mean().sqrt())))
+        assert guess.sigma == pytest.approx(sigma, rel=0.2)
+    alone = guess_columns(guessing, pictures, settings, ALONE)
+    assert alone is not None
+    assert alone.sigma == pytest.approx(0.2)
+
+
+def test_the_matrix_begins_under_the_noise_that_its_guess_needs(guessing: PriorPair, picture: Tensor) -> None:
+    settings = guessed(0.01)
+    far = replace(settings, sampling=replace(settings.sampling, guess_error_factor=1000.0))
+    conditions = sample_references(guessing, Conditions(picture), guessed(None))
+    column = guessing.codec.encode_scaled(conditions.views)[:, None]
+    near = (sample_matrix(guessing, conditions, settings) - column).abs().mean()
+    assert near < 0.1
+    assert (sample_matrix(guessing, conditions, far) - column).abs().mean() > 2 * near
 
 
 def test_nothing_is_guessed_where_no_guess_is_wanted_or_there_is_none(

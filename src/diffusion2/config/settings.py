@@ -93,6 +93,9 @@ class SamplingSettings(Settings):
     guess_sigma: Annotated[float | None, Between(1e-6, 1e9)] = None
     """The noise level from which views and matrix are sampled, beginning with what the pair's lifter makes of
     the picture, and with the column, moved as what it makes of each frame moves; None: from noise alone."""
+    guess_error_factor: Annotated[float, Between(0, 1e6)] = 0.0
+    """The matrix begins with at least so many times as much noise as the lifter's drawings of its column are
+    wrong, so that the noise hides what they show wrongly."""
     loop_rounds: Annotated[int, Between(0, 100)] = 0
     """How often the matrix is reconstructed, drawn from its cameras and sampled on from the drawings, which
     agree with each other."""

@@ -1,7 +1,8 @@
 """What rows and columns are conditioned on, and the noise they start from, as a run's settings say it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from diffusion2.config import GenerateSettings, SamplingSettings
@@ -67,17 +68,32 @@ def view_sequences(
     return Sequences(pair.multiview, condition, share, guidance)
 
 
+@dataclass(frozen=True)
+class Guess:
+    """What sampling begins with, under noise.
+
+    Attributes:
+        latents: (V, F, C, h, w) float32.
+        sigma: the noise level that hides what is wrong in them.
+    """
+
+    latents: Tensor
+    sigma: float
+
+
 def guess_columns(
     pair: PriorPair,
     pictures: Tensor,
     settings: GenerateSettings,
     group: ProcessGroup,
     first: Tensor | None = None,
-) -> Tensor | None:
-    """Guess the latents (V, F, C, h, w) of a matrix whose columns end at pictures (F, P, H, W).
+) -> Guess | None:
+    """Guess a matrix whose columns end at pictures (F, P, H, W).
 
     The first column, where it is known, shows what the pair can't; how the pair's guesses of the others
-    differ from that of the first shows about how each view moves. So this change is added to it.
+    differ from that of the first shows about how each view moves. So this change is added to it. How far the
+    guess of the first is off shows how much noise the others need: a column that was sampled from such a
+    guess needs little, one that was given more.
 
     The first process of a group does it, and all get the same. None where the pair can't, or the settings do
     not want it.
@@ -94,10 +110,14 @@ def guess_columns(
     message = None
     if group.is_first:
         guess = pair.guess(pictures, view_cameras(settings)).transpose(0, 1)
+        sigma = torch.tensor(settings.sampling.guess_sigma)
         if first is not None:
-            guess = guess + (pair.codec.encode_scaled(first) - guess[:, 0])[:, None]
-        message = Message({"latents": guess.contiguous()})
-    return group.broadcast(message).tensors["latents"]
+            error = pair.codec.encode_scaled(first) - guess[:, 0]
+            guess = guess + error[:, None]
+            sigma = sigma.maximum(settings.sampling.guess_error_factor * error.square().mean().sqrt())
+        message = Message({"latents": guess.contiguous(), "sigma": sigma})
+    told = group.broadcast(message).tensors
+    return Guess(told["latents"], float(told["sigma"]))
 
 
 def video_guidance(settings: GenerateSettings) -> Guidance:

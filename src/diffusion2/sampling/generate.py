@@ -70,7 +70,7 @@ def sample_matrix(
     noise = cell_noise(pair, (settings.views, settings.frames), conditions.picture, settings.seed, MATRIX)
     assert conditions.video is not None
     guess = guess_columns(pair, conditions.video, settings, group, conditions.views)
-    rounds = plan_rounds(sampling, settings.views, guessed=guess is not None)
+    rounds = plan_rounds(sampling, settings.views, guess.sigma if guess else None)
     rows, columns = _matrix_sequences(pair, conditions, settings, rounds, report, group)
     done, state = start or (0, {})
     keeper = Keeper(sampling.checkpoint_every, done, on_checkpoint, on_estimate)
@@ -78,7 +78,7 @@ def sample_matrix(
         if done >= current.end:
             continue
         own = current.goes_on_from((done, state))
-        clean = None if current.before else guess
+        clean = guess.latents if guess and not current.before else None
         if own is None and current.before:
             images = decode_matrix(pair, state["latents"], report, sampling.threads, group)
             clean = _redrawn(pair, images, redraw, group)

@@ -12,6 +12,7 @@ from diffusion2.events import Progress, Report, ignore, stage
 from diffusion2.image_matrix import Conditions
 from diffusion2.priors.prior import PriorPair
 from diffusion2.sampling.conditioning import (
+    Guess,
     cell_noise,
     for_reference_video,
     guess_columns,
@@ -99,7 +100,7 @@ class _Reference:
     columns: Sequences | None
     noise: CellNoise
     team: ProcessGroup
-    guess: Tensor | None = None
+    guess: Guess | None = None
 
     def sample(self, pair: PriorPair, settings: GenerateSettings, progress: Progress) -> Tensor | None:
         """Sample its latents, and in the first process of its team decode them: (T, P, H, W)."""
@@ -107,9 +108,8 @@ class _Reference:
         schedule = JointSchedule.from_settings(settings.sampling, self.noise.shape[0], alone)
         start = None
         if self.guess is not None:
-            assert settings.sampling.guess_sigma is not None
-            schedule = schedule.below(settings.sampling.guess_sigma)
-            start = (0, {"latents": self.guess + float(schedule.sigmas[0]) * self.noise(0)})
+            schedule = schedule.below(self.guess.sigma)
+            start = (0, {"latents": self.guess.latents + float(schedule.sigmas[0]) * self.noise(0)})
         workers = Workers(group=self.team)
         latents = sample_joint(self.rows, self.columns, self.noise, schedule, workers, progress, start=start)
         return pair.codec.decode(latents.flatten(0, 1)) if self.team.is_first else None

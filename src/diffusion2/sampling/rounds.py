@@ -48,16 +48,16 @@ class Round:
         return (done - self.before, state) if done > self.before else None
 
 
-def plan_rounds(sampling: SamplingSettings, views: int, *, guessed: bool = False) -> list[Round]:
+def plan_rounds(sampling: SamplingSettings, views: int, guess_sigma: float | None = None) -> list[Round]:
     """Plan the rounds: from noise alone, or from a guess under noise, then from drawings under noise.
 
     Args:
         sampling: noise levels, rounds.
         views: V.
-        guessed: there is a guess.
+        guess_sigma: the noise that hides what is wrong in the guess; None where there is no guess.
     """
     whole = JointSchedule.from_settings(sampling, views)
-    first = whole.below(sampling.guess_sigma) if guessed and sampling.guess_sigma is not None else whole
+    first = whole if guess_sigma is None else whole.below(guess_sigma)
     schedules = [first] + sampling.loop_rounds * [whole.below(sampling.loop_sigma)]
     before = [0, *accumulate(schedule.steps for schedule in schedules)]
     return [Round(s, before[k], k == sampling.loop_rounds) for k, s in enumerate(schedules)]

@@ -80,7 +80,11 @@ def footnotes(results: Results, table: Sequence[Row]) -> str:
 def _guess(sampling: SamplingSettings) -> str:
     if sampling.guess_sigma is None:
         return ""
-    return f" Sampling begins at σ {sampling.guess_sigma:g} with what the lifter makes of the pictures."
+    factor = sampling.guess_error_factor
+    more = f", or {factor:g} times its error in the known column if that is more" if factor else ""
+    return (
+        f" Sampling begins at σ {sampling.guess_sigma:g}{more}, with what the lifter makes of the pictures."
+    )
 
 
 def _item(note: str) -> str:
