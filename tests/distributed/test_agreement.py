@@ -28,7 +28,7 @@ CASES = {
     "mirrored": replace(PLAIN, sampling=replace(PLAIN.sampling, mirror=True)),
     "reused": replace(PLAIN, sampling=replace(PLAIN.sampling, feature_reuse=2, views_guidance=1.0)),
     "looped": replace(PLAIN, sampling=replace(PLAIN.sampling, loop_rounds=1)),
-    "guessed": replace(PLAIN, sampling=replace(PLAIN.sampling, guess_sigma=3.0)),
+    "guessed": replace(PLAIN, sampling=replace(PLAIN.sampling, guess_sigma=3.0, guess_error_factor=20.0)),
     "weighted": replace(PLAIN, sampling=replace(PLAIN.sampling, multiview_weight=0.0, solver="dpmpp-2m")),
 }
 
