@@ -24,7 +24,9 @@ def mini_weights(tmp_path_factory):
     from safetensors.torch import save_file
 
     from diffusion2.priors.lifter import Lifter
+    from diffusion2.priors.mini import WEIGHTS_FILE
     from diffusion2.priors.patch_autoencoder import PatchAutoencoder
+    from diffusion2.priors.tensor_files import to_8_bits
     from diffusion2.priors.unet import SpatioTemporalUNet
 
     torch.manual_seed(0)
@@ -52,8 +54,7 @@ def mini_weights(tmp_path_factory):
         config = {key: value for key, value in network.config.items() if not key.startswith("_")}
         config["_class_name"] = type(network).__name__
         (folder / name / "config.json").write_text(json.dumps(config))
-        tensors = {key: value.half().contiguous() for key, value in network.state_dict().items()}
-        save_file(tensors, folder / name / "diffusion_pytorch_model.fp16.safetensors")
+        save_file(to_8_bits(network.state_dict()), folder / name / WEIGHTS_FILE)
     return folder
 
 

@@ -306,9 +306,9 @@ def test_a_trained_lifter_is_packed_loaded_and_unpacked(tmp_path, monkeypatch):
     made, expected = (
         network.lift(picture, torch.tensor([10.0]))[0].gaussians for network in (loaded, lifter)
     )
-    # float16 has 11 bits; the outputs' weights are small where it is untrained
+    # 8 bits of each row; the outputs' weights are small where it is untrained
     assert torch.allclose(made.means, expected.means, atol=2e-3)
-    assert (tmp_path / "packed" / "lifter" / WEIGHTS_FILE).stat().st_size < 8.3e6  # what 45 MB leave
+    assert (tmp_path / "packed" / "lifter" / WEIGHTS_FILE).stat().st_size < 15e6  # 45 MB in all
     assert mini.unpack(tmp_path / "packed", tmp_path / "again") == {"lifter": 9}
     kept = load_file(tmp_path / "again" / "lifter.safetensors")
     assert torch.allclose(kept["weights.position"], average["average.position"], atol=1e-3)

@@ -358,7 +358,7 @@ def test_an_unpacked_pair_is_the_one_that_was_packed(tmp_path, cache):
     for part in steps:
         once, twice = (load_file(tmp_path / f / part / WEIGHTS_FILE) for f in ("packed", "twice"))
         assert once.keys() == twice.keys()
-        # float16 to float32 and back loses nothing
+        # 8 bits to float32 and back loses nothing
         assert all(torch.equal(twice[name], tensor) for name, tensor in once.items())
 
 

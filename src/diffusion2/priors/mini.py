@@ -20,7 +20,7 @@ from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_emp
 from diffusion2.priors.unet import SpatioTemporalUNet, drop_idle, has_idle
 from diffusion2.weights.catalogue import mini_folder
 
-WEIGHTS_FILE = "diffusion_pytorch_model.fp16.safetensors"
+WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 INSTALL = (
     "install the package anew, or set DIFFUSION2_MINI_WEIGHTS to a folder that holds vae/, lifter/, video/ "
     "and multiview/"

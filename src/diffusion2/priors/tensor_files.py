@@ -14,6 +14,38 @@ from diffusion2.errors import WeightsError, in_one_line
 
 SHOWN = 3
 """How many differing parameters a message names."""
+SCALES = ".scales"
+"""What a matrix of 8 bits in a file is multiplied with, row by row, lies there under its name and this."""
+LARGEST = 127
+SCALE_BITS = 16
+"""Of a scale's mantissa: so few that its product with a number of 8 bits is exact in float32."""
+
+
+def to_8_bits(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Round a network's parameters for a file of a quarter of the size.
+
+    Args:
+        tensors: by name, floating point.
+
+    Returns:
+        Of each that has rows, int8 in [-127, 127] and under NAME.scales one for each row, float32: their
+        product is off by half a scale at most, a 254th of the row's largest value. The others are float16.
+        What is read of such a file becomes the same file again.
+    """
+    stored = {}
+    for name, tensor in tensors.items():
+        if tensor.ndim < 2:
+            stored[name] = tensor.half()
+            continue
+        mantissas, exponents = torch.frexp(tensor.float().flatten(1).abs().amax(1) / LARGEST)
+        scales = torch.ldexp((mantissas * 2**SCALE_BITS).round(), exponents - SCALE_BITS)
+        values = tensor.float() / _as_rows(scales, tensor).clamp(min=torch.finfo(torch.float32).tiny)
+        stored[name], stored[name + SCALES] = values.round().clamp(-LARGEST, LARGEST).to(torch.int8), scales
+    return stored
+
+
+def _as_rows(scales: Tensor, tensor: Tensor) -> Tensor:
+    return scales.view(-1, *(1,) * (tensor.ndim - 1))
 
 
 @dataclass(frozen=True)
@@ -68,10 +100,20 @@ class TensorFiles:
                 raise WeightsError(
                     f"{path} is damaged or not a safetensors file: {in_one_line(error)}"
                 ) from error
+        self._scales = {name: self.shapes.pop(name) for name in list(self.shapes) if name.endswith(SCALES)}
 
     def read(self, name: str) -> Tensor:
-        """Read a tensor; its memory may be the file's own, so it must not be changed in place."""
-        return self._files[name].get_tensor(name)
+        """Read a tensor; its memory may be the file's own, so it must not be changed in place.
+
+        Raises:
+            WeightsError: it has 8 bits (see `to_8_bits`), and no scale for each of its rows.
+        """
+        tensor = self._files[name].get_tensor(name)
+        if tensor.dtype != torch.int8:
+            return tensor
+        if self._scales.get(name + SCALES) != tensor.shape[:1]:
+            raise WeightsError(f"{self.path} is damaged: it lacks scales for the rows of {name}")
+        return tensor * _as_rows(self._files[name + SCALES].get_tensor(name + SCALES), tensor)
 
     def as_they_are(self) -> dict[str, TensorSource]:
         """Return the sources of a network whose parameters lie here under their own names."""

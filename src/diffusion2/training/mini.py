@@ -22,6 +22,7 @@ from diffusion2.priors.devices import choose_device
 from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import PIXEL_UNSHUFFLE, WEIGHTS_FILE, load_network
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
+from diffusion2.priors.tensor_files import to_8_bits
 from diffusion2.runs.atomic_tensors import save_tensors
 from diffusion2.training.data import read_split
 from diffusion2.training.diffusion import BATCH, NETWORK_CONFIGS, DiffusionTask, make_network
@@ -215,7 +216,7 @@ def _load_average(network: nn.Module, checkpoint: Path, part: Part) -> int:
 
 
 def pack(cache: Path, out: Path) -> dict[str, int]:
-    """Write the trained pair as weights that runs load: float16, in diffusers' layout.
+    """Write the trained pair as weights that runs load: of 8 bits, in diffusers' layout.
 
     Args:
         cache: where the checkpoints are.
@@ -233,7 +234,7 @@ def pack(cache: Path, out: Path) -> dict[str, int]:
         config["_class_name"] = type(network).__name__
         with atomic_path(folder / "config.json") as temporary:
             temporary.write_text(json.dumps(config, indent=2) + "\n")
-        tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}
+        tensors = to_8_bits(network.state_dict())
         save_tensors(folder / WEIGHTS_FILE, tensors, {"format": "pt", "steps": str(steps[part])})
     return steps
 
