@@ -21,6 +21,7 @@ from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import PIXEL_UNSHUFFLE, WEIGHTS_FILE, load_pair
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
+from diffusion2.priors.tensor_files import TensorFiles
 from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.training.data import LENGTH, SIZE, choose_window, random_recolor, read_split
 from diffusion2.training.diffusion import (
@@ -385,9 +386,9 @@ def test_training_goes_on_from_the_packaged_pair_and_what_has_another_shape_star
     network = make_network({**NETWORK_CONFIGS["video"], "block_out_channels": (96, 96, 160)})
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     assert not _start(network, tmp_path, "video")
-    packaged = load_file(mini_folder() / "video" / WEIGHTS_FILE)
+    packaged = TensorFiles([mini_folder() / "video" / WEIGHTS_FILE])
     after = network.state_dict()
-    assert torch.equal(after["conv_out.weight"], packaged["conv_out.weight"].float())
+    assert torch.equal(after["conv_out.weight"], packaged.read("conv_out.weight"))
     wide = "mid_block.resnets.0.spatial_res_block.conv1.weight"
     assert torch.equal(after[wide], before[wide])
     assert _start(make_network(NETWORK_CONFIGS["video"]), tmp_path, "video")

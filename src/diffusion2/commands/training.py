@@ -21,7 +21,7 @@ class Train:
     assets: Path | None = None
     """Folder of glTF models with a table PROVENANCE.tsv (columns split, kind, file); without it, the pair
     learns from procedural creatures alone, and nothing is measured."""
-    procedural_share: float = 0.5
+    procedural_share: float = 0.3
     """Share of what is drawn that is of procedural creatures, where there are models, too."""
     cache: Path = Path("~/.cache/diffusion2/mini")
     """Where checkpoints are kept, and the held-out creatures."""

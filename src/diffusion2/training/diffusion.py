@@ -32,7 +32,6 @@ UNET_CONFIG = {
         "DownBlockSpatioTemporal",
     ),
     "up_block_types": ("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal", "UpBlockSpatioTemporal"),
-    "layers_per_block": 1,
     "num_attention_heads": (3, 3, 4),
     "cross_attention_dim": 16 * LATENT_CHANNELS,
     "addition_time_embed_dim": VALUE_WIDTH,
@@ -40,9 +39,14 @@ UNET_CONFIG = {
     "sample_size": 16,
 }
 NETWORK_CONFIGS = {
-    "video": {**UNET_CONFIG, "projection_class_embeddings_input_dim": 3 * VALUE_WIDTH},
+    "video": {
+        **UNET_CONFIG,
+        "layers_per_block": (1, 3, 3),
+        "projection_class_embeddings_input_dim": 3 * VALUE_WIDTH,
+    },
     "multiview": {
         **UNET_CONFIG,
+        "layers_per_block": 1,
         "in_channels": lifted_channels(LATENT_CHANNELS),
         "projection_class_embeddings_input_dim": 5 * VALUE_WIDTH,
     },

@@ -28,7 +28,7 @@ LIFTER_CONFIG = {
     "sample_size": 128,
     "block_out_channels": (64, 96, 192),
     "layers_per_block": 2,
-    "transformer_layers": 6,
+    "transformer_layers": 18,
     "attention_head_dim": 32,
     "samples": (2, 2, 1),
 }

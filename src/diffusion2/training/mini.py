@@ -75,7 +75,7 @@ class TrainSettings(Settings):
     threads: Annotated[int, Between(1, 1024)] = 1
     device: Literal["cpu", "cuda"] = "cpu"
     batch: Annotated[int, Between(1, 100_000)] = BATCH
-    procedural_share: Share = 0.5
+    procedural_share: Share = 0.3
 
 
 def train(settings: TrainSettings, report: Report) -> Path:
