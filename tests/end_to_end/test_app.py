@@ -84,6 +84,8 @@ def test_from_a_picture_to_a_file(browser: Chromium, picture: Path, tmp_path: Pa
         soon(lambda: int((middle(browser) != before).any(-1).sum()) > 200)
         browser.press("Download")
         soon(lambda: (tmp_path / "downloads" / "disc.ply").is_file())
+        browser.choose_file("input[type=file]", picture)  # the same again, for another seed
+        says(browser, "disc: a picture, cut out")
         assert own_errors(browser) == []
         browser.open("about:blank")
 

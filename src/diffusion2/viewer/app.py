@@ -70,8 +70,8 @@ class App:
         panel = gui.add_panel()
         panel.dock_left()
         panel.set_width(300)
-        with panel.add_tab("New", viser.Icon.PLUS):
-            self._making = Making(self._server, self._runs, self._begin)
+        with panel.add_tab("New", viser.Icon.PLUS) as tab:
+            self._making = Making(self._server, tab, self._runs, self._begin)
             self._stack.callback(self._making.close)
             with gui.add_folder("Runs"):
                 self._queue = QueuePanel(self._server, self._runs, self.jobs, self._resume)

@@ -20,6 +20,7 @@ from diffusion2.viewer.words import paragraph
 from diffusion2.weights.catalogue import check_available, choose_preset
 
 NO_EXAMPLE = "take an example …"
+FIELD = "Drop a picture, a video or a 3D model here, or click"
 DROP = """<style>
 div:has(> input[type=file]) { position: relative; }
 div:has(> input[type=file]) > button { height: 5em !important; white-space: normal; line-height: 1.3;
@@ -93,21 +94,27 @@ class Making:
     """The form.
 
     Args:
-        server: whose page gets it, in the container that is open.
+        server: whose page gets it.
+        tab: where it is on the page.
         runs: the folder of all runs.
         begin: called with a draft and what was chosen when somebody starts a run.
     """
 
     def __init__(
-        self, server: viser.ViserServer, runs: Path, begin: Callable[[Draft, Choices], None]
+        self,
+        server: viser.ViserServer,
+        tab: viser.GuiTabHandle,
+        runs: Path,
+        begin: Callable[[Draft, Choices], None],
     ) -> None:
-        self._runs, self._begin = runs, begin
+        self._server, self._tab, self._runs, self._begin = server, tab, runs, begin
         self._draft: Draft | None = None
         self._cut_outs, self._lock, self._asked = CutOuts(), threading.Lock(), itertools.count()
         self._newest = -1
+        self._replacing = threading.Lock()
         gui, presets = server.gui, usable_presets()
         gui.add_html(DROP)
-        self._upload = gui.add_upload_button("Drop a picture, a video or a 3D model here, or click")
+        self._field = self._add_field()
         self._examples = find_examples()
         options = (NO_EXAMPLE, *self._examples)
         self._example = gui.add_dropdown("Or", options, visible=bool(self._examples))
@@ -122,7 +129,6 @@ class Making:
             "Elevation", -30.0, 60.0, 1.0, begun.elevation_deg, hint="From how high the picture was taken"
         )
         self._start = gui.add_button("Generate", icon=viser.Icon.SPARKLES, color="green", disabled=True)
-        self._upload.on_upload(lambda event: self.take(event.target.value.name, event.target.value.content))
         self._example.on_update(lambda _: self._take_example())
         self._preset.on_update(lambda _: self._take_preset())
         for control in (self._frames, self._elevation):
@@ -161,6 +167,18 @@ class Making:
             self._motion.value,
             self._elevation.value,
         )
+
+    def _add_field(self, order: float | None = None) -> viser.GuiUploadButtonHandle:
+        field = self._server.gui.add_upload_button(FIELD, order=order)
+        field.on_upload(lambda event: self._uploaded(event.target.value))
+        return field
+
+    def _uploaded(self, file: viser.UploadedFile) -> None:
+        """Take a file; a new field gets its place, as a browser's own does not notice the same file again."""
+        with self._replacing, self._tab:
+            used, self._field = self._field, self._add_field(self._field.order)
+            used.remove()
+        self.take(file.name, file.content)
 
     def _take_example(self) -> None:
         path = self._examples.get(self._example.value)
