@@ -95,7 +95,7 @@ class Making:
 
     Args:
         server: whose page gets it.
-        tab: where it is on the page.
+        tab: where it is on the page; open.
         runs: the folder of all runs.
         begin: called with a draft and what was chosen when somebody starts a run.
     """
