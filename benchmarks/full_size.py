@@ -28,7 +28,7 @@ from torch import Tensor
 
 from diffusion2.priors import released
 from diffusion2.priors.clip_image_encoder import build_empty_encoder
-from diffusion2.priors.tensor_files import build_empty
+from diffusion2.priors.stored_network import build_empty
 from diffusion2.priors.unet import SpatioTemporalUNet
 
 NAMES = Path(__file__).parent.parent / "tests" / "parity" / "fixtures" / "checkpoint_keys.json.gz"

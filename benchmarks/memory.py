@@ -26,7 +26,7 @@ from torch.utils._pytree import tree_leaves
 from diffusion2.priors import released, unet_blocks
 from diffusion2.priors.codec import DECODER_PEAK, ENCODER_PEAK
 from diffusion2.priors.network import NetworkPrior
-from diffusion2.priors.tensor_files import build_empty
+from diffusion2.priors.stored_network import build_empty
 from diffusion2.priors.unet import SpatioTemporalUNet
 
 

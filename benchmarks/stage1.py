@@ -30,7 +30,7 @@ from diffusion2.priors.devices import choose_device, choose_dtype
 from diffusion2.priors.guidance import Guidance, constant_scale
 from diffusion2.priors.mini import load_pair
 from diffusion2.priors.network import NetworkPrior, SequenceCondition
-from diffusion2.priors.tensor_files import build_empty
+from diffusion2.priors.stored_network import build_empty
 from diffusion2.priors.unet import DeepFeatures, SpatioTemporalUNet
 from diffusion2.sampling.joint import JointSchedule, sample_joint
 from diffusion2.sampling.noise import CellNoise

@@ -72,7 +72,7 @@ HOMES = {
 LIGHT = {"errors", "events", "atomic_files", "config", "runs.source", "commands", "cli", "weights"}
 LIGHT |= {"__main__", "__init__"}
 # ... but for those that a command imports when it runs.
-AT_WORK = {"commands.doctor", "weights.packaged"}
+AT_WORK = {"commands.doctor", "weights.packaged", "weights.tensor_files"}
 HEAVY = {"torch", "numpy", "PIL", "safetensors", *HOMES} - {"tyro"}
 
 # What sampling may know of the priors: what they promise, and how strongly conditions act.

@@ -26,8 +26,8 @@ def mini_weights(tmp_path_factory):
     from diffusion2.priors.lifter import Lifter
     from diffusion2.priors.mini import WEIGHTS_FILE
     from diffusion2.priors.patch_autoencoder import PatchAutoencoder
-    from diffusion2.priors.tensor_files import to_8_bits
     from diffusion2.priors.unet import SpatioTemporalUNet
+    from diffusion2.weights.tensor_files import to_8_bits
 
     torch.manual_seed(0)
     vae = PatchAutoencoder(

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from diffusion2.errors import InputError, WeightsError
 from diffusion2.metrics import lpips
-from diffusion2.metrics.lpips import BACKBONES, LPIPS, load_lpips
+from diffusion2.metrics.lpips import BACKBONES, LPIPS, ROUNDED, load_lpips, load_rounded_lpips
+from diffusion2.weights.tensor_files import to_8_bits
 
 from ..tiny_lpips import tiny_lpips
 
@@ -42,6 +44,23 @@ def test_known_distances_are_reproduced(backbone, name):
     for other, expected in known.items():
         distance = float(network(picture("ex_ref.png"), picture(f"ex_{other}.png")))
         assert distance == pytest.approx(expected, abs=2e-6)  # the known numbers have six digits
+
+
+def test_rounded_weights_give_about_the_known_distances():
+    network = load_rounded_lpips()
+    for other, expected in json.loads((FIXTURES / "lpips.json").read_text())["alexnet"].items():
+        distance = float(network(picture("ex_ref.png"), picture(f"ex_{other}.png")))
+        assert distance == pytest.approx(expected, rel=0.02)
+
+
+def test_rounded_weights_are_those_of_the_package():
+    try:
+        exact = load_lpips()
+    except WeightsError as error:
+        pytest.skip(str(error))
+    rounded, stored = to_8_bits(exact.state_dict()), load_file(ROUNDED)
+    assert rounded.keys() == stored.keys()
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in rounded.items())
 
 
 def test_vgg_compares_the_last_layer_of_each_block():

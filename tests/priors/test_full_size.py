@@ -15,7 +15,7 @@ from diffusion2.priors.clip_image_encoder import MEAN, STD, ClipImageEncoder
 from diffusion2.priors.codec import LatentCodec
 from diffusion2.priors.full_size import load_full_size, read_sv3d, read_svd
 from diffusion2.priors.guidance import Guidance, constant_scale
-from diffusion2.priors.tensor_files import StoredNetwork
+from diffusion2.priors.stored_network import StoredNetwork
 
 from .full_size_files import CONFIGS, UNET, FullSizeFiles
 

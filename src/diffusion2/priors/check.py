@@ -11,7 +11,6 @@ from diffusion2.priors.autoencoder_keys import autoencoder_sources
 from diffusion2.priors.full_size import read_sv3d, read_svd
 from diffusion2.priors.image_encoder_keys import image_encoder_sources
 from diffusion2.priors.mini import load_pair
-from diffusion2.priors.tensor_files import TensorFiles
 from diffusion2.weights.catalogue import (
     FULL_SIZE,
     MINI_PARTS,
@@ -24,6 +23,7 @@ from diffusion2.weights.catalogue import (
     noted_hash,
 )
 from diffusion2.weights.hashes import file_hash
+from diffusion2.weights.tensor_files import TensorFiles
 
 VECTOR = "model.diffusion_model.label_emb.0.0.weight"
 """The tensor that tells the family's members apart, by how many numbers condition them beside a picture."""

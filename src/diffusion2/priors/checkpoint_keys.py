@@ -7,7 +7,7 @@ layer (`down_blocks.1.attentions.0`). The mapping is one to one; shapes do not c
 import re
 
 from diffusion2.errors import WeightsError
-from diffusion2.priors.tensor_files import Shapes, TensorSource
+from diffusion2.weights.tensor_files import Shapes, TensorSource
 
 RELEASED_PREFIX = "model.diffusion_model."
 """What the UNet's names begin with in a released file, beside those of the VAE and the image encoder."""

@@ -22,9 +22,10 @@ from diffusion2.priors.device_memory import DeviceMemory
 from diffusion2.priors.image_encoder_keys import image_encoder_sources
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.prior import PriorPair
-from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
+from diffusion2.priors.stored_network import StoredNetwork, build_empty, read_config
 from diffusion2.priors.unet import SpatioTemporalUNet
 from diffusion2.weights.catalogue import network_files
+from diffusion2.weights.tensor_files import TensorFiles
 
 DECODED_AT_ONCE = 10
 """Images of a sequence that the decoder sees, and mixes in time, together; as in the authors' code."""

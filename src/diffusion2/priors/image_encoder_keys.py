@@ -6,7 +6,7 @@ from functools import partial
 from torch import Tensor
 
 from diffusion2.errors import WeightsError
-from diffusion2.priors.tensor_files import Shapes, TensorSource
+from diffusion2.weights.tensor_files import Shapes, TensorSource
 
 PREFIX = "conditioner.embedders.0.open_clip.model.visual."
 """The rest of OpenCLIP's model, which is about text, isn't needed."""

@@ -16,9 +16,10 @@ from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.network import NetworkMultiviewPrior, NetworkVideoPrior
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
 from diffusion2.priors.prior import PriorPair
-from diffusion2.priors.tensor_files import StoredNetwork, TensorFiles, build_empty, read_config
+from diffusion2.priors.stored_network import StoredNetwork, build_empty, read_config
 from diffusion2.priors.unet import SpatioTemporalUNet, drop_idle, has_idle
 from diffusion2.weights.catalogue import mini_folder
+from diffusion2.weights.tensor_files import TensorFiles
 
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 INSTALL = (

@@ -10,7 +10,7 @@ from torch import Tensor
 from diffusion2.config import ReconstructionSettings
 from diffusion2.gaussians.rasterize import Rendering
 from diffusion2.kernels.threads import run_tasks
-from diffusion2.metrics.lpips import LPIPS, SMALLEST, load_lpips
+from diffusion2.metrics.lpips import LPIPS, SMALLEST, load_rounded_lpips
 from diffusion2.reconstruction.photometric_kernels import (
     BAND,
     RADIUS,
@@ -32,12 +32,12 @@ class PictureLoss:
         device: where the pictures are.
 
     Raises:
-        WeightsError: LPIPS is asked for, and its network's weights are not here.
+        WeightsError: LPIPS is asked for, and the file of its network is missing or damaged.
     """
 
     def __init__(self, settings: ReconstructionSettings, device: torch.device) -> None:
         self._settings = settings
-        self._lpips = load_lpips().to(device) if settings.lpips_weight else None
+        self._lpips = load_rounded_lpips().to(device) if settings.lpips_weight else None
         self._calls = 0
 
     def __call__(self, rendering: Rendering, target: TargetPictures) -> Tensor:

@@ -48,7 +48,7 @@ def reconstruct_matrix(
     Raises:
         BackendUnavailable: when it shall run on a GPU and can't.
         InputError: when there is no object in the pictures, or they and the cameras contradict each other.
-        WeightsError: LPIPS is part of the loss, and its network's weights are not here.
+        WeightsError: LPIPS is part of the loss, and the file of its network is missing or damaged.
         NumericalError: when the optimisation leaves the finite numbers at its very beginning; later the last
             good state is kept, with a warning.
     """

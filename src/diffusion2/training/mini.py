@@ -22,7 +22,6 @@ from diffusion2.priors.devices import choose_device
 from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import PIXEL_UNSHUFFLE, WEIGHTS_FILE, load_network
 from diffusion2.priors.patch_autoencoder import PatchAutoencoder
-from diffusion2.priors.tensor_files import to_8_bits
 from diffusion2.runs.atomic_tensors import save_tensors
 from diffusion2.training.data import read_split
 from diffusion2.training.diffusion import BATCH, NETWORK_CONFIGS, DiffusionTask, make_network
@@ -47,6 +46,7 @@ from diffusion2.training.scenes import (
 from diffusion2.training.vae import VAE_CONFIG, VaeTask, fit_components, second_moment
 from diffusion2.training.warping import warped
 from diffusion2.weights.catalogue import mini_folder
+from diffusion2.weights.tensor_files import to_8_bits
 
 Part = Literal["vae", "video", "multiview", "lifter"]
 DEFAULT_CACHE = Path.home() / ".cache" / "diffusion2" / "mini"

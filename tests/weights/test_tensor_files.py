@@ -1,4 +1,4 @@
-"""Networks in files of 8 bits."""
+"""Tensors in files of 8 bits, and networks that are filled from them."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from diffusion2.errors import WeightsError
-from diffusion2.priors.tensor_files import SCALES, StoredNetwork, TensorFiles, to_8_bits
+from diffusion2.priors.stored_network import StoredNetwork
+from diffusion2.weights.tensor_files import SCALES, TensorFiles, to_8_bits
 
 
 def _tensors() -> dict[str, torch.Tensor]:
