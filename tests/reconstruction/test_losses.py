@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from diffusion2.config import ReconstructionSettings
+from diffusion2.errors import WeightsError
 from diffusion2.gaussians.rasterize import Rendering
+from diffusion2.metrics import lpips
 from diffusion2.reconstruction import losses
 from diffusion2.reconstruction.losses import (
     PictureLoss,
@@ -153,3 +155,12 @@ def test_lpips_needs_nothing_but_this_package(monkeypatch, tmp_path):
     )
     assert (with_lpips >= plain).all()
     assert float((with_lpips - plain).max()) > 0.01
+
+
+def test_lpips_with_a_damaged_file_is_an_error_at_once(monkeypatch, tmp_path):
+    cut_short = tmp_path / "alexnet.safetensors"
+    cut_short.write_bytes(lpips.ROUNDED.read_bytes()[:1_000_000])
+    monkeypatch.setattr(lpips, "ROUNDED", cut_short)
+    PictureLoss(ReconstructionSettings(), CPU)
+    with pytest.raises(WeightsError, match=r"alexnet\.safetensors is damaged"):
+        PictureLoss(ReconstructionSettings(lpips_weight=0.1), CPU)

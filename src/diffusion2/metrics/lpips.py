@@ -171,7 +171,7 @@ def load_rounded_lpips() -> LPIPS:
     They are off by half a percent, distances by about as much: good as a loss, not for scores.
 
     Raises:
-        WeightsError: the file is missing or damaged.
+        WeightsError: the file is missing, cut short or no safetensors file.
     """
     files = TensorFiles([ROUNDED])
     state = {name: files.read(name).float() for name in files.shapes}
