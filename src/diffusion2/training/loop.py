@@ -2,7 +2,8 @@
 
 A checkpoint holds the weights, their running average, the optimiser's state and the step; beside it
 lie a log of held-out figures (`.log.jsonl`) and a sheet of held-out samples (`.png`). What a step
-draws depends on the step and the process alone, so a resumed run goes on as if it had never stopped.
+draws depends on the step and the process alone, so a resumed run goes on as if it had never stopped; only
+what a task keeps beside its network, as the lifter's adversary, begins anew.
 Stop it with Ctrl-C or SIGTERM (it saves). One process alone is paused with SIGSTOP and goes on with SIGCONT;
 of several, those that are slow to wake are taken for hung and ended.
 """
