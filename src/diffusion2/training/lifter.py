@@ -82,7 +82,7 @@ class LifterTask:
         pictures = torch.stack([scene.pictures[0] for scene in scenes])
         elevations = torch.tensor([float(scene.cameras.elevations_deg[0]) for scene in scenes])
         lifted = self._lift(pictures, elevations)
-        drawn = [_draw(*pair, rng) for pair in zip(lifted, scenes, strict=True)]
+        drawn = [_draw_beside_truth(*pair, rng) for pair in zip(lifted, scenes, strict=True)]
         of_scenes = [
             _pixel_error(views)
             + DEPTH_WEIGHT * depth_error(one, scene.depths)
@@ -163,7 +163,7 @@ class _Drawn(NamedTuple):
     area: Tensor
 
 
-def _draw(lifted: Lifted, scene: Scene, rng: np.random.Generator) -> _Drawn:
+def _draw_beside_truth(lifted: Lifted, scene: Scene, rng: np.random.Generator) -> _Drawn:
     background = torch.from_numpy(rng.random(3)).float()
     drawn = draw_gaussians(lifted.gaussians, scene.cameras, background)
     rgb, alpha = scene.pictures[:, :3], scene.pictures[:, 3:]
