@@ -57,7 +57,7 @@ def test_it_tells_dust_from_what_is_true_and_pulls_towards_that(network, monkeyp
         assert (better - true).square().mean() < (made - true).square().mean()
 
 
-def test_the_feature_maps_and_their_network_stay_as_they_are(network):
+def test_what_made_the_maps_learns_nothing_while_the_adversary_learns(network):
     made = [maps.requires_grad_() for maps in network.features(boxes(2))]
     torch.manual_seed(0)
     judge = Adversary([len(head) for head in network.heads])

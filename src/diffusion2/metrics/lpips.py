@@ -137,11 +137,8 @@ class LPIPS(nn.Module):
             raise InputError(f"LPIPS needs pictures of at least {SMALLEST} px a side, not {width} x {height}")
         size = max(1, PIXELS_AT_ONCE // (height * width))
         pairs = zip(images.split(size), others.split(size), strict=True)
-        return torch.cat([self._distances(a, b) for a, b in pairs])
-
-    def _distances(self, images: Tensor, others: Tensor) -> Tensor:
         # Both batches advance layer by layer, so that only one layer's maps are held.
-        return self.compare(self.features(images), self.features(others))
+        return torch.cat([self.compare(self.features(a), self.features(b)) for a, b in pairs])
 
     def compare(self, features: Iterable[Tensor], others: Iterable[Tensor]) -> Tensor:
         """Measure the distances (B,) between two batches of pictures by their `features`."""
