@@ -60,7 +60,9 @@ def test_weights_hold_for_the_gaussians_and_not_for_their_motion(targets):
         gaussians = Gaussians(**parameters)
         motion = Motion(gaussians, SMALL, torch.Generator().manual_seed(0))
         torch.nn.init.normal_(motion.field.head.weight, std=0.05, generator=torch.Generator().manual_seed(1))
-        losses = _losses(gaussians, motion, targets, cells, LOSS, given)
+        outputs = motion.outputs(gaussians, targets.times[cells.frames])
+        posed = motion.pose(outputs, gaussians, cells.of_picture, None if given is None else 1 / given)
+        losses = _losses(gaussians, posed, targets, cells, LOSS)
         (loss_weights * losses).sum().backward()
         return [v.grad for v in parameters.values()], [p.grad for p in motion.field.parameters()]
 
@@ -70,6 +72,76 @@ def test_weights_hold_for_the_gaussians_and_not_for_their_motion(targets):
     # float32 sums in another order.
     for found, wanted in [*zip(still, weighted, strict=True), *zip(moving, plain, strict=True)]:
         torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("nodes", [0, 20])
+def test_strain_is_none_of_a_rigid_motion_and_that_of_what_is_torn_off(nodes):
+    gaussians = some_gaussians()
+    settings = replace(SMALL, deformation_nodes=nodes)
+    motion = Motion(gaussians, settings, torch.Generator().manual_seed(0))
+    points = motion.field.nodes if nodes else gaussians.means
+    # a turn about the origin and a shift, the same for all
+    rigid = torch.tensor([0.3, -0.1, 0.2, 0.5, -0.4, 0.1]).expand(2, len(points), 6)
+    assert float(motion.strain(rigid, gaussians)) < 1e-10
+
+    # one node moves away by d: each pair that it is in, either way round, has d² over its squared length
+    torn, d = torch.zeros(1, len(points), 6), 0.25
+    torn[0, 7, 0] = d
+    distances = torch.cdist(points, points)
+    near = distances.topk(9, largest=False)[1][:, 1:]
+    in_pair = (near == 7) | (torch.arange(len(points)) == 7)[:, None]
+    wanted = (in_pair * d**2 / distances.gather(1, near).square()).mean()
+    assert float(motion.strain(torn, gaussians)) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_a_turn_strains_as_the_plain_formula_says():
+    """A node's own motion carries its neighbours: against the mean over pairs, in float64."""
+    gaussians = some_gaussians()
+    motion = Motion(gaussians, replace(SMALL, deformation_nodes=20), torch.Generator().manual_seed(0))
+    outputs = 0.3 * torch.randn(2, 20, 6, generator=torch.Generator().manual_seed(3))
+    points = motion.field.nodes.double()
+
+    def carry(numbers, place):
+        shift, turn = numbers[:3], numbers[3:]
+        w = 1 / (1 + turn @ turn).sqrt()
+        x, y, z = (w * turn).tolist()
+        w = float(w)
+        matrix = torch.tensor(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+            ],
+            dtype=torch.float64,
+        )
+        return matrix @ place + shift
+
+    near = torch.cdist(points, points).topk(9, largest=False)[1][:, 1:]
+    strains = [
+        (carry(moment[i], points[j]) - carry(moment[j], points[j])).square().sum()
+        / (points[i] - points[j]).square().sum()
+        for moment in outputs.double()
+        for i in range(20)
+        for j in near[i].tolist()
+    ]
+    wanted = float(torch.stack(strains).mean())
+    assert float(motion.strain(outputs, gaussians)) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_rigid_weight_keeps_the_motion_rigid(targets):
+    """The same pictures, the same seed: with the weight, less strain is left in the field."""
+
+    def strain_left(weight):
+        settings = replace(SMALL, joint_iterations=40, deformation_nodes=20, rigid_weight=weight)
+        generator = torch.Generator().manual_seed(0)
+        kept, field = train_dynamics(
+            some_gaussians(), targets, LOSS, settings, generator, ignore_progress, pytest.fail
+        )
+        motion = Motion(kept, settings, torch.Generator().manual_seed(0))
+        motion.field = field
+        return float(motion.strain(motion.outputs(kept, targets.times), kept))
+
+    assert strain_left(10.0) < 0.3 * strain_left(0.0)
 
 
 def draw(gaussians: Gaussians) -> torch.Tensor:

@@ -170,6 +170,8 @@ class ReconstructionSettings(Settings):
     """Weight of LPIPS (AlexNet) in the loss, which sharpens; 0 leaves it out."""
     alpha_weight: Annotated[float, Between(0, 1000)] = 0.5
     """Weight of the error of the silhouettes."""
+    rigid_weight: Annotated[float, Between(0, 1000)] = 0.0
+    """Weight of motion that tears or bends, so that no limb comes off where the pictures lose it."""
     smooth_weight: Annotated[float, Between(0, 1000)] = 0.0
     """Weight of uneven motion between the frames."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -74,22 +74,25 @@ def make_skinning_weights(index: Tensor, weights: Tensor, nodes: int) -> Skinnin
     )
 
 
-def follow_nearest(points: Tensor, nodes: Tensor, chunk: int = 4096) -> SkinningWeights:
+def nearest(points: Tensor, nodes: Tensor, count: int, chunk: int = 4096) -> tuple[Tensor, Tensor]:
+    """Find so many nearest of some nodes (K, 3) for points (N, 3): distances and indices, (N, count)."""
+    parts = [torch.cdist(part, nodes).topk(count, largest=False) for part in points.split(chunk)]
+    distances, index = (torch.cat(column) for column in zip(*parts, strict=True))
+    return distances, index
+
+
+def follow_nearest(points: Tensor, nodes: Tensor) -> SkinningWeights:
     """Let points (N, 3) follow their nearest nodes (K, 3).
 
     The weights fall to zero where a node stops being among the nearest, so that neither motion nor surface
     has jumps.
     """
     near = min(NEIGHBOURS, max(1, len(nodes) - 1))
-    parts = []
-    for part in points.detach().split(chunk):
-        distances, index = torch.cdist(part, nodes).topk(min(near + 1, len(nodes)), largest=False)
-        # A little beyond the first node that doesn't count, so that not all weights are zero.
-        reach = 1.001 * distances[:, -1:].clamp(min=1e-9)
-        closeness = (1 - distances[:, :near] / reach).square()
-        parts.append((index[:, :near], closeness / closeness.sum(1, keepdim=True)))
-    index, weights = (torch.cat(column) for column in zip(*parts, strict=True))
-    return make_skinning_weights(index, weights, len(nodes))
+    distances, index = nearest(points.detach(), nodes, min(near + 1, len(nodes)))
+    # A little beyond the first node that doesn't count, so that not all weights are zero.
+    reach = 1.001 * distances[:, -1:].clamp(min=1e-9)
+    closeness = (1 - distances[:, :near] / reach).square()
+    return make_skinning_weights(index[:, :near], closeness / closeness.sum(1, keepdim=True), len(nodes))
 
 
 def follow_own(count: int, device: torch.device) -> SkinningWeights:

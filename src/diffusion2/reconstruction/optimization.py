@@ -74,7 +74,8 @@ def warm_up(
     kept = Kept(steps)
     for step in range(steps):
         cells = draw_static(targets, settings, generator)
-        losses = _losses(canonical.gaussians, None, targets, cells, loss)
+        still = Posed(canonical.gaussians.means, canonical.gaussians.quats)
+        losses = _losses(canonical.gaussians, still, targets, cells, loss)
         losses.mean().backward()
         losses = losses.detach()
         growth.note()
@@ -112,9 +113,14 @@ def train_dynamics(
     kept = Kept(steps)
     for step in range(steps):
         cells = draw_moving(targets, settings, generator)
+        # The weights hold for the canonical Gaussians alone: the motion needs every picture alike.
         weights = targets.weights[cells.views, cells.frames[cells.of_picture]]
-        losses = _losses(canonical.gaussians, motion, targets, cells, loss, weights)
+        outputs = motion.outputs(canonical.gaussians, targets.times[cells.frames])
+        posed = motion.pose(outputs, canonical.gaussians, cells.of_picture, gains=1 / weights)
+        losses = _losses(canonical.gaussians, posed, targets, cells, loss)
         total = (weights * losses).mean()
+        if settings.rigid_weight:
+            total = total + settings.rigid_weight * motion.strain(outputs, canonical.gaussians)
         if settings.smooth_weight:
             frame = 1 / (targets.frames - 1)
             total = total + settings.smooth_weight * motion.unevenness(canonical.gaussians, frame, generator)
@@ -142,24 +148,9 @@ def _give_up_at(step: int, kept: Kept, warn: Callable[[str], None]) -> None:
     warn(f"the optimisation diverged at iteration {step}; the last good state is kept ({hint})")
 
 
-def _losses(
-    gaussians: Gaussians,
-    motion: Motion | None,
-    targets: Targets,
-    cells: Cells,
-    loss: PictureLoss,
-    weights: Tensor | None = None,
-) -> Tensor:
-    """Return the loss of every picture of a step, (B,).
-
-    With weights (B,), gradients flow to the motion as if each loss were divided by its weight: the weights
-    hold for the canonical Gaussians alone, the motion needs every picture alike.
-    """
+def _losses(gaussians: Gaussians, posed: Posed, targets: Targets, cells: Cells, loss: PictureLoss) -> Tensor:
+    """Return the loss of every picture of a step, (B,)."""
     frames = cells.frames[cells.of_picture]
-    posed = Posed(gaussians.means, gaussians.quats)
-    if motion is not None:
-        gains = None if weights is None else 1 / weights
-        posed = motion.pose(gaussians, targets.times[cells.frames], cells.of_picture, gains)
     target = targets.pictures(cells.views, frames)
     viewmats = targets.viewmats[cells.views]
     rendering = rasterize(
