@@ -66,8 +66,11 @@ PRESETS: dict[str, GenerateSettings] = {
         # Its views disagree about the motion. On the example at motion 145, half of the looks at the
         # reference view brought the asset from 21.9 dB to 24.9 dB of the reference video. A deformation rate
         # that rises first keeps assets from standing still. True matrices are better off without either.
-        # LPIPS keeps sharp what the rest of the loss would average.
-        reconstruction=ReconstructionSettings(reference_share=0.5, deformation_warmup=100, lpips_weight=0.2),
+        # LPIPS keeps sharp what the rest of the loss would average; legs that the pictures lose for a while
+        # stay on where tearing costs.
+        reconstruction=ReconstructionSettings(
+            reference_share=0.5, deformation_warmup=100, lpips_weight=0.2, rigid_weight=0.5
+        ),
     ),
     # Section 4 of the paper: s = 0.5, N_r = 5 of 50.
     "paper": replace(

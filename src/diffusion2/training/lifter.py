@@ -35,6 +35,7 @@ LIFTER_CONFIG = {
     "samples": (2, 2, 1),
 }
 BATCH = 8
+SQUARED_WEIGHT = 1.5
 ABSOLUTE_WEIGHT = 0.25
 ALPHA_WEIGHT = 0.5
 ABSOLUTE_ALPHA_WEIGHT = 0.5
@@ -174,7 +175,7 @@ def _draw_beside_truth(lifted: Lifted, scene: Scene, rng: np.random.Generator) -
 
 def _pixel_error(views: _Drawn) -> Tensor:
     of_colours, of_alpha = views.made - views.truth, views.made_alpha - views.true_alpha
-    error = of_colours.square().mean() + ABSOLUTE_WEIGHT * of_colours.abs().mean()
+    error = SQUARED_WEIGHT * of_colours.square().mean() + ABSOLUTE_WEIGHT * of_colours.abs().mean()
     error = error + ALPHA_WEIGHT * of_alpha.square().mean()
     return (error + ABSOLUTE_ALPHA_WEIGHT * of_alpha.abs().mean()) / views.area
 
