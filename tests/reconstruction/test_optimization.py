@@ -10,6 +10,7 @@ from diffusion2.config import ReconstructionSettings
 from diffusion2.errors import NumericalError
 from diffusion2.gaussians import Gaussians
 from diffusion2.gaussians.rasterize import rasterize
+from diffusion2.quaternions import rotation_matrices
 from diffusion2.reconstruction import optimization
 from diffusion2.reconstruction.canonical import Canonical
 from diffusion2.reconstruction.cells import Cells, draw_moving, draw_static
@@ -103,18 +104,7 @@ def test_a_turn_strains_as_the_plain_formula_says():
 
     def carry(numbers, place):
         shift, turn = numbers[:3], numbers[3:]
-        w = 1 / (1 + turn @ turn).sqrt()
-        x, y, z = (w * turn).tolist()
-        w = float(w)
-        matrix = torch.tensor(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-            ],
-            dtype=torch.float64,
-        )
-        return matrix @ place + shift
+        return rotation_matrices(torch.cat([torch.ones(1), turn])) @ place + shift
 
     near = torch.cdist(points, points).topk(9, largest=False)[1][:, 1:]
     strains = [

@@ -95,7 +95,7 @@ class Motion:
         points = self._points(gaussians)
         if len(points) < 2:
             return outputs.new_zeros(())
-        if self._neighbours is None or (not self.field.settings.nodes and self._steps % _FOLLOW_EVERY == 0):
+        if self._neighbours is None:  # Gaussians hardly move, nodes not at all: once is enough
             self._neighbours = _Neighbours.of(points)
         index, carried_by = self._neighbours
         carried = _moved(outputs, points[index].flatten(0, 1), carried_by).unflatten(1, index.shape)
