@@ -17,7 +17,7 @@ from diffusion2.priors.lifter import Lifter
 from diffusion2.priors.mini import WEIGHTS_FILE, load_lifter
 from diffusion2.training import adversary, lifter
 from diffusion2.training.data import LARGEST, LENGTH, SIZE, pose_framing
-from diffusion2.training.lifter import LIFTER_CONFIG, SHOWN_SCENES, LifterTask, depth_error
+from diffusion2.training.lifter import LIFTER_CONFIG, SHOWN_SCENES, LifterTask, depth_error, hue_error
 from diffusion2.training.loop import LoopSettings, Trainer
 from diffusion2.training.scenes import (
     ELEVATIONS_DEG,
@@ -117,6 +117,15 @@ def test_the_meshs_depths_are_where_its_views_say_the_object_is():
             covered = scene.pictures[view, 3].numpy()[pixels[is_there, 1], pixels[is_there, 0]]
             # every surface point is inside every silhouette; pixels on the outline may round out of it
             assert (covered > 0).mean() > 0.98
+
+
+def test_hue_errors_are_of_colour_and_not_of_brightness():
+    truth = torch.rand(2, 3, 8, 8)
+    assert float(hue_error(truth + 0.2, truth)) < 1e-6
+    shift = torch.tensor([0.0, 0.0, 0.3]).view(3, 1, 1)  # blue alone: 0.3 against both others
+    assert float(hue_error(truth + shift, truth)) == pytest.approx(0.15)
+    shift = torch.tensor([0.2, 0.0, 0.0]).view(3, 1, 1)  # red: 0.2 against green, and blue 0.1 too low
+    assert float(hue_error(truth - shift, truth)) == pytest.approx(0.15)
 
 
 def test_every_pose_is_framed_by_itself():

@@ -37,6 +37,8 @@ LIFTER_CONFIG = {
 BATCH = 8
 SQUARED_WEIGHT = 1.5
 ABSOLUTE_WEIGHT = 0.25
+HUE_WEIGHT = 0.5
+"""Specks of another hue are small errors where an object is dark, but they are seen."""
 ALPHA_WEIGHT = 0.5
 ABSOLUTE_ALPHA_WEIGHT = 0.5
 """Squares alone bear a haze wherever the object might be; absolute errors want it there or not."""
@@ -176,8 +178,19 @@ def _draw_beside_truth(lifted: Lifted, scene: Scene, rng: np.random.Generator) -
 def _pixel_error(views: _Drawn) -> Tensor:
     of_colours, of_alpha = views.made - views.truth, views.made_alpha - views.true_alpha
     error = SQUARED_WEIGHT * of_colours.square().mean() + ABSOLUTE_WEIGHT * of_colours.abs().mean()
-    error = error + ALPHA_WEIGHT * of_alpha.square().mean()
+    error = error + HUE_WEIGHT * hue_error(views.made, views.truth) + ALPHA_WEIGHT * of_alpha.square().mean()
     return (error + ABSOLUTE_ALPHA_WEIGHT * of_alpha.abs().mean()) / views.area
+
+
+def hue_error(made: Tensor, truth: Tensor) -> Tensor:
+    """Average the absolute errors of red against green and of blue against both.
+
+    Args:
+        made: RGB (V, 3, S, S).
+        truth: the same; where it is as much darker or brighter in all channels there is no error.
+    """
+    red, green, blue = (made - truth).unbind(1)
+    return ((red - green).abs().mean() + (blue - (red + green) / 2).abs().mean()) / 2
 
 
 def held_out_creatures(assets: Path, cache: Path) -> list[ImageMatrix]:
