@@ -199,6 +199,19 @@ def test_it_may_begin_with_gaussians_that_are_about_right(matrix):
     assert psnr(begun, still) > psnr(reconstruct_matrix(still, few), still) + 3
 
 
+def test_gaussians_follow_a_generated_video_at_their_own_rate(matrix):
+    frozen = replace(TINY, generated_canonical_rate=0.0)
+    one_frame = reconstruct_matrix(matrix, replace(frozen, joint_iterations=0))
+
+    def follows(settings, video_given):
+        asset = reconstruct_matrix(matrix, settings, video_given=video_given)
+        return not torch.allclose(asset.gaussians.sh0, one_frame.gaussians.sh0, atol=1e-4)
+
+    assert not follows(frozen, video_given=False)
+    assert follows(frozen, video_given=True)
+    assert follows(TINY, video_given=False)
+
+
 def test_gaussians_that_are_thinned_out_cover_the_same_and_are_the_opaque_ones():
     ball = make_ball(400, 0.2, 0)
     hidden = replace(ball, opacity_logits=torch.where(torch.arange(400) < 200, -12.0, 3.0))

@@ -9,6 +9,7 @@ from diffusion2.pictures import as_written
 from diffusion2.runs.condition_files import (
     read_made_references,
     read_recorded_conditions,
+    was_video_given,
     write_conditions,
     write_made_references,
 )
@@ -37,3 +38,15 @@ def test_conditions_are_read_as_they_were_written(tmp_path, channels, reference)
     again = rounded.with_channels(channels)
     assert torch.equal(again.views, rounded.views)
     assert torch.equal(again.video, given.video)
+
+
+def test_a_made_video_is_not_a_given_one(tmp_path):
+    run, settings = RunFolder(tmp_path), GenerateSettings(views=2, frames=3)
+    assert was_video_given(run)  # a matrix that someone else wrote
+    pictures = torch.rand(5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    given = Conditions(pictures[0])
+    write_conditions(run, given, settings)
+    write_made_references(run, Conditions(pictures[0], pictures[:3], pictures[3:]), settings)
+    assert not was_video_given(run)
+    write_conditions(run, Conditions(pictures[0], pictures[:3]), settings)
+    assert was_video_given(run)

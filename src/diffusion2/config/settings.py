@@ -142,6 +142,9 @@ class ReconstructionSettings(Settings):
     """Learning rate of the Gaussians, in multiples of those of 3D Gaussian splatting."""
     canonical_rate: Annotated[float, Between(0, 1000)] = 0.5
     """Share of that rate with which the Gaussians follow once they move."""
+    generated_canonical_rate: Annotated[float | None, Between(0, 1000)] = None
+    """That share where the reference video was generated, too, and its later frames have lost texture; None:
+    the same."""
     weight_floor: Annotated[float, Between(1e-3, 1)] = 0.1
     """Weight of the pictures furthest from the references for the Gaussians (not their motion); 1: none."""
     deformation_rate: Annotated[float, Between(1e-9, 1)] = 2e-3

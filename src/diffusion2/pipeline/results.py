@@ -10,7 +10,7 @@ from diffusion2.gaussians import Asset4D, load_asset
 from diffusion2.image_matrix import ImageMatrix
 from diffusion2.pipeline.lifting import lift_reference
 from diffusion2.reconstruction import reconstruct_matrix
-from diffusion2.runs.condition_files import recorded_model_frame
+from diffusion2.runs.condition_files import recorded_model_frame, was_video_given
 from diffusion2.runs.live import LiveFiles
 from diffusion2.runs.matrix_files import read_matrix
 from diffusion2.runs.run_folder import RunFolder
@@ -44,6 +44,7 @@ def make_3d(
         report,
         seed=settings.seed,
         start=lift_reference(run, settings),
+        video_given=was_video_given(run),
         on_state=lambda asset: live.show_asset(asset.save),
     )
 

@@ -1,6 +1,7 @@
 """Stage 2 of the method: from the image matrix to a moving asset."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -26,6 +27,7 @@ def reconstruct_matrix(
     *,
     seed: int = 0,
     start: Gaussians | None = None,
+    video_given: bool = True,
     on_state: Callable[[Asset4D], object] | None = None,
 ) -> Asset4D:
     """Build dynamic 3D Gaussians that look like the image matrix.
@@ -43,6 +45,8 @@ def reconstruct_matrix(
         seed: of everything that is drawn.
         start: about the object at the reference time, seen from the reference camera at azimuth 0; None: it
             is found in the visual hull.
+        video_given: whether the reference view over time is what someone filmed or drew. Where it was
+            generated, the Gaussians follow at the setting's `generated_canonical_rate`.
         on_state: called every ten iterations with what is learned so far, which changes with the next one.
 
     Raises:
@@ -53,6 +57,8 @@ def reconstruct_matrix(
             good state is kept, with a warning.
     """
     settings = settings or ReconstructionSettings()
+    if not video_given and settings.generated_canonical_rate is not None:
+        settings = replace(settings, canonical_rate=settings.generated_canonical_rate)
     metadata = _metadata(matrix)
 
     def warn(message: str) -> None:

@@ -67,6 +67,11 @@ def recorded_model_frame(run: RunFolder) -> ModelFrame | None:
     return None if model is None else ModelFrame.from_dict(model)
 
 
+def was_video_given(run: RunFolder) -> bool:
+    """Whether the reference row is of a given video, as it counts where the folder is not of a run."""
+    return not run.given_path.is_file() or bool(_read_given(run).get("video"))
+
+
 def read_recorded_conditions(run: RunFolder, settings: GenerateSettings) -> Conditions | None:
     """Read what `write_conditions` wrote; None where it was not finished.
 

@@ -142,7 +142,7 @@ def test_an_asset_is_rendered_where_the_pictures_were_taken():
         SETTINGS,
         reconstruction=replace(SETTINGS.reconstruction, warmup_iterations=40, joint_iterations=100),
     )
-    matrix, asset = rebuild(Reconstructed("", "preset"), truth, settings)
+    matrix, asset = rebuild(Reconstructed("", "preset"), truth, settings, video_given=True)
     assert matrix.images.shape == truth.images.shape
     assert asset.metadata.frames == FRAMES
     overlap = (matrix.alphas > 0.5) & (truth.alphas > 0.5)
@@ -152,16 +152,19 @@ def test_an_asset_is_rendered_where_the_pictures_were_taken():
 def test_without_decoupling_all_cells_weigh_alike_and_the_gaussians_keep_their_rate(monkeypatch):
     seen = []
 
-    def spy(matrix, settings, *, seed):
+    def spy(matrix, settings, *, seed, video_given):
+        assert not video_given
         seen.append(settings)
         raise InputError("seen")
 
     monkeypatch.setattr("diffusion2.research.benchmark.methods.reconstruct_matrix", spy)
     for decoupled in (True, False):
         with pytest.raises(InputError, match="seen"):
-            rebuild(Reconstructed("", "preset", decoupled), disc_truth(), SETTINGS)
+            rebuild(Reconstructed("", "preset", decoupled), disc_truth(), SETTINGS, video_given=False)
     assert seen[0] == SETTINGS.reconstruction
-    assert seen[1] == replace(SETTINGS.reconstruction, weight_floor=1.0, canonical_rate=1.0)
+    assert seen[1] == replace(
+        SETTINGS.reconstruction, weight_floor=1.0, canonical_rate=1.0, generated_canonical_rate=None
+    )
 
 
 def test_every_reconstruction_is_of_a_sampled_method():

@@ -114,7 +114,9 @@ class Bench:
                         method, self.pair, self.references(unit, truth), settings, given
                     ), None
                 case Reconstructed():
-                    return rebuild(method, self.matrix(unit, truth, method.of), settings)
+                    given = task_conditions(truth, _task(unit))
+                    matrix = self.matrix(unit, truth, method.of)
+                    return rebuild(method, matrix, settings, video_given=given.video is not None)
                 case Held():
                     return hold(truth), None
                 case Ceiling():

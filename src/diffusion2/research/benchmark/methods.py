@@ -189,7 +189,9 @@ def sample_method(
 
     def redraw(images: Tensor) -> Tensor:
         matrix = assemble_matrix(images, known, settings)
-        asset = reconstruct_matrix(matrix, settings.reconstruction, seed=settings.seed)
+        asset = reconstruct_matrix(
+            matrix, settings.reconstruction, seed=settings.seed, video_given=known.video is not None
+        )
         return matrix_images(render_matrix(asset, matrix), settings, images.shape[2])
 
     latents = sample_matrix(pair, conditions, settings, redraw=redraw)
@@ -198,13 +200,13 @@ def sample_method(
 
 
 def rebuild(
-    method: Reconstructed, matrix: ImageMatrix, settings: GenerateSettings
+    method: Reconstructed, matrix: ImageMatrix, settings: GenerateSettings, *, video_given: bool
 ) -> tuple[ImageMatrix, Asset4D]:
     """Reconstruct an asset from a matrix, and render it where the matrix's pictures were taken."""
     stage2 = settings.reconstruction
     if not method.decoupled:
-        stage2 = replace(stage2, weight_floor=1.0, canonical_rate=1.0)
-    asset = reconstruct_matrix(matrix, stage2, seed=settings.seed)
+        stage2 = replace(stage2, weight_floor=1.0, canonical_rate=1.0, generated_canonical_rate=None)
+    asset = reconstruct_matrix(matrix, stage2, seed=settings.seed, video_given=video_given)
     return render_matrix(asset, matrix), asset
 
 
