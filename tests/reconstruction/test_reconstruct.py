@@ -205,7 +205,7 @@ def test_gaussians_follow_a_generated_video_at_their_own_rate(matrix):
 
     def follows(settings, video_given):
         asset = reconstruct_matrix(matrix, settings, video_given=video_given)
-        return not torch.allclose(asset.gaussians.sh0, one_frame.gaussians.sh0, atol=1e-4)
+        return not torch.allclose(asset.gaussians.sh0, one_frame.gaussians.sh0, atol=1e-3)
 
     assert not follows(frozen, video_given=False)
     assert follows(frozen, video_given=True)
