@@ -36,8 +36,8 @@ from diffusion2.runs.matrix_files import read_matrix
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "decoupled": {},
-    "coupled": {"weight_floor": 1.0, "canonical_rate": 1.0},
-    "with LPIPS": {"lpips_weight": 0.2},
+    "coupled": {"weight_floor": 1.0, "canonical_rate": 1.0, "generated_canonical_rate": None},
+    "without LPIPS": {"lpips_weight": 0.0},
 }
 SECTORS = ((0.0, 45.0), (45.0, 90.0), (90.0, 135.0), (135.0, 181.0))
 NAMES = ("< 45°", "45-90°", "90-135°", "> 135°", "time")
@@ -71,7 +71,9 @@ def main() -> None:
             # an older version's truth may lie there, too
             found = (arguments.cells / "truth").glob(f"{folder.name}-*")
             truth = read_matrix(max(found, key=lambda path: path.stat().st_mtime))
-            for name, pictures in variants(read_matrix(matrix_folder), arguments.seed).items():
+            for name, pictures in variants(
+                read_matrix(matrix_folder), arguments.seed, video_given=arguments.task != "image"
+            ).items():
                 values = by_sector(pictures, truth)
                 rows.setdefault(name, []).append(values)
                 print(f"{method} {folder.name} {name}: {formatted(values)}", flush=True)
@@ -82,11 +84,12 @@ def main() -> None:
         arguments.table.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def variants(matrix: ImageMatrix, seed: int) -> dict[str, Tensor]:
+def variants(matrix: ImageMatrix, seed: int, *, video_given: bool) -> dict[str, Tensor]:
     """Return the pictures (V, F, 3, H, W) of the matrix and of the assets that are made of it."""
     found = {"as generated": matrix.images}
     for name, changes in VARIANTS.items():
-        asset = reconstruct_matrix(matrix, replace(PRESETS["mini"].reconstruction, **changes), seed=seed)
+        settings = replace(PRESETS["mini"].reconstruction, **changes)
+        asset = reconstruct_matrix(matrix, settings, seed=seed, video_given=video_given)
         columns = [render(asset, matrix.cameras, time).rgb for time in matrix.times.tolist()]
         found[name] = torch.stack(columns, dim=1).clamp(0, 1).movedim(-1, -3)
     return found

@@ -152,6 +152,25 @@ def test_a_run_that_reconstruct_finished_is_kept_when_it_is_replaced(made, tmp_p
     assert (run / ".previous" / "asset.safetensors").read_bytes() == asset
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_stage_2_is_told_whether_the_video_was_given(made, tmp_path, monkeypatch, given):
+    told = []
+
+    def spy(*_, video_given, **__):
+        told.append(video_given)
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    shutil.copytree(made / "run", run)
+    path = run / "conditions" / "given.json"
+    known = json.loads(path.read_text())
+    assert known["video"] is False  # it began with a picture
+    path.write_text(json.dumps({**known, "video": given}))
+    monkeypatch.setattr("diffusion2.pipeline.results.reconstruct_matrix", spy)
+    assert main(["reconstruct", str(run), "--overwrite"]) == 130
+    assert told == [given]
+
+
 def test_a_run_is_resumed_at_the_stage_that_is_missing(made, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(made / "run", run)
